@@ -1,16 +1,83 @@
-//! `config.yaml`: the user's machine settings. Every key is optional; an unknown key is an error.
+//! `config.yaml`: the user's machine settings. Every key is optional; an unknown key is an error that names
+//! its line and column.
+//!
+//! Reads text only: whoever calls it reads the file and knows the home folder.
 
-use std::collections::BTreeMap;
+mod paths;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+use crate::yaml::{self, Kind, Node};
+
+pub use paths::resolve_paths;
+pub use values::{HostPort, ProxyAddress, ProxyScheme, UpstreamProxy};
+
+/// A `config.yaml` in which every key stands, commented out, with its default and what it does.
+pub const DEFAULT_CONFIG_YAML: &str = include_str!("config/default.yaml");
+
+/// Keys that are read and checked but change nothing in this version, and why they may stand there.
+pub const NOT_IN_FORCE: &[(&str, &str)] = &[
+    ("identity.tier", "quotas are not counted in this version"),
+    ("quotas.on_exceed", "quotas are not counted in this version"),
+    ("quotas.store", "quotas are not counted in this version"),
+    ("agents.default_tier", "agents' permissions are not applied in this version"),
+    ("agents.workspace", "agents' permissions are not applied in this version"),
+];
+
+/// Reads a `config.yaml`. An empty text is a valid one: everything at its default.
+pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
+    parse_layer(text, file).map(|layer| layer.config)
+}
+
+/// Reads a `config.yaml` as one layer of settings: with the keys that it really sets.
+pub fn parse_layer(text: &str, file: &str) -> Result<ConfigLayer, ConfigError> {
+    let located = |fault| ConfigError::from_fault(file, fault);
+    let node = yaml::single(text).map_err(located)?;
+    let config = node.read().map_err(located)?;
+    Ok(ConfigLayer { config, present: present(&node), text_digest: crate::digest(text.as_bytes()) })
+}
+
+/// One layer of configuration. A key that is absent, or has no value, is unset; `[]` is set and empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConfigLayer {
+    pub config: Config,
+    present: BTreeSet<String>,
+    pub(crate) text_digest: [u8; 32],
+}
+
+impl ConfigLayer {
+    /// Whether the file gives this key, such as `secrets.keychain`, a value.
+    pub fn sets(&self, key: &str) -> bool {
+        self.present.contains(key)
+    }
+}
+
+fn present(root: &Node) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let Kind::Map(entries) = &root.kind else { return keys };
+    for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+        keys.insert(key.text.clone());
+        let Kind::Map(inner) = &value.kind else { continue };
+        keys.extend(
+            inner.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| format!("{}.{}", key.text, k.text)),
+        );
+    }
+    keys
+}
 
 /// The whole of `config.yaml` as written, after defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Loopback address of the proxy; port 0 picks a free one.
-    pub listen: String,
+    #[serde(deserialize_with = "values::loopback")]
+    pub listen: SocketAddr,
     pub upstream: UpstreamConfig,
     pub secrets: SecretsConfig,
     pub audit: AuditConfig,
@@ -25,7 +92,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: "127.0.0.1:8877".into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8877)),
             upstream: UpstreamConfig::default(),
             secrets: SecretsConfig::default(),
             audit: AuditConfig::default(),
@@ -42,11 +109,12 @@ impl Default for Config {
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamConfig {
     /// `host:port` -> `address:port`, like curl's `--resolve`.
-    pub resolve: BTreeMap<String, String>,
+    #[serde(deserialize_with = "values::resolve_map")]
+    pub resolve: BTreeMap<HostPort, SocketAddr>,
     /// PEM files whose certificates are trusted besides the platform's.
     pub extra_roots: Vec<PathBuf>,
-    /// `http://host:port`, `https://host:port`, `socks5://host:port`, or `none`.
-    pub proxy: Option<String>,
+    /// Unset: as the environment says (`HTTPS_PROXY`).
+    pub proxy: Option<UpstreamProxy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,13 +144,14 @@ impl Default for SecretsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultConfig {
+    #[serde(deserialize_with = "values::vault_address")]
     pub address: String,
     #[serde(default)]
     pub ca: Option<PathBuf>,
     #[serde(default = "default_mount")]
     pub mount: String,
     /// Version of the key-value engine: 1 or 2.
-    #[serde(default = "default_kv")]
+    #[serde(default = "default_kv", deserialize_with = "values::kv_version")]
     pub kv: u8,
     #[serde(default = "default_path")]
     pub path: String,
@@ -115,17 +184,14 @@ pub enum VaultAuth {
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
     pub durability: Durability,
+    #[serde(deserialize_with = "values::days")]
     pub retention_days: u32,
     pub content: ContentRetention,
 }
 
 impl Default for AuditConfig {
     fn default() -> Self {
-        AuditConfig {
-            durability: Durability::Strict,
-            retention_days: 90,
-            content: ContentRetention::Public,
-        }
+        AuditConfig { durability: Durability::Strict, retention_days: 90, content: ContentRetention::Public }
     }
 }
 
@@ -147,7 +213,8 @@ pub enum ContentRetention {
     Public,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How strict the defaults are. Ordered: the later the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     #[default]
@@ -172,6 +239,7 @@ impl Default for IdentityConfig {
 pub struct QuotasConfig {
     pub on_exceed: Option<OnExceed>,
     /// `sqlite`, or a `redis://` or `rediss://` address.
+    #[serde(deserialize_with = "values::quota_store")]
     pub store: Option<String>,
 }
 
@@ -189,3 +257,6 @@ pub struct AgentsConfig {
     pub default_tier: Option<String>,
     pub workspace: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! Types of configuration values: each is valid once it exists, and says what it expected when it is not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A host name and port as written in `resolve`; the name in lower case without a final dot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl HostPort {
+    pub fn new(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.trim_end_matches('.').to_ascii_lowercase(), port }
+    }
+
+    pub fn parse(text: &str) -> Option<HostPort> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
+        sound.then(|| HostPort::new(host, port))
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Serialize for HostPort {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostPort {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostPort, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        HostPort::parse(&text).ok_or_else(|| {
+            D::Error::custom("expected `host:port`, such as `api.openai.com:443`, before the address")
+        })
+    }
+}
+
+/// How connections to providers leave this machine.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UpstreamProxy {
+    /// `none`: straight out, whatever the environment says.
+    Direct,
+    Via(ProxyAddress),
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyAddress {
+    pub scheme: ProxyScheme,
+    pub host: String,
+    pub port: u16,
+    credentials: Option<(String, String)>,
+}
+
+impl ProxyAddress {
+    /// User name and password as they stood in the address, percent-encoding not undone.
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyScheme {
+    Http,
+    Https,
+    Socks5,
+}
+
+impl ProxyScheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProxyScheme::Http => "http",
+            ProxyScheme::Https => "https",
+            ProxyScheme::Socks5 => "socks5",
+        }
+    }
+}
+
+impl UpstreamProxy {
+    pub fn parse(text: &str) -> Option<UpstreamProxy> {
+        if text == "none" {
+            return Some(UpstreamProxy::Direct);
+        }
+        let (scheme, rest) = text.split_once("://")?;
+        let (scheme, default_port) = match scheme {
+            "http" => (ProxyScheme::Http, 80),
+            "https" => (ProxyScheme::Https, 443),
+            "socks5" | "socks5h" => (ProxyScheme::Socks5, 1080),
+            _ => return None,
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((login, address)) => {
+                let (user, password) = login.split_once(':').unwrap_or((login, ""));
+                (Some((user.to_owned(), password.to_owned())), address)
+            }
+            None => (None, authority),
+        };
+        let unbracketed = address.ends_with(']') || !address.contains(':');
+        let HostPort { host, port } = if unbracketed {
+            HostPort::parse(&format!("{address}:{default_port}"))?
+        } else {
+            HostPort::parse(address)?
+        };
+        Some(UpstreamProxy::Via(ProxyAddress { scheme, host, port, credentials }))
+    }
+}
+
+/// Never shows the password.
+impl fmt::Display for UpstreamProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpstreamProxy::Direct => f.write_str("none"),
+            UpstreamProxy::Via(via) => {
+                let login = if via.credentials.is_some() { "…@" } else { "" };
+                let place = HostPort { host: via.host.clone(), port: via.port };
+                write!(f, "{}://{login}{place}", via.scheme.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for UpstreamProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for ProxyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme.as_str(), self.host, self.port)
+    }
+}
+
+impl Serialize for UpstreamProxy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UpstreamProxy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UpstreamProxy, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        UpstreamProxy::parse(&text).ok_or_else(|| {
+            D::Error::custom(
+                "expected `http://host:port`, `https://host:port`, `socks5://host:port`, or `none`",
+            )
+        })
+    }
+}
+
+/// The map of `resolve`; an address is never a name, since names are what it replaces.
+pub(super) fn resolve_map<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<HostPort, SocketAddr>, D::Error> {
+    struct Target(SocketAddr);
+    impl<'de> Deserialize<'de> for Target {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map(Target).map_err(|_| {
+                D::Error::custom("expected an address and port, such as `127.0.0.1:9443` or `[::1]:9443`")
+            })
+        }
+    }
+    let map = BTreeMap::<HostPort, Target>::deserialize(deserializer)?;
+    Ok(map.into_iter().map(|(from, to)| (from, to.0)).collect())
+}
+
+pub(super) fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        None => text.parse::<SocketAddr>().ok(),
+    };
+    address.filter(|address| address.ip().is_loopback()).ok_or_else(|| {
+        D::Error::custom(
+            "expected a loopback address and port, such as `127.0.0.1:8877`: no other machine may use the proxy",
+        )
+    })
+}
+
+pub(super) fn kv_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        version @ (1 | 2) => Ok(version),
+        _ => Err(D::Error::custom("expected 1 or 2, the version of the vault's key-value engine")),
+    }
+}
+
+pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("expected at least 1 day")),
+        days => Ok(days),
+    }
+}
+
+/// A token must not travel in clear, so plain HTTP is for loopback alone.
+pub(super) fn vault_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let place = text
+        .strip_prefix("https://")
+        .map(|rest| (rest, true))
+        .or_else(|| text.strip_prefix("http://").map(|rest| (rest, false)));
+    let sound = place.is_some_and(|(rest, tls)| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let with_port = if authority.ends_with(']') || !authority.contains(':') {
+            format!("{authority}:443")
+        } else {
+            authority.to_owned()
+        };
+        let Some(HostPort { host, .. }) = HostPort::parse(&with_port) else { return false };
+        tls || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    if sound {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(
+            "expected an address such as `https://vault.corp.example:8200`; plain `http://` is for loopback only",
+        ))
+    }
+}
+
+pub(super) fn quota_store<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let store = Option::<String>::deserialize(deserializer)?;
+    match store.as_deref() {
+        None | Some("sqlite") => Ok(store),
+        Some(text) if text.starts_with("redis://") || text.starts_with("rediss://") => Ok(store),
+        Some(_) => Err(D::Error::custom("expected `sqlite`, or an address `redis://…` or `rediss://…`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_parse_and_hide_their_password() {
+        let via = UpstreamProxy::parse("http://ann:s3cret@proxy.corp.example:3128").unwrap();
+        assert_eq!(via.to_string(), "http://…@proxy.corp.example:3128");
+        assert!(!format!("{via:?}").contains("s3cret"));
+        let UpstreamProxy::Via(address) = via else { panic!() };
+        assert_eq!(address.credentials(), Some(("ann", "s3cret")));
+        assert!(!format!("{address:?}").contains("s3cret"));
+        assert_eq!(UpstreamProxy::parse("socks5://[::1]").unwrap().to_string(), "socks5://[::1]:1080");
+        assert_eq!(UpstreamProxy::parse("none"), Some(UpstreamProxy::Direct));
+        for bad in ["ftp://x:1", "proxy:3128", "http://", "http://a b:1", "http://x:0"] {
+            assert_eq!(UpstreamProxy::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_normalised() {
+        assert_eq!(HostPort::parse("API.OpenAI.com.:443"), Some(HostPort::new("api.openai.com", 443)));
+        assert_eq!(HostPort::parse("[::1]:9").unwrap().to_string(), "[::1]:9");
+        assert_eq!(HostPort::parse("api.openai.com"), None);
+        assert_eq!(HostPort::parse("x:0"), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! `DataClassificationPolicy` and `AISecretsPolicy`: what may go to whom, and how secrets are kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Level;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataClassification {
+    pub classifications: Vec<Classification>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Classification {
+    pub level: Level,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub examples: Vec<String>,
+    pub ai_provider: AllowedProviders,
+    #[serde(default)]
+    pub retention: Option<Retention>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllowedProviders {
+    Any,
+    EnterpriseAgreementOnly,
+    SelfHostedOnly,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retention {
+    SessionOnly,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AiSecrets {
+    pub secret_classes: Vec<SecretClass>,
+    #[serde(default)]
+    pub injection_policy: Option<InjectionPolicy>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SecretClass {
+    pub name: String,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub storage: Option<SecretStorage>,
+    #[serde(default)]
+    pub rotation: Option<Span>,
+    #[serde(default)]
+    pub access_pattern: Option<AccessPattern>,
+    #[serde(default)]
+    pub never_expose: Vec<Channel>,
+    /// Globs of files that hold secrets of this class.
+    #[serde(default)]
+    pub patterns: Vec<String>,
+    #[serde(default)]
+    pub ai_access: Option<AiAccess>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretStorage {
+    Vault,
+    Keychain,
+    File,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessPattern {
+    ServiceAccountOnly,
+    PerSession,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Channel {
+    #[serde(rename = "in_prompts")]
+    Prompts,
+    #[serde(rename = "in_logs")]
+    Logs,
+    #[serde(rename = "in_completions")]
+    Completions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AiAccess {
+    Allowed,
+    Denied,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct InjectionPolicy {
+    pub method: InjectionMethod,
+    #[serde(default)]
+    pub prefetch: bool,
+    #[serde(default)]
+    pub memory_protection: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InjectionMethod {
+    EnvironmentVariable,
+}
+
+/// A length of time as people write it: `90s`, `15m`, `24h`, `30d`, `2w`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    seconds: u64,
+}
+
+impl Span {
+    pub fn parse(text: &str) -> Option<Span> {
+        let unit = text.chars().last()?;
+        let each = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        let count = text.strip_suffix(unit)?;
+        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let count: u64 = if digits { count.parse().ok()? } else { return None };
+        count.checked_mul(each).filter(|seconds| *seconds > 0).map(|seconds| Span { seconds })
+    }
+
+    pub fn seconds(self) -> u64 {
+        self.seconds
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        let (each, unit) =
+            units.into_iter().find(|(each, _)| self.seconds.is_multiple_of(*each)).unwrap_or((1, 's'));
+        write!(f, "{}{unit}", self.seconds / each)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Span::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom("expected a length of time such as `15m`, `24h` or `30d`")
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Which parts of each kind do something in this version, and which are read and checked only. Shown by
+//! `policy check`, so that nobody relies on a sentence that nothing enforces.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Document, DocumentKind};
+use crate::yaml::{Kind, Node};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Force {
+    /// Changes what happens to traffic.
+    InForce,
+    /// Read and checked; nothing acts on it in this version.
+    InformationOnly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FieldStatus {
+    /// Dotted, `[]` for every entry of a list; covers what is below it.
+    pub field: &'static str,
+    pub force: Force,
+    /// What it does, or what happens instead.
+    pub note: &'static str,
+}
+
+const fn acts(field: &'static str, note: &'static str) -> FieldStatus {
+    FieldStatus { field, force: Force::InForce, note }
+}
+
+const fn tells(field: &'static str, note: &'static str) -> FieldStatus {
+    FieldStatus { field, force: Force::InformationOnly, note }
+}
+
+/// The table for one kind. Every field that the kind knows falls under one of its lines.
+pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
+    match kind {
+        DocumentKind::AgentPermissionPolicy => {
+            const {
+                &[
+                    tells("spec.agentClass", "flows are not tied to a class of agents in this version"),
+                    tells("spec.tiers", "tool calls pass unchecked in this version"),
+                ]
+            }
+        }
+        DocumentKind::DataClassificationPolicy => {
+            const {
+                &[tells(
+                    "spec.classifications",
+                    "levels are recorded for every exchange; they don't choose the provider in this version",
+                )]
+            }
+        }
+        DocumentKind::AiSecretsPolicy => {
+            const {
+                &[
+                    tells("spec.secretClasses[].name", "a label for people"),
+                    tells("spec.secretClasses[].description", "a label for people"),
+                    tells("spec.secretClasses[].storage", "sources are set in config.yaml under `secrets`"),
+                    tells("spec.secretClasses[].rotation", "overdue rotation is not watched in this version"),
+                    tells(
+                        "spec.secretClasses[].accessPattern",
+                        "keys are not handed to tools in this version",
+                    ),
+                    tells(
+                        "spec.secretClasses[].neverExpose",
+                        "every known secret is taken out of prompts and completions and kept out of logs, with or without this",
+                    ),
+                    tells(
+                        "spec.secretClasses[].patterns",
+                        "folders are set in config.yaml under `secrets.workspaces`",
+                    ),
+                    tells(
+                        "spec.secretClasses[].aiAccess",
+                        "values are taken out wherever they stand; reading is not denied",
+                    ),
+                    tells("spec.injectionPolicy", "keys are not handed to tools in this version"),
+                ]
+            }
+        }
+        DocumentKind::IncidentResponsePlan => {
+            const { &[tells("spec.incidentTypes", "incidents are not raised in this version")] }
+        }
+        DocumentKind::SecurityAssessmentTemplate => {
+            const {
+                &[
+                    tells("spec.phases", "assessments are not run in this version"),
+                    tells("spec.approvalCriteria", "conditions are not evaluated in this version"),
+                ]
+            }
+        }
+        DocumentKind::AttackSurfaceModel => {
+            const { &[tells("attack_vectors", "vectors are not mapped to controls in this version")] }
+        }
+        DocumentKind::SallyportPolicy => {
+            const {
+                &[
+                    acts(
+                        "spec.profile",
+                        "`strict` also blocks what can't be read and what clients report about themselves",
+                    ),
+                    acts(
+                        "spec.opaque",
+                        "`allow` passes bodies that can't be read, `warn` passes and counts them, `block` refuses them",
+                    ),
+                    acts(
+                        "spec.malformed",
+                        "`allow` passes a malformed body untouched if no finding stands in its text, `block` refuses it",
+                    ),
+                    acts(
+                        "spec.telemetry",
+                        "`allow` passes it unread, `scan` treats it like a prompt, `block` refuses it",
+                    ),
+                    acts(
+                        "spec.failMode",
+                        "`closed` refuses AI traffic that can't be looked at, `open` lets it pass",
+                    ),
+                    acts("spec.defaultLevel", "the level of text in which nothing was found"),
+                    acts("spec.maxBodyBytes", "larger bodies are treated as `opaque`"),
+                    acts("spec.disabledRules", "these rules are not applied; known secrets always are"),
+                    acts("spec.providers", "adds providers, or amends those of the same name"),
+                    acts(
+                        "spec.lock",
+                        "in managed policy, `false` lets a user's own settings count over this document's",
+                    ),
+                ]
+            }
+        }
+    }
+}
+
+/// The lines of the table that a document really uses.
+pub fn fields_of(document: &Document) -> Vec<FieldStatus> {
+    let mut paths = BTreeSet::new();
+    walk(&document.tree, String::new(), &mut paths);
+    let table = in_force(document.kind()).iter();
+    table.filter(|line| paths.iter().any(|path| covers(line.field, path))).copied().collect()
+}
+
+pub(super) fn covers(field: &str, path: &str) -> bool {
+    path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+/// Every key of a document as a dotted path, list entries as `[]`.
+pub(super) fn walk(node: &Node, at: String, paths: &mut BTreeSet<String>) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                let path = if at.is_empty() { key.text.clone() } else { format!("{at}.{}", key.text) };
+                walk(value, path, paths);
+            }
+        }
+        Kind::Seq(items) => {
+            for item in items {
+                walk(item, format!("{at}[]"), paths);
+            }
+        }
+        Kind::Null | Kind::Scalar { .. } => {
+            paths.insert(at);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `SallyportPolicy`: what the six other kinds can't say. Every field is optional; absent and empty differ.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Level;
+use crate::config::Profile;
+use crate::providers::{self, ProviderRow};
+use crate::settings::{FailMode, MalformedPolicy, OpaquePolicy, TelemetryPolicy};
+use crate::yaml::{Fault, Node};
+
+/// Bodies are held whole in memory while they are looked at; more than this is never sensible.
+pub const MAX_BODY_BYTES_CEILING: u64 = 1 << 30;
+pub const MAX_BODY_BYTES_FLOOR: u64 = 64 << 10;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct SallyportPolicy {
+    pub profile: Option<Profile>,
+    /// Bodies that can't be read, or are larger than `maxBodyBytes`.
+    pub opaque: Option<OpaquePolicy>,
+    /// Bodies that are not what they say they are.
+    pub malformed: Option<MalformedPolicy>,
+    /// What clients report about themselves.
+    pub telemetry: Option<TelemetryPolicy>,
+    /// What happens to AI traffic when it can't be looked at at all.
+    pub fail_mode: Option<FailMode>,
+    /// The class of text in which nothing was found.
+    pub default_level: Option<Level>,
+    pub max_body_bytes: Option<u64>,
+    /// Rules that are not applied. Known secrets are always taken out.
+    pub disabled_rules: Option<BTreeSet<String>>,
+    /// Providers to add or amend.
+    pub providers: Vec<ProviderRow>,
+    /// In managed policy: `false` lets a user's own settings count over this document's.
+    pub lock: Option<bool>,
+}
+
+impl SallyportPolicy {
+    /// What the types alone can't tell, with its place.
+    pub(super) fn check(&self, tree: &Node) -> Option<Fault> {
+        if let Some(bytes) = self.max_body_bytes
+            && !(MAX_BODY_BYTES_FLOOR..=MAX_BODY_BYTES_CEILING).contains(&bytes)
+        {
+            let value = tree.field("spec").and_then(|spec| spec.field("maxBodyBytes"));
+            return Some(Fault {
+                mark: value.map_or(tree.mark, |node| node.mark),
+                message: format!("expected {MAX_BODY_BYTES_FLOOR} to {MAX_BODY_BYTES_CEILING} bytes"),
+                hint: None,
+            });
+        }
+        self.providers.iter().enumerate().find_map(|(index, row)| {
+            let problem = providers::check_row(row)?;
+            Some(Fault {
+                mark: providers::row_mark(tree, index, &problem.field),
+                message: problem.message,
+                hint: None,
+            })
+        })
+    }
+}

@@ -1,0 +1,244 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{Level, Severity};
+
+/// The documents that the product accepts unchanged.
+const EXAMPLES: [(&str, &str, DocumentKind); 6] = [
+    (
+        "agent-rbac-policy.yaml",
+        include_str!("../../../../assets/policies/examples/agent-rbac-policy.yaml"),
+        DocumentKind::AgentPermissionPolicy,
+    ),
+    (
+        "ai-attack-surface-model.yaml",
+        include_str!("../../../../assets/policies/examples/ai-attack-surface-model.yaml"),
+        DocumentKind::AttackSurfaceModel,
+    ),
+    (
+        "ai-incident-response.yaml",
+        include_str!("../../../../assets/policies/examples/ai-incident-response.yaml"),
+        DocumentKind::IncidentResponsePlan,
+    ),
+    (
+        "ai-secrets-architecture.yaml",
+        include_str!("../../../../assets/policies/examples/ai-secrets-architecture.yaml"),
+        DocumentKind::AiSecretsPolicy,
+    ),
+    (
+        "ai-tool-security-assessment.yaml",
+        include_str!("../../../../assets/policies/examples/ai-tool-security-assessment.yaml"),
+        DocumentKind::SecurityAssessmentTemplate,
+    ),
+    (
+        "data-classification-policy.yaml",
+        include_str!("../../../../assets/policies/examples/data-classification-policy.yaml"),
+        DocumentKind::DataClassificationPolicy,
+    ),
+];
+
+/// Every field of the seventh kind.
+const SALLYPORT: &str = include_str!("../../../../assets/policies/examples/sallyport-policy.yaml");
+
+fn one(text: &str) -> Document {
+    parse(text, "p.yaml").unwrap().remove(0)
+}
+
+fn fails(text: &str) -> String {
+    let error = parse(text, "p.yaml").unwrap_err();
+    match error.hint {
+        Some(hint) => format!("{}:{}: {} | {hint}", error.line, error.column, error.message),
+        None => format!("{}:{}: {}", error.line, error.column, error.message),
+    }
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let found = check(&parse(text, "p.yaml").unwrap());
+    found.into_iter().map(|p| format!("{:?} {}:{}: {}", p.severity, p.line, p.column, p.message)).collect()
+}
+
+#[test]
+fn the_source_documents_are_read_unchanged_and_sound() {
+    let mut all = Vec::new();
+    for (file, text, kind) in EXAMPLES {
+        let documents = parse(text, file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(documents.len(), 1);
+        assert_eq!(documents[0].kind(), kind);
+        all.extend(documents);
+    }
+    assert_eq!(check(&all), []);
+}
+
+#[test]
+fn nothing_of_the_source_documents_is_lost() {
+    let by_name = |wanted: &str| {
+        let (file, text, _) = EXAMPLES.into_iter().find(|(file, ..)| *file == wanted).unwrap();
+        parse(text, file).unwrap().remove(0).body
+    };
+    let DocumentBody::AgentPermissions(agents) = by_name("agent-rbac-policy.yaml") else { panic!() };
+    assert_eq!(agents.agent_class, "coding-assistant");
+    assert_eq!(agents.tiers[2].inherits.as_deref(), Some("write-workspace"));
+    assert_eq!(agents.tiers[2].permissions.shell[0].denylist[1], "curl | bash");
+    assert_eq!(agents.tiers[0].permissions.network[0].domains[0], "docs.*.com");
+    let DocumentBody::DataClassification(levels) = by_name("data-classification-policy.yaml") else {
+        panic!()
+    };
+    let rows: Vec<_> = levels.classifications.iter().map(|c| (c.level, c.ai_provider, c.retention)).collect();
+    assert_eq!(
+        rows,
+        [
+            (Level::Public, AllowedProviders::Any, None),
+            (Level::Internal, AllowedProviders::EnterpriseAgreementOnly, Some(Retention::SessionOnly)),
+            (Level::Confidential, AllowedProviders::SelfHostedOnly, None),
+            (Level::Restricted, AllowedProviders::None, None),
+        ]
+    );
+    let DocumentBody::AiSecrets(secrets) = by_name("ai-secrets-architecture.yaml") else { panic!() };
+    assert_eq!(secrets.secret_classes[0].rotation.unwrap().seconds(), 30 * 86_400);
+    assert_eq!(secrets.secret_classes[1].access_pattern, Some(AccessPattern::PerSession));
+    assert_eq!(secrets.secret_classes[2].ai_access, Some(AiAccess::Denied));
+    assert!(secrets.injection_policy.unwrap().memory_protection);
+    let DocumentBody::IncidentResponse(plan) = by_name("ai-incident-response.yaml") else { panic!() };
+    let severities: Vec<_> = plan.incident_types.iter().map(|t| t.severity).collect();
+    assert_eq!(severities, [Severity::High, Severity::Medium, Severity::High, Severity::Critical]);
+    let DocumentBody::Assessment(assessment) = by_name("ai-tool-security-assessment.yaml") else { panic!() };
+    assert_eq!(assessment.phases.iter().map(|phase| phase.questions.len()).sum::<usize>(), 7);
+    assert_eq!(assessment.approval_criteria[1].condition, "highRisks.all(r => r.mitigated)");
+    let DocumentBody::AttackSurface(surface) = by_name("ai-attack-surface-model.yaml") else { panic!() };
+    assert_eq!(surface.attack_vectors.values().map(Vec::len).sum::<usize>(), 14);
+}
+
+#[test]
+fn the_seventh_kind_is_read() {
+    let document = one(SALLYPORT);
+    assert_eq!((document.kind(), document.name.as_str()), (DocumentKind::SallyportPolicy, "house-rules"));
+    let DocumentBody::Sallyport(policy) = document.body else { panic!() };
+    assert_eq!(policy.max_body_bytes, Some(64 << 20));
+    assert_eq!(policy.disabled_rules.unwrap().len(), 1);
+    assert_eq!(policy.providers[0].name, "corp-llm");
+    let DocumentBody::Sallyport(empty) = one(
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: x}\nspec: {disabledRules: []}\n",
+    )
+    .body
+    else {
+        panic!()
+    };
+    assert_eq!((empty.disabled_rules, empty.opaque), (Some(BTreeSet::new()), None));
+}
+
+#[test]
+fn one_file_may_hold_several_documents() {
+    let text = format!("{}---\n{SALLYPORT}", EXAMPLES[0].1);
+    let documents = parse(&text, "all.yaml").unwrap();
+    assert_eq!(documents.len(), 2);
+    assert_eq!(documents[1].mark.line as usize, EXAMPLES[0].1.lines().count() + 3);
+}
+
+#[test]
+fn a_mistake_is_named_with_its_place() {
+    let sallyport = |spec: &str| {
+        format!("apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: x}}\nspec:\n{spec}")
+    };
+    let table = [
+        (String::new(), "1:1: expected a policy document, found none | known kinds: "),
+        ("a: 1\n".into(), "1:1: expected a document with `apiVersion`"),
+        ("- a\n".into(), "1:1: expected a document with `apiVersion`"),
+        (
+            "kind: AgentPermisionPolicy\n".into(),
+            "1:7: this is not a kind of document | did you mean `AgentPermissionPolicy`?",
+        ),
+        ("kind: Pod\n".into(), "1:7: this is not a kind of document | known kinds: "),
+        (
+            "apiVersion: v1\nkind: SallyportPolicy\n".into(),
+            "1:13: expected `apiVersion: sallyport/v1` for a SallyportPolicy",
+        ),
+        ("kind: AISecretsPolicy\n".into(), "1:1: expected `apiVersion: secrets.platform/v1`"),
+        (
+            "apiVersion: sallyport/v1\nkind: SallyportPolicy\nspec: {}\n".into(),
+            "1:1: the key `metadata` is missing",
+        ),
+        ("attack_vectors: {a: b}\n".into(), "1:21: expected a list, found text"),
+        ("attack_vectors: {}\nmore: 1\n".into(), "2:1: `more` is not a key here"),
+        (sallyport("  opaqe: block\n"), "5:3: `opaqe` is not a key here | did you mean `opaque`?"),
+        (sallyport("  fail_mode: open\n"), "5:3: `fail_mode` is not a key here | did you mean `failMode`?"),
+        (sallyport("  opaque: maybe\n"), "5:11: expected `allow` or `warn` or `block`"),
+        (sallyport("  maxBodyBytes: 10\n"), "5:17: expected 65536 to 1073741824 bytes"),
+        (sallyport("  maxBodyBytes: 1 MB\n"), "5:17: expected a whole number, found text"),
+        (
+            sallyport("  providers:\n    - name: a\n      hosts: [ok.example, \"*.com\"]\n"),
+            "7:27: `*.com` takes in hosts of others",
+        ),
+        (
+            EXAMPLES[3].1.replace("rotation: 24h", "rotation: daily"),
+            "19:17: expected a length of time such as `15m`, `24h` or `30d`",
+        ),
+        (
+            EXAMPLES[5].1.replace("level: internal", "level: secret"),
+            "13:14: expected `public` or `internal` or",
+        ),
+    ];
+    for (text, expected) in table {
+        let got = fails(&text);
+        assert!(got.starts_with(expected), "{text}\n  got      {got}\n  expected {expected}");
+    }
+}
+
+#[test]
+fn oddities_are_found_with_their_place() {
+    let rbac = EXAMPLES[0].1;
+    let line = |text: &str, needle: &str| text.lines().position(|line| line.contains(needle)).unwrap() + 1;
+    let unknown = rbac.replace("inherits: read-only", "inherits: readonly");
+    assert_eq!(
+        problems(&unknown),
+        [format!("Error {}:7: no tier is called `readonly`", line(&unknown, "readonly"))]
+    );
+    let circle = rbac.replace("- name: read-only", "- name: read-only\n      inherits: execute-commands");
+    assert_eq!(problems(&circle).len(), 3, "each tier of the circle");
+    let twice =
+        rbac.replace("name: write-workspace", "name: read-only").replace("inherits: write-workspace", "");
+    assert!(problems(&twice)[0].contains("the tier `read-only` stands here a second time"));
+    let glob = rbac.replace("**/*.pem", "**/[.pem");
+    assert!(problems(&glob)[0].contains("is no path pattern"), "{:?}", problems(&glob));
+    let url = rbac.replace("pypi.org", "https://pypi.org/simple");
+    assert!(problems(&url)[0].contains("is no domain"));
+    let levels = EXAMPLES[5].1.replace("level: restricted", "level: public");
+    assert_eq!(problems(&levels).len(), 2, "{:?}", problems(&levels));
+    let same = format!("{SALLYPORT}---\n{SALLYPORT}");
+    assert!(
+        problems(&same)[0].contains("a SallyportPolicy called `house-rules` stands in p.yaml:2 too"),
+        "{:?}",
+        problems(&same)
+    );
+}
+
+#[test]
+fn every_field_says_whether_it_acts() {
+    let sallyport = ("sallyport.yaml", SALLYPORT, DocumentKind::SallyportPolicy);
+    for (file, text, kind) in EXAMPLES.into_iter().chain([sallyport]) {
+        let document = one(text);
+        let mut paths = BTreeSet::new();
+        in_force::walk(&document.tree, String::new(), &mut paths);
+        for path in paths.iter().filter(|path| !path.starts_with("metadata.")) {
+            let header = matches!(path.as_str(), "apiVersion" | "kind");
+            let known = in_force(kind).iter().any(|line| in_force::covers(line.field, path));
+            assert!(header || known, "{file}: {path} is in no table");
+        }
+        let used = fields_of(&document);
+        assert_eq!(used.len(), in_force(kind).len(), "{file} uses every line of its table");
+        let acts = used.iter().all(|line| line.force == Force::InForce);
+        assert_eq!(acts, kind == DocumentKind::SallyportPolicy, "{file}");
+    }
+}
+
+#[test]
+fn spans_of_time() {
+    for (text, seconds, shown) in
+        [("90s", 90, "90s"), ("15m", 900, "15m"), ("24h", 86_400, "1d"), ("2w", 1_209_600, "2w")]
+    {
+        let span = Span::parse(text).unwrap();
+        assert_eq!((span.seconds(), span.to_string().as_str()), (seconds, shown));
+    }
+    for bad in ["", "d", "0d", "-1d", "+1d", "1.5h", "30", "99999999999999999999w", "é"] {
+        assert_eq!(Span::parse(bad), None, "{bad}");
+    }
+}

@@ -1,0 +1,97 @@
+//! Settings: each with its value, where it came from, and whether a user may change it. Layers resolve to
+//! one immutable snapshot.
+//!
+//! `resolve` is the only place where layers meet. Later layers count over earlier ones: defaults, the
+//! user's, the managed ones. Within one layer the stricter of two documents counts, so that the order of
+//! files never matters.
+
+mod layers;
+mod snapshot;
+
+use serde::{Deserialize, Serialize};
+
+pub use layers::{Layers, ResolveError, resolve};
+pub use snapshot::{
+    AuditSettings, DocumentSummary, Limits, SecretsSettings, SettingRow, Snapshot, UpstreamSettings,
+};
+
+/// Whose word a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Built in.
+    Default,
+    User,
+    /// Set by whoever manages this machine.
+    Managed,
+}
+
+impl Origin {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Default => "default",
+            Origin::User => "user",
+            Origin::Managed => "managed",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting<T> {
+    pub value: T,
+    pub origin: Origin,
+    /// A user's own value would not count.
+    pub locked: bool,
+}
+
+impl<T> Setting<T> {
+    pub fn new(value: T, origin: Origin) -> Setting<T> {
+        Setting { value, origin, locked: false }
+    }
+}
+
+/// Bodies that can't be read. Ordered: the later the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpaquePolicy {
+    Allow,
+    /// Passes, counted and shown.
+    #[default]
+    Warn,
+    Block,
+}
+
+/// Bodies that are not what they say they are, in whose raw text nothing was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MalformedPolicy {
+    #[default]
+    Allow,
+    Block,
+}
+
+/// What clients report about themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TelemetryPolicy {
+    /// Passes unread.
+    Allow,
+    /// Treated like a prompt.
+    #[default]
+    Scan,
+    Block,
+}
+
+/// What happens to AI traffic that can't be looked at: an internal error, no secrets loaded, no trail, a
+/// dead engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailMode {
+    Open,
+    #[default]
+    Closed,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Layers and how they resolve.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{
+    AuditSettings, DocumentSummary, FailMode, Limits, MalformedPolicy, OpaquePolicy, Origin, SecretsSettings,
+    Setting, Snapshot, TelemetryPolicy, UpstreamSettings,
+};
+use crate::Level;
+use crate::config::{Config, ConfigLayer, Profile};
+use crate::documents::{Document, DocumentBody, SallyportPolicy};
+use crate::error::DocumentError;
+use crate::providers::{self, PROVIDERS_YAML, ProviderRow, Registry};
+
+/// What settings are made of. Each part may be missing; paths are absolute already.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    pub user: Option<ConfigLayer>,
+    pub user_documents: Vec<Document>,
+    pub managed: Option<ConfigLayer>,
+    pub managed_documents: Vec<Document>,
+}
+
+/// Documents that contradict the embedded table or each other; the last good snapshot stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ResolveError(pub Vec<DocumentError>);
+
+const DEFAULT_MAX_BODY_BYTES: u64 = 64 << 20;
+
+/// Whose word counts over whose. Managed policy that does not lock is a recommendation, so a user's own
+/// word counts over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Default,
+    Recommended,
+    User,
+    Locked,
+}
+
+impl Rank {
+    fn setting<T>(self, value: T) -> Setting<T> {
+        let origin = match self {
+            Rank::Default => Origin::Default,
+            Rank::User => Origin::User,
+            Rank::Recommended | Rank::Locked => Origin::Managed,
+        };
+        Setting { value, origin, locked: self == Rank::Locked }
+    }
+}
+
+/// Defaults, the user's layer, the managed layer: one snapshot.
+pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
+    let providers = Arc::new(registry(layers)?);
+    let config = Configs { layers, defaults: Config::default() };
+    let policies = Policies::of(layers);
+
+    let (rank, profile) = policies
+        .all(|policy| policy.profile)
+        .chain(config.all("profile", |config| config.profile))
+        .max()
+        .unwrap_or((Rank::Default, Profile::default()));
+    // What the profile implies counts with the profile's rank, and an explicit word of that rank over it.
+    let implied = if profile == Profile::Strict {
+        (rank, OpaquePolicy::Block, MalformedPolicy::Block, TelemetryPolicy::Block)
+    } else {
+        (Rank::Default, OpaquePolicy::default(), MalformedPolicy::default(), TelemetryPolicy::default())
+    };
+    let (implied_rank, opaque, malformed, telemetry) = implied;
+
+    Ok(Snapshot {
+        version: version(layers),
+        listen: config.pick("listen", |config| config.listen),
+        upstream: UpstreamSettings {
+            resolve: config.pick("upstream.resolve", |config| config.upstream.resolve.clone()),
+            extra_roots: config.pick("upstream.extra_roots", |config| config.upstream.extra_roots.clone()),
+            proxy: config.pick("upstream.proxy", |config| config.upstream.proxy.clone()),
+        },
+        secrets: SecretsSettings {
+            keychain: config.pick("secrets.keychain", |config| config.secrets.keychain),
+            vaults: config.pick("secrets.vaults", |config| config.secrets.vaults.clone()),
+            files: config.pick("secrets.files", |config| config.secrets.files.clone()),
+            workspaces: config.pick("secrets.workspaces", |config| config.secrets.workspaces.clone()),
+            well_known_files: config.pick("secrets.well_known_files", |c| c.secrets.well_known_files),
+        },
+        audit: AuditSettings {
+            durability: config.pick("audit.durability", |config| config.audit.durability),
+            retention_days: config.pick("audit.retention_days", |config| config.audit.retention_days),
+            content: config.pick("audit.content", |config| config.audit.content),
+        },
+        policies: config.pick("policies", |config| config.policies.clone()),
+        profile: rank.setting(profile),
+        opaque: policies.pick(|policy| policy.opaque, implied_rank, opaque),
+        malformed: policies.pick(|policy| policy.malformed, implied_rank, malformed),
+        telemetry: policies.pick(|policy| policy.telemetry, implied_rank, telemetry),
+        fail_mode: policies.pick(|policy| policy.fail_mode, Rank::Default, FailMode::default()),
+        default_level: policies.pick(|policy| policy.default_level, Rank::Default, Level::default()),
+        disabled_rules: policies.disabled_rules(),
+        limits: Limits {
+            // Of two limits in one layer the larger counts: it leaves less unread.
+            max_body_bytes: policies.pick(
+                |policy| policy.max_body_bytes,
+                Rank::Default,
+                DEFAULT_MAX_BODY_BYTES,
+            ),
+        },
+        providers,
+        documents: summaries(layers),
+    })
+}
+
+/// The configuration files. Managed ones always lock.
+struct Configs<'a> {
+    layers: &'a Layers,
+    defaults: Config,
+}
+
+impl Configs<'_> {
+    fn all<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> impl Iterator<Item = (Rank, T)> {
+        let layers = [(Rank::User, &self.layers.user), (Rank::Locked, &self.layers.managed)];
+        layers
+            .into_iter()
+            .filter_map(|(rank, layer)| {
+                let layer = layer.as_ref().filter(|layer| layer.sets(key))?;
+                Some((rank, read(&layer.config)))
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn pick<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> Setting<T> {
+        match self.all(key, &read).max_by_key(|(rank, _)| *rank) {
+            Some((rank, value)) => rank.setting(value),
+            None => Rank::Default.setting(read(&self.defaults)),
+        }
+    }
+}
+
+/// The `SallyportPolicy` documents.
+struct Policies<'a>(Vec<(Rank, &'a SallyportPolicy)>);
+
+impl<'a> Policies<'a> {
+    fn of(layers: &'a Layers) -> Policies<'a> {
+        let user = layers.user_documents.iter().filter_map(sallyport).map(|policy| (Rank::User, policy));
+        let managed = layers.managed_documents.iter().filter_map(sallyport).map(|policy| {
+            (if policy.lock == Some(false) { Rank::Recommended } else { Rank::Locked }, policy)
+        });
+        Policies(user.chain(managed).collect())
+    }
+
+    fn all<T>(&self, read: impl Fn(&SallyportPolicy) -> Option<T>) -> impl Iterator<Item = (Rank, T)> {
+        self.0.iter().filter_map(move |(rank, policy)| read(policy).map(|value| (*rank, value)))
+    }
+
+    /// The word of the highest rank; of two of the same rank the stricter one.
+    fn pick<T: Ord>(
+        &self,
+        read: impl Fn(&SallyportPolicy) -> Option<T>,
+        implied_rank: Rank,
+        implied: T,
+    ) -> Setting<T> {
+        match self.all(read).max() {
+            Some((rank, value)) if rank >= implied_rank => rank.setting(value),
+            _ => implied_rank.setting(implied),
+        }
+    }
+
+    /// Of two documents of one rank only what both disable is disabled.
+    fn disabled_rules(&self) -> Setting<BTreeSet<String>> {
+        let Some(rank) = self.all(|policy| policy.disabled_rules.as_ref().map(|_| ())).map(|(r, ())| r).max()
+        else {
+            return Rank::Default.setting(BTreeSet::new());
+        };
+        let sets = self.all(|policy| policy.disabled_rules.clone()).filter(|(r, _)| *r == rank);
+        let common = sets.map(|(_, set)| set).reduce(|a, b| a.intersection(&b).cloned().collect());
+        rank.setting(common.unwrap_or_default())
+    }
+}
+
+fn sallyport(document: &Document) -> Option<&SallyportPolicy> {
+    match &document.body {
+        DocumentBody::Sallyport(policy) => Some(policy),
+        _ => None,
+    }
+}
+
+/// Managed rows come first, so that a user's rows are judged against them.
+fn registry(layers: &Layers) -> Result<Registry, ResolveError> {
+    let sources = [(Origin::Managed, &layers.managed_documents), (Origin::User, &layers.user_documents)];
+    let mut rows: Vec<(Origin, &ProviderRow)> = Vec::new();
+    let mut places: Vec<(&Document, usize)> = Vec::new();
+    for (origin, documents) in sources {
+        for document in documents {
+            let Some(policy) = sallyport(document) else { continue };
+            rows.extend(policy.providers.iter().map(|row| (origin, row)));
+            places.extend((0..policy.providers.len()).map(|index| (document, index)));
+        }
+    }
+    Registry::extended(&rows).map_err(|problems| {
+        let located = problems.into_iter().map(|problem| {
+            let place = problem.row.and_then(|row| places.get(row));
+            let Some((document, index)) = place else {
+                return DocumentError::new(
+                    "assets/providers.yaml",
+                    Default::default(),
+                    problem.message,
+                    None,
+                );
+            };
+            let mark = providers::row_mark(&document.tree, *index, &problem.field);
+            DocumentError::new(&document.file, mark, problem.message, None)
+        });
+        ResolveError(located.collect())
+    })
+}
+
+fn summaries(layers: &Layers) -> Vec<DocumentSummary> {
+    let user = layers.user_documents.iter().map(|document| DocumentSummary::of(document, Origin::User));
+    let managed =
+        layers.managed_documents.iter().map(|document| DocumentSummary::of(document, Origin::Managed));
+    user.chain(managed).collect()
+}
+
+/// A hash over everything that policy is made of: the program's version, its table, and each file's text.
+fn version(layers: &Layers) -> String {
+    let mut input = Vec::new();
+    input.extend(env!("CARGO_PKG_VERSION").as_bytes());
+    input.extend(crate::digest(PROVIDERS_YAML.as_bytes()));
+    let absent = [0; 32];
+    input.extend(layers.user.as_ref().map_or(absent, |layer| layer.text_digest));
+    input.extend(layers.managed.as_ref().map_or(absent, |layer| layer.text_digest));
+    for documents in [&layers.user_documents, &layers.managed_documents] {
+        // A file of several documents counts once for each; the order of files does not count.
+        let mut digests: Vec<_> = documents.iter().map(|document| document.digest).collect();
+        digests.sort_unstable();
+        input.extend(u64::try_from(digests.len()).unwrap_or(u64::MAX).to_le_bytes());
+        input.extend(digests.concat());
+    }
+    let digest = crate::digest(&input);
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,168 @@
+//! The resolved settings. Immutable: an exchange ends with the snapshot it began with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{FailMode, MalformedPolicy, OpaquePolicy, Origin, Setting, TelemetryPolicy};
+use crate::Level;
+use crate::config::{
+    AuditConfig, ContentRetention, Durability, HostPort, Profile, SecretsConfig, UpstreamProxy, VaultConfig,
+};
+use crate::documents::{Document, DocumentKind};
+use crate::providers::Registry;
+
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// 16 hex digits; differs whenever an input differs.
+    pub version: String,
+    pub listen: Setting<SocketAddr>,
+    pub upstream: UpstreamSettings,
+    pub secrets: SecretsSettings,
+    pub audit: AuditSettings,
+    /// Where the user's documents were looked for.
+    pub policies: Setting<Vec<PathBuf>>,
+    pub profile: Setting<Profile>,
+    pub opaque: Setting<OpaquePolicy>,
+    pub malformed: Setting<MalformedPolicy>,
+    pub telemetry: Setting<TelemetryPolicy>,
+    pub fail_mode: Setting<FailMode>,
+    pub default_level: Setting<Level>,
+    /// Never applies to known secrets: their names are no rules.
+    pub disabled_rules: Setting<BTreeSet<String>>,
+    pub limits: Limits,
+    pub providers: Arc<Registry>,
+    pub documents: Vec<DocumentSummary>,
+}
+
+#[derive(Debug, Clone)]
+pub struct UpstreamSettings {
+    pub resolve: Setting<BTreeMap<HostPort, SocketAddr>>,
+    pub extra_roots: Setting<Vec<PathBuf>>,
+    pub proxy: Setting<Option<UpstreamProxy>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SecretsSettings {
+    pub keychain: Setting<bool>,
+    pub vaults: Setting<Vec<VaultConfig>>,
+    pub files: Setting<Vec<PathBuf>>,
+    pub workspaces: Setting<Vec<PathBuf>>,
+    pub well_known_files: Setting<bool>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuditSettings {
+    pub durability: Setting<Durability>,
+    pub retention_days: Setting<u32>,
+    pub content: Setting<ContentRetention>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest body that is held and looked at.
+    pub max_body_bytes: Setting<u64>,
+}
+
+/// A document that is in the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentSummary {
+    pub kind: DocumentKind,
+    pub name: String,
+    pub file: String,
+    pub line: u32,
+    pub origin: Origin,
+}
+
+impl DocumentSummary {
+    pub(super) fn of(document: &Document, origin: Origin) -> DocumentSummary {
+        DocumentSummary {
+            kind: document.kind(),
+            name: document.name.clone(),
+            file: document.file.clone(),
+            line: document.mark.line,
+            origin,
+        }
+    }
+}
+
+/// One line of `policy show`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettingRow {
+    pub key: String,
+    pub value: Value,
+    pub origin: Origin,
+    pub locked: bool,
+}
+
+impl Snapshot {
+    pub fn secrets_config(&self) -> SecretsConfig {
+        SecretsConfig {
+            keychain: self.secrets.keychain.value,
+            vaults: self.secrets.vaults.value.clone(),
+            files: self.secrets.files.value.clone(),
+            workspaces: self.secrets.workspaces.value.clone(),
+            well_known_files: self.secrets.well_known_files.value,
+        }
+    }
+
+    pub fn audit_config(&self) -> AuditConfig {
+        AuditConfig {
+            durability: self.audit.durability.value,
+            retention_days: self.audit.retention_days.value,
+            content: self.audit.content.value,
+        }
+    }
+
+    /// Every setting with its origin and lock, for people.
+    pub fn rows(&self) -> Vec<SettingRow> {
+        let mut rows = vec![
+            row("listen", &self.listen),
+            row("upstream.resolve", &self.upstream.resolve),
+            row("upstream.extra_roots", &self.upstream.extra_roots),
+            row("upstream.proxy", &self.upstream.proxy),
+            row("secrets.keychain", &self.secrets.keychain),
+            row("secrets.vaults", &self.secrets.vaults),
+            row("secrets.files", &self.secrets.files),
+            row("secrets.workspaces", &self.secrets.workspaces),
+            row("secrets.well_known_files", &self.secrets.well_known_files),
+            row("audit.durability", &self.audit.durability),
+            row("audit.retention_days", &self.audit.retention_days),
+            row("audit.content", &self.audit.content),
+            row("policies", &self.policies),
+            row("profile", &self.profile),
+            row("opaque", &self.opaque),
+            row("malformed", &self.malformed),
+            row("telemetry", &self.telemetry),
+            row("fail_mode", &self.fail_mode),
+            row("default_level", &self.default_level),
+            row("max_body_bytes", &self.limits.max_body_bytes),
+            row("disabled_rules", &self.disabled_rules),
+        ];
+        let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
+        rows.extend(added.map(|provider| SettingRow {
+            key: format!("providers.{}", provider.name),
+            value: shown(provider),
+            origin: provider.origin,
+            locked: provider.origin == Origin::Managed,
+        }));
+        rows
+    }
+}
+
+fn row<T: Serialize>(key: &str, setting: &Setting<T>) -> SettingRow {
+    SettingRow {
+        key: key.into(),
+        value: shown(&setting.value),
+        origin: setting.origin,
+        locked: setting.locked,
+    }
+}
+
+fn shown(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}

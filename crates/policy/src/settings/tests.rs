@@ -1,0 +1,168 @@
+use super::*;
+use crate::config::{self, Profile, parse_layer};
+use crate::documents;
+
+fn layers(user: &str, user_spec: &[&str], managed: &str, managed_spec: &[&str]) -> Layers {
+    let config = |text: &str, file| (!text.is_empty()).then(|| parse_layer(text, file).unwrap());
+    let documents = |specs: &[&str], side: &str| {
+        let parsed = specs.iter().enumerate().map(|(n, spec)| {
+            let text = format!("apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: {side}{n}}}\nspec: {spec}\n");
+            documents::parse(&text, &format!("{side}{n}.yaml")).unwrap().remove(0)
+        });
+        parsed.collect()
+    };
+    Layers {
+        user: config(user, "config.yaml"),
+        user_documents: documents(user_spec, "user"),
+        managed: config(managed, "managed.yaml"),
+        managed_documents: documents(managed_spec, "managed"),
+    }
+}
+
+fn resolved(user: &str, user_spec: &[&str], managed: &str, managed_spec: &[&str]) -> Snapshot {
+    resolve(&layers(user, user_spec, managed, managed_spec)).unwrap()
+}
+
+fn parts<T: Copy>(setting: &Setting<T>) -> (T, Origin, bool) {
+    (setting.value, setting.origin, setting.locked)
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    let snapshot = resolve(&Layers::default()).unwrap();
+    assert_eq!(snapshot.listen.value.to_string(), "127.0.0.1:8877");
+    assert!(snapshot.rows().iter().all(|row| row.origin == Origin::Default && !row.locked));
+    assert_eq!(snapshot.secrets_config(), config::SecretsConfig::default());
+    assert_eq!(snapshot.audit_config(), config::AuditConfig::default());
+    assert_eq!(snapshot.limits.max_body_bytes.value, 64 << 20);
+    assert_eq!(snapshot.fail_mode.value, FailMode::Closed);
+}
+
+#[test]
+fn managed_counts_over_user_counts_over_default() {
+    use Origin::*;
+    let user = "listen: 127.0.0.1:1\nsecrets: {keychain: false}\naudit: {retention_days: 7}\n";
+    let managed = "listen: 127.0.0.1:2\naudit: {content: none}\n";
+    let snapshot = resolved(user, &[], managed, &[]);
+    assert_eq!(parts(&snapshot.listen), ("127.0.0.1:2".parse().unwrap(), Managed, true));
+    assert_eq!(parts(&snapshot.secrets.keychain), (false, User, false));
+    assert_eq!(parts(&snapshot.audit.retention_days), (7, User, false));
+    assert_eq!(parts(&snapshot.audit.content), (config::ContentRetention::None, Managed, true));
+    assert_eq!(parts(&snapshot.secrets.well_known_files), (true, Default, false));
+}
+
+#[test]
+fn unset_and_empty_differ() {
+    let user = "secrets: {files: [/a]}\n";
+    assert_eq!(resolved(user, &[], "secrets: {}\n", &[]).secrets.files.value.len(), 1);
+    let emptied = resolved(user, &[], "secrets: {files: []}\n", &[]);
+    assert!(emptied.secrets.files.value.is_empty() && emptied.secrets.files.locked);
+    let user = "{disabledRules: [jwt, ip_addresses]}";
+    assert_eq!(resolved("", &[user], "", &["{opaque: warn}"]).disabled_rules.value.len(), 2);
+    let emptied = resolved("", &[user], "", &["{disabledRules: []}"]);
+    assert!(emptied.disabled_rules.value.is_empty() && emptied.disabled_rules.locked);
+}
+
+/// Table over who says what about `opaque`.
+#[test]
+fn documents_resolve_by_rank_then_strictness() {
+    use {OpaquePolicy::*, Origin::*};
+    type Row<'a> = (&'a str, &'a [&'a str], &'a str, &'a [&'a str], (OpaquePolicy, Origin, bool));
+    let table: &[Row<'_>] = &[
+        ("", &[], "", &[], (Warn, Default, false)),
+        ("", &["{opaque: allow}"], "", &[], (Allow, User, false)),
+        ("", &["{opaque: allow}", "{opaque: block}"], "", &[], (Block, User, false)),
+        ("", &["{opaque: block}", "{opaque: allow}"], "", &[], (Block, User, false)),
+        ("", &["{opaque: block}"], "", &["{opaque: allow}"], (Allow, Managed, true)),
+        ("", &["{opaque: allow}"], "", &["{opaque: block, lock: false}"], (Allow, User, false)),
+        ("", &[], "", &["{opaque: block, lock: false}"], (Block, Managed, false)),
+        ("profile: strict\n", &[], "", &[], (Block, User, false)),
+        ("profile: strict\n", &["{opaque: warn}"], "", &[], (Warn, User, false)),
+        ("", &["{profile: strict}"], "", &[], (Block, User, false)),
+        ("profile: balanced\n", &["{profile: strict}"], "", &[], (Block, User, false)),
+        ("", &["{opaque: allow}"], "profile: strict\n", &[], (Block, Managed, true)),
+        ("profile: balanced\n", &["{opaque: allow}"], "", &["{profile: strict}"], (Block, Managed, true)),
+        ("profile: strict\n", &[], "", &["{profile: balanced}"], (Warn, Default, false)),
+        ("", &[], "", &["{profile: strict, opaque: warn}"], (Warn, Managed, true)),
+    ];
+    for (user, user_spec, managed, managed_spec, expected) in table {
+        let snapshot = resolved(user, user_spec, managed, managed_spec);
+        assert_eq!(parts(&snapshot.opaque), *expected, "{user:?} {user_spec:?} {managed:?} {managed_spec:?}");
+    }
+}
+
+#[test]
+fn strict_makes_all_three_strict() {
+    let snapshot = resolved("profile: strict\n", &[], "", &[]);
+    assert_eq!(snapshot.profile.value, Profile::Strict);
+    assert_eq!(snapshot.malformed.value, MalformedPolicy::Block);
+    assert_eq!(snapshot.telemetry.value, TelemetryPolicy::Block);
+}
+
+#[test]
+fn only_what_every_document_of_a_layer_disables_is_disabled() {
+    let snapshot = resolved("", &["{disabledRules: [jwt, ip_addresses]}", "{disabledRules: [jwt]}"], "", &[]);
+    assert_eq!(snapshot.disabled_rules.value.into_iter().collect::<Vec<_>>(), ["jwt"]);
+}
+
+#[test]
+fn providers_come_from_both_layers_and_managed_ones_are_locked() {
+    let snapshot = resolved(
+        "",
+        &["{providers: [{name: mine, hosts: [llm.home.example]}]}"],
+        "",
+        &["{providers: [{name: openai, agreement: enterprise}]}"],
+    );
+    assert_eq!(snapshot.providers.lookup("llm.home.example", 443).unwrap().name, "mine");
+    let rows = snapshot.rows();
+    let row = |key: &str| rows.iter().find(|row| row.key == key).unwrap();
+    assert_eq!((row("providers.openai").origin, row("providers.openai").locked), (Origin::Managed, true));
+    assert_eq!((row("providers.mine").origin, row("providers.mine").locked), (Origin::User, false));
+}
+
+#[test]
+fn contradictions_are_named_with_their_place() {
+    let layers = layers(
+        "",
+        &[
+            "\n  providers:\n    - name: mine\n      hosts: [a.corp.example]\n    - name: claude\n      tunnel: true",
+        ],
+        "",
+        &["{providers: [{name: corp, hosts: [a.corp.example]}]}"],
+    );
+    let error = resolve(&layers).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "user0.yaml:7:7: `a.corp.example` belongs to `corp` already: amend that provider by its name\n\
+         user0.yaml:9:7: `claude.ai` is inspected: only managed policy may have it passed on unread"
+    );
+}
+
+#[test]
+fn the_version_follows_the_inputs() {
+    let versions = [
+        resolved("", &[], "", &[]),
+        resolved("profile: strict\n", &[], "", &[]),
+        resolved("", &[], "profile: strict\n", &[]),
+        resolved("", &["{opaque: block}"], "", &[]),
+        resolved("", &[], "", &["{opaque: block}"]),
+        resolved("", &["{opaque: block}", "{telemetry: block}"], "", &[]),
+    ]
+    .map(|snapshot| snapshot.version);
+    let mut distinct = versions.to_vec();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), versions.len());
+    assert!(versions.iter().all(|v| v.len() == 16 && v.bytes().all(|b| b.is_ascii_hexdigit())));
+    let mut swapped = layers("", &["{opaque: block}", "{telemetry: block}"], "", &[]);
+    swapped.user_documents.reverse();
+    assert_eq!(resolve(&swapped).unwrap().version, versions[5], "the order of files does not count");
+}
+
+#[test]
+fn rows_are_for_people() {
+    let snapshot = resolved("upstream: {proxy: \"http://ann:s3cret@p.example:1\"}\n", &[], "", &[]);
+    let text = serde_json::to_string(&snapshot.rows()).unwrap();
+    assert!(text.contains("http://…@p.example:1") && !text.contains("s3cret"));
+    assert!(!format!("{snapshot:?}").contains("s3cret"));
+}
