@@ -1,0 +1,12 @@
+//! Our own JSON span walker: where each key, string and number stands, without a copy of any.
+
+mod dom;
+mod lex;
+mod tape;
+pub(crate) mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use dom::Dom;
+pub(crate) use tape::{Kind, Node, Tape, parse};
