@@ -1,1 +1,26 @@
+//! Finds what must not leave: known values without keeping them, and what looks like a secret.
+//!
+//! Pure: text and options in, findings out. No clock, no file, no socket; nothing here may hold a
+//! value longer than the call that looks at it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
+mod fingerprint;
+mod placeholder;
+mod resolve;
+mod rules;
+mod scanner;
+mod secrets;
+pub mod shape;
+mod stream;
+#[cfg(test)]
+mod stream_tests;
+
+pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
+pub use placeholder::{Placeholders, redact};
+pub use rules::{Example, Rule, RuleError, RuleProblem, RuleSet};
+pub use scanner::{Kinds, ScanOptions, Scanner};
+pub use secrets::{IndexKey, MAX_VALUE, SecretEntry, SecretHit, SecretIndex, SecretSet, SetError, Variant};
+pub use stream::{LONGEST_HOLD, Released, StreamSanitiser};

@@ -1,0 +1,162 @@
+//! What stands in a text instead of a finding: the same for the same value in every turn.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use sallyport_policy::{Finding, FindingKind, RuleId};
+
+use crate::rules::RuleSet;
+use crate::secrets::{MaskedHash, SecretIndex};
+
+/// The placeholders of one thread. Holds keyed hashes of the values it has seen, no values.
+///
+/// Values must be shown in the order of the thread: the first value of a rule has no tag, so a
+/// thread that is read again from its start gets the same placeholders.
+pub struct Placeholders {
+    hash: MaskedHash,
+    seen: HashMap<RuleId, Vec<Seen>>,
+}
+
+struct Seen {
+    digest: [u8; 16],
+    /// Hexadecimal digits of a tag; none for the first value of a rule.
+    tag_len: usize,
+}
+
+const SHORTEST_TAG: usize = 4;
+
+impl std::fmt::Debug for Placeholders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Placeholders(..)")
+    }
+}
+
+impl Placeholders {
+    /// The key is the thread's own: tags tell nothing across threads and can't be guessed at
+    /// (decision 3).
+    pub fn new(thread_key: [u8; 32]) -> Placeholders {
+        Placeholders {
+            hash: MaskedHash::new(&thread_key, "sallyport detect 1: placeholder tags"),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The placeholder for `value`, which is the text under the finding's span.
+    pub fn placeholder(&mut self, finding: &Finding, value: &str) -> String {
+        match finding.kind {
+            FindingKind::KnownSecret => format!("[SECRET:{}]", finding.rule),
+            FindingKind::EnvAssignment => "[REDACTED]".to_owned(),
+            FindingKind::Secret | FindingKind::Pii | FindingKind::Internal => {
+                let name = finding.rule.as_str().to_ascii_uppercase();
+                match self.tag(&finding.rule, value) {
+                    Some(tag) => format!("[REDACTED_{name}_{tag}]"),
+                    None => format!("[REDACTED_{name}]"),
+                }
+            }
+        }
+    }
+
+    fn tag(&mut self, rule: &RuleId, value: &str) -> Option<String> {
+        let digest = self.hash.digest(value.as_bytes());
+        let seen = self.seen.entry(rule.clone()).or_default();
+        let hex = data_encoding::HEXLOWER.encode(&digest);
+        let tag = |len: usize| hex.get(..len).filter(|tag| !tag.is_empty()).map(str::to_owned);
+        if let Some(held) = seen.iter().find(|held| held.digest == digest) {
+            return tag(held.tag_len);
+        }
+        let taken = |len: usize| {
+            seen.iter().any(|held| {
+                held.tag_len == len
+                    && hex.get(..len) == data_encoding::HEXLOWER.encode(&held.digest).get(..len)
+            })
+        };
+        let tag_len = match seen.is_empty() {
+            true => 0,
+            false => (SHORTEST_TAG..hex.len()).find(|len| !taken(*len)).unwrap_or(hex.len()),
+        };
+        seen.push(Seen { digest, tag_len });
+        tag(tag_len)
+    }
+}
+
+/// `text` with each finding replaced. Findings must be sorted and apart, as
+/// [`crate::Scanner::scan`] gives them.
+pub fn redact(text: &str, findings: &[Finding], placeholders: &mut Placeholders) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for finding in findings {
+        let Some(value) = text.get(finding.span.clone()) else { continue };
+        out.push_str(text.get(done..finding.span.start).unwrap_or_default());
+        out.push_str(&placeholders.placeholder(finding, value));
+        done = finding.span.end;
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+/// The longest placeholder that is recognised; names are cut at 200 characters of up to 4 bytes.
+const LONGEST: usize = 900;
+
+const OPENINGS: [&str; 2] = ["[SECRET:", "[REDACTED"];
+
+/// Where our own placeholders stand: known names only, so that nobody can hide a value by
+/// dressing it as one.
+pub(crate) fn own_placeholders(
+    text: &str,
+    from: usize,
+    rules: &RuleSet,
+    index: &SecretIndex,
+) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = from;
+    while let Some(open) = memchr::memchr(b'[', text.as_bytes().get(at..).unwrap_or_default()) {
+        let start = at + open;
+        at = start + 1;
+        let rest = text.get(start..).unwrap_or_default();
+        if !OPENINGS.iter().any(|opening| rest.starts_with(opening)) {
+            continue;
+        }
+        let Some(close) = rest.bytes().take(LONGEST).position(|byte| byte == b']') else { continue };
+        let inside = rest.get(1..close).unwrap_or_default();
+        let own = match inside.strip_prefix("SECRET:") {
+            Some(name) => index.has_name(name),
+            None => is_own_redaction(inside, rules),
+        };
+        if own {
+            at = start + close + 1;
+            found.push(start..at);
+        }
+    }
+    found
+}
+
+fn is_own_redaction(inside: &str, rules: &RuleSet) -> bool {
+    if inside == "REDACTED" {
+        return true;
+    }
+    let Some(name) = inside.strip_prefix("REDACTED_") else { return false };
+    let known = |name: &str| {
+        !name.bytes().any(|byte| byte.is_ascii_lowercase())
+            && rules.rule(&name.to_ascii_lowercase()).is_some()
+    };
+    let tag = |tag: &str| {
+        (SHORTEST_TAG..=32).contains(&tag.len())
+            && tag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    known(name) || name.rsplit_once('_').is_some_and(|(name, end)| known(name) && tag(end))
+}
+
+/// The first place at `from` or after where a placeholder may have begun that is not closed yet.
+pub(crate) fn placeholder_opening(text: &str, from: usize) -> Option<usize> {
+    let from = from.max(text.len().saturating_sub(LONGEST));
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'[', bytes.get(from..).unwrap_or_default()).map(|at| from + at).find(|at| {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let begun = OPENINGS.iter().any(|opening| {
+            let opening = opening.as_bytes();
+            let common = opening.len().min(rest.len());
+            rest.get(..common) == opening.get(..common)
+        });
+        begun && !rest.contains(&b']')
+    })
+}

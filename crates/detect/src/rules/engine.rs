@@ -1,0 +1,248 @@
+//! One pass over a text for all rules: keywords and gates say where, the rule's own regex says what.
+//!
+//! Finds exactly what each regex would find alone: every match holds a keyword or passes the gate,
+//! and the stretch that is searched reaches as far around it as a match can.
+
+use std::ops::Range;
+
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::util::pool::Pool;
+use regex_automata::{Anchored, Input, MatchKind};
+
+use super::RuleSet;
+use super::file::{Reach, Rule, syntax_config};
+use super::validators::{Seen, shannon};
+
+/// One match of one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RuleMatch {
+    pub(crate) rule: usize,
+    /// The whole match, context included.
+    pub(crate) whole: Range<usize>,
+    pub(crate) span: Range<usize>,
+    pub(crate) core: Option<Range<usize>>,
+    /// Whether it passed entropy and validator.
+    pub(crate) accepted: bool,
+}
+
+impl RuleSet {
+    /// All matches that begin at `from` or after, of the rules that `wanted` names.
+    pub(crate) fn matches(&self, text: &[u8], from: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<RuleMatch> {
+        let mut found = Vec::new();
+        for (number, windows) in self.windows(text, from, wanted) {
+            let Some(rule) = self.rules.get(number as usize) else { continue };
+            for window in windows {
+                each_match(rule, text, window, |whole, span, core| {
+                    let accepted = accepts(rule, text, &whole, &span);
+                    found.push(RuleMatch { rule: number as usize, whole, span, core, accepted });
+                });
+            }
+        }
+        found
+    }
+
+    /// Per rule the stretches where it may match: apart, in order.
+    fn windows(
+        &self,
+        text: &[u8],
+        from: usize,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> Vec<(u32, Vec<Range<usize>>)> {
+        let mut windows = Windows { text, from, slots: vec![Slot::Unknown; self.rules.len()] };
+        if let Some(keywords) = &self.keywords {
+            let area = aho_corasick::Input::new(text).range(from..text.len());
+            for hit in keywords.find_overlapping_iter(area) {
+                for number in self.waiting.get(hit.pattern().as_usize()).into_iter().flatten() {
+                    windows.add(&self.rules, *number, hit.start(), hit.end(), &wanted);
+                }
+            }
+        }
+        for number in &self.gated {
+            let Some(rule) = self.rules.get(*number as usize) else { continue };
+            if let Some(gate) = rule.gate.as_ref().filter(|_| wanted(rule)) {
+                // A gate looks one match-length back, since a match may begin before its hit.
+                gate.each(text.get(from..).unwrap_or_default(), |start, end| {
+                    windows.add(&self.rules, *number, from + start, from + end, &wanted);
+                });
+            }
+        }
+        let taken = windows.slots.into_iter().zip(0..).filter_map(|(slot, number)| match slot {
+            Slot::Open(windows) => Some((number, windows)),
+            _ => None,
+        });
+        taken.collect()
+    }
+
+    /// The first place at `from` or after from which some rule may still come to match beyond the
+    /// end of the text. Beginnings further back than `reach` are given up.
+    pub(crate) fn first_opening(&self, text: &[u8], from: usize, reach: usize) -> Option<usize> {
+        let start = text.len().saturating_sub(reach).max(from);
+        self.liveness()?.first(text, start)
+    }
+
+    pub(super) fn liveness(&self) -> Option<&Liveness> {
+        self.liveness.get_or_init(|| Liveness::of(&self.rules)).as_ref()
+    }
+}
+
+#[derive(Clone)]
+enum Slot {
+    Unknown,
+    Off,
+    Open(Vec<Range<usize>>),
+}
+
+struct Windows<'t> {
+    text: &'t [u8],
+    from: usize,
+    slots: Vec<Slot>,
+}
+
+impl Windows<'_> {
+    fn add(
+        &mut self,
+        rules: &[Rule],
+        number: u32,
+        start: usize,
+        end: usize,
+        wanted: &impl Fn(&Rule) -> bool,
+    ) {
+        let (Some(rule), Some(slot)) = (rules.get(number as usize), self.slots.get_mut(number as usize))
+        else {
+            return;
+        };
+        if !rule.then.is_empty() && !is_followed(self.text, end, &rule.then) {
+            return;
+        }
+        if let Slot::Unknown = slot {
+            *slot = if wanted(rule) { Slot::Open(Vec::new()) } else { Slot::Off };
+        }
+        let Slot::Open(windows) = slot else { return };
+        // On a long line each keyword would ask for the same window again.
+        if rule.reach == Reach::Text && !windows.is_empty() {
+            return;
+        }
+        if rule.reach == Reach::Line && windows.last().is_some_and(|last| last.end >= end) {
+            return;
+        }
+        let window = match rule.reach {
+            Reach::Bytes(longest) => {
+                end.saturating_sub(longest).max(self.from)..(start + longest).min(self.text.len())
+            }
+            Reach::Line => {
+                let before = self.text.get(self.from..start).unwrap_or_default();
+                let after = self.text.get(end..).unwrap_or_default();
+                let line_start = memchr::memrchr(b'\n', before).map_or(self.from, |at| self.from + at + 1);
+                let line_end = memchr::memchr(b'\n', after).map_or(self.text.len(), |at| end + at);
+                line_start..line_end
+            }
+            Reach::Text => self.from..self.text.len(),
+        };
+        match windows.last_mut() {
+            // Hits come in the order of their ends, so windows come in the order of their starts.
+            Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
+            _ => windows.push(window),
+        }
+    }
+}
+
+/// Whether one of `marks` comes after the rest of a name, a closing quote or bracket, and blanks.
+fn is_followed(text: &[u8], from: usize, marks: &[u8]) -> bool {
+    const FURTHEST: usize = 64;
+    for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
+        if marks.contains(byte) {
+            return true;
+        }
+        if !byte.is_ascii_alphanumeric() && !b"_-. \t\"']".contains(byte) {
+            return false;
+        }
+    }
+    false
+}
+
+fn each_match(
+    rule: &Rule,
+    text: &[u8],
+    window: Range<usize>,
+    mut each: impl FnMut(Range<usize>, Range<usize>, Option<Range<usize>>),
+) {
+    let Some(regex) = rule.regex() else { return };
+    let mut input = Input::new(text).range(window.clone());
+    while let Some(found) = regex.find(input.clone()) {
+        let whole = found.range();
+        let (span, core) = match (rule.groups.as_slice(), rule.core) {
+            ([], None) => (Some(whole.clone()), None),
+            (groups, core) => {
+                let mut captures = regex.create_captures();
+                let again = Input::new(text).range(whole.start..window.end).anchored(Anchored::Yes);
+                regex.captures(again, &mut captures);
+                let part = |group: usize| captures.get_group(group).map(|span| span.range());
+                let span =
+                    if groups.is_empty() { part(0) } else { groups.iter().find_map(|group| part(*group)) };
+                (span, core.and_then(part))
+            }
+        };
+        if let Some(span) = span.filter(|span| !span.is_empty()) {
+            each(whole.clone(), span, core);
+        }
+        input.set_start(whole.end);
+    }
+}
+
+pub(super) fn accepts(rule: &Rule, text: &[u8], whole: &Range<usize>, span: &Range<usize>) -> bool {
+    let value = text.get(span.clone()).unwrap_or_default();
+    rule.entropy.is_none_or(|least| shannon(value) >= least)
+        && rule
+            .check
+            .is_none_or(|check| check(&Seen { text, whole: whole.clone(), span: span.clone(), value }))
+}
+
+/// All rules in one automaton that is asked a single question: can a match from here still grow?
+pub(super) struct Liveness {
+    dfa: DFA,
+    caches: Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>,
+}
+
+impl Liveness {
+    /// None without rules. A set too large for one automaton can't be: each rule is bounded.
+    pub(super) fn of(rules: &[Rule]) -> Option<Liveness> {
+        if rules.is_empty() {
+            return None;
+        }
+        let patterns: Vec<&str> = rules.iter().map(|rule| rule.pattern.as_str()).collect();
+        let dfa = DFA::builder()
+            .syntax(syntax_config())
+            .thompson(regex_automata::nfa::thompson::Config::new().utf8(false))
+            // Every way to match stays alive, not only the preferred one.
+            .configure(
+                DFA::config()
+                    .match_kind(MatchKind::All)
+                    .skip_cache_capacity_check(true)
+                    .cache_capacity(8 << 20),
+            )
+            .build_many(&patterns)
+            .ok()?;
+        let maker = dfa.clone();
+        let caches: Box<dyn Fn() -> Cache + Send + Sync> = Box::new(move || maker.create_cache());
+        Some(Liveness { dfa, caches: Pool::new(caches) })
+    }
+
+    fn first(&self, text: &[u8], from: usize) -> Option<usize> {
+        let mut cache = self.caches.get();
+        (from..text.len()).find(|start| self.lives(&mut cache, text, *start))
+    }
+
+    fn lives(&self, cache: &mut Cache, text: &[u8], start: usize) -> bool {
+        let input = Input::new(text).range(start..text.len()).anchored(Anchored::Yes);
+        // An automaton that gives up says nothing, so the text waits.
+        let Ok(mut state) = self.dfa.start_state_forward(cache, &input) else { return true };
+        for byte in text.get(start..).unwrap_or_default() {
+            state = match self.dfa.next_state(cache, state, *byte) {
+                Ok(next) if next.is_dead() => return false,
+                Ok(next) => next,
+                Err(_) => return true,
+            };
+        }
+        true
+    }
+}

@@ -1,0 +1,310 @@
+//! Rule files: strict YAML in, one checked [`Rule`] per entry out, or an error with file and line.
+
+use std::sync::OnceLock;
+
+use regex_automata::meta;
+use regex_automata::util::syntax;
+use regex_syntax::hir::{Class, Hir, HirKind};
+use sallyport_policy::config::Profile;
+use sallyport_policy::{FindingKind, Level, RuleId, Severity};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::gate::Gate;
+use super::validators::{self, Validator};
+
+/// What is wrong with a rule file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}, line {line}: {message}")]
+pub struct RuleError {
+    pub file: String,
+    pub line: u64,
+    pub message: String,
+}
+
+/// One detection rule. Its regex is compiled; its examples wait for [`super::RuleSet::check`].
+#[derive(Debug)]
+pub struct Rule {
+    pub id: RuleId,
+    pub description: String,
+    pub severity: Severity,
+    pub class: Level,
+    pub kind: FindingKind,
+    /// The name of the check that each match must pass.
+    pub validator: Option<String>,
+    /// Bits per character that a value needs at least.
+    pub entropy: Option<f32>,
+    pub examples: Vec<Example>,
+    pub near_misses: Vec<String>,
+    /// Only in the strict profile.
+    pub strict_only: bool,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) pattern: String,
+    regex: OnceLock<Option<meta::Regex>>,
+    /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
+    pub(crate) then: Vec<u8>,
+    /// The finding's span: the first of these capture groups that took part in the match.
+    pub(crate) groups: Vec<usize>,
+    /// The capture group that must not stay; the rest of the span may, if a known value covers it.
+    pub(crate) core: Option<usize>,
+    pub(crate) reach: Reach,
+    pub(crate) check: Option<Validator>,
+}
+
+impl Rule {
+    /// None only if the pattern is too large, which [`read`] has excluded.
+    pub(crate) fn regex(&self) -> Option<&meta::Regex> {
+        self.regex.get_or_init(|| compile(&self.pattern).ok()).as_ref()
+    }
+}
+
+/// A text in which a rule must find something, and what exactly if it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    pub text: String,
+    pub finds: Option<String>,
+}
+
+/// How far from a keyword a match can begin and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Bytes(usize),
+    Line,
+    Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rules: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: Spanned<String>,
+    description: String,
+    #[serde(default)]
+    keywords: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    then: Option<Spanned<String>>,
+    #[serde(default)]
+    gate: Option<Spanned<String>>,
+    regex: Spanned<String>,
+    #[serde(default)]
+    group: Option<Spanned<String>>,
+    #[serde(default)]
+    core: Option<Spanned<String>>,
+    #[serde(default)]
+    entropy: Option<f32>,
+    #[serde(default)]
+    validator: Option<Spanned<String>>,
+    severity: Severity,
+    class: Level,
+    kind: Spanned<FindingKind>,
+    #[serde(default)]
+    profile: Profile,
+    examples: Spanned<Vec<ExampleEntry>>,
+    near_misses: Spanned<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ExampleEntry {
+    Text(String),
+    Exact(ExactExample),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExactExample {
+    text: String,
+    finds: String,
+}
+
+/// `compile_now`: regexes are compiled here, to name the line of one that is too large, instead
+/// of when they are first needed.
+pub(crate) fn read(file: &str, yaml: &str, compile_now: bool) -> Result<Vec<Rule>, RuleError> {
+    let parsed: File = serde_saphyr::from_str(yaml).map_err(|error| RuleError {
+        file: file.to_owned(),
+        line: error.location().map_or(0, |location| location.line()),
+        message: first_line(&error.without_snippet().to_string()),
+    })?;
+    parsed.rules.into_iter().map(|entry| rule(file, entry, compile_now)).collect()
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> {
+    let id_line = entry.id.referenced.line();
+    let fail = |line: u64, message: String| RuleError { file: file.to_owned(), line, message };
+    let id = entry.id.value;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if id.is_empty() || !id.chars().all(plain) {
+        return Err(fail(id_line, format!("the id {id:?} may hold only a-z, 0-9 and _")));
+    }
+    if entry.kind.value == FindingKind::KnownSecret {
+        return Err(fail(entry.kind.referenced.line(), "the kind known_secret is not for rules".into()));
+    }
+    let (keywords, keywords_line) = match entry.keywords {
+        Some(keywords) => (keywords.value, keywords.referenced.line()),
+        None => (Vec::new(), id_line),
+    };
+    let gate = match &entry.gate {
+        Some(gate) => {
+            Some(Gate::parse(&gate.value).map_err(|message| fail(gate.referenced.line(), message))?)
+        }
+        None => None,
+    };
+    if keywords.is_empty() == gate.is_none() {
+        return Err(fail(id_line, format!("the rule {id} needs either keywords or a gate")));
+    }
+    if let Some(short) = keywords.iter().find(|keyword| keyword.len() < 3 || !keyword.is_ascii()) {
+        return Err(fail(
+            keywords_line,
+            format!("the keyword {short:?} must be three ASCII characters or more"),
+        ));
+    }
+    let then = match &entry.then {
+        Some(then) if then.value.is_ascii() && !then.value.is_empty() => then.value.as_bytes().to_vec(),
+        Some(then) => {
+            return Err(fail(then.referenced.line(), "`then` needs one or more ASCII characters".into()));
+        }
+        None => Vec::new(),
+    };
+    let regex_line = entry.regex.referenced.line();
+    let bad_regex = |message: String| fail(regex_line, format!("the regex of {id}: {message}"));
+    let hir = parse_regex(&entry.regex.value).map_err(bad_regex)?;
+    let reach = reach(&hir).map_err(bad_regex)?;
+    if gate.is_some() && !matches!(reach, Reach::Bytes(_)) {
+        return Err(bad_regex("behind a gate it must have a longest match".into()));
+    }
+    let regex = OnceLock::new();
+    if compile_now {
+        let compiled = compile(&entry.regex.value).map_err(bad_regex)?;
+        regex.get_or_init(|| Some(compiled));
+    }
+    let groups_of = |wanted: &Option<Spanned<String>>| match wanted {
+        None => Ok(Vec::new()),
+        Some(wanted) => {
+            let one = |name: &str| {
+                find_group(&hir, name).ok_or_else(|| {
+                    fail(wanted.referenced.line(), format!("the regex of {id} has no group {name}"))
+                })
+            };
+            wanted.value.split('|').map(one).collect()
+        }
+    };
+    let (groups, core) = (groups_of(&entry.group)?, groups_of(&entry.core)?.first().copied());
+    let check = match &entry.validator {
+        None => None,
+        Some(name) => Some(validators::named(&name.value).ok_or_else(|| {
+            fail(
+                name.referenced.line(),
+                format!("there is no validator {:?}; there are {}", name.value, validators::names()),
+            )
+        })?),
+    };
+    if entry.examples.value.len() < 2 {
+        return Err(fail(
+            entry.examples.referenced.line(),
+            format!("the rule {id} needs two examples or more"),
+        ));
+    }
+    if entry.near_misses.value.len() < 2 {
+        let line = entry.near_misses.referenced.line();
+        return Err(fail(line, format!("the rule {id} needs two near_misses or more")));
+    }
+    let examples = entry.examples.value.into_iter().map(|example| match example {
+        ExampleEntry::Text(text) => Example { text, finds: None },
+        ExampleEntry::Exact(exact) => Example { text: exact.text, finds: Some(exact.finds) },
+    });
+    Ok(Rule {
+        id: RuleId::new(id),
+        description: entry.description,
+        severity: entry.severity,
+        class: entry.class,
+        kind: entry.kind.value,
+        validator: entry.validator.map(|name| name.value),
+        entropy: entry.entropy,
+        examples: examples.collect(),
+        near_misses: entry.near_misses.value,
+        strict_only: entry.profile == Profile::Strict,
+        keywords,
+        gate,
+        pattern: entry.regex.value,
+        regex,
+        then,
+        groups,
+        core,
+        reach,
+        check,
+    })
+}
+
+/// ASCII only: tokens are, and it lets every engine be a DFA.
+pub(crate) fn syntax_config() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false)
+}
+
+fn parse_regex(pattern: &str) -> Result<Hir, String> {
+    syntax::parse_with(pattern, &syntax_config()).map_err(|error| first_meaning(&error.to_string()))
+}
+
+fn compile(pattern: &str) -> Result<meta::Regex, String> {
+    meta::Regex::builder()
+        .syntax(syntax_config())
+        .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(4 << 20)))
+        .build(pattern)
+        .map_err(|error| first_meaning(&error.to_string()))
+}
+
+/// The last line of a parse error is the one that says what is wrong.
+fn first_meaning(message: &str) -> String {
+    message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn find_group(hir: &Hir, wanted: &str) -> Option<usize> {
+    match hir.kind() {
+        HirKind::Capture(capture) => {
+            let named = capture.name.as_deref() == Some(wanted) || capture.index.to_string() == wanted;
+            if named { Some(capture.index as usize) } else { find_group(&capture.sub, wanted) }
+        }
+        HirKind::Repetition(repetition) => find_group(&repetition.sub, wanted),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().find_map(|part| find_group(part, wanted))
+        }
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => None,
+    }
+}
+
+fn reach(hir: &Hir) -> Result<Reach, String> {
+    let properties = hir.properties();
+    if properties.minimum_len().unwrap_or(0) < 4 {
+        return Err("a match must be four characters or more".into());
+    }
+    Ok(match properties.maximum_len() {
+        Some(longest) => Reach::Bytes(longest),
+        None if !may_match_newline(hir) => Reach::Line,
+        None => Reach::Text,
+    })
+}
+
+fn may_match_newline(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => literal.0.contains(&b'\n'),
+        HirKind::Class(Class::Bytes(class)) => {
+            class.iter().any(|range| (range.start()..=range.end()).contains(&b'\n'))
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            class.iter().any(|range| (range.start()..=range.end()).contains(&'\n'))
+        }
+        HirKind::Repetition(repetition) => may_match_newline(&repetition.sub),
+        HirKind::Capture(capture) => may_match_newline(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(may_match_newline),
+    }
+}

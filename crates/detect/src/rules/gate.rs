@@ -1,0 +1,125 @@
+//! Byte gates: where a rule without a telling keyword is worth trying.
+
+/// A cheap test that every match of its rule passes somewhere inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// A fixed shape such as `ddd-dd-dddd`, where `d` is a digit and all else itself.
+    Shape { shape: Vec<u8>, anchor: usize },
+    /// Exactly `len` base64 characters in a row, no more.
+    Base64Run { len: usize },
+}
+
+impl Gate {
+    /// `shape ddd-dd-dddd` or `base64 40`.
+    pub(crate) fn parse(text: &str) -> Result<Gate, String> {
+        let unknown = || format!("the gate {text:?} is neither `shape …` nor `base64 LENGTH`");
+        match text.split_once(' ') {
+            Some(("shape", shape)) => {
+                let shape = shape.as_bytes().to_vec();
+                let anchor = shape.iter().position(|byte| *byte != b'd');
+                let anchor = anchor.ok_or_else(|| format!("the shape in {text:?} has no fixed character"))?;
+                Ok(Gate::Shape { shape, anchor })
+            }
+            Some(("base64", len)) => {
+                let len = len.parse().ok().filter(|len| *len >= 8).ok_or_else(unknown)?;
+                Ok(Gate::Base64Run { len })
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    /// Calls `hit` with the start and end of every place that passes, in order.
+    pub(crate) fn each(&self, text: &[u8], hit: impl FnMut(usize, usize)) {
+        match self {
+            Gate::Shape { shape, anchor } => each_shape(text, shape, *anchor, hit),
+            Gate::Base64Run { len } => each_run(text, *len, hit),
+        }
+    }
+}
+
+fn each_shape(text: &[u8], shape: &[u8], anchor: usize, mut hit: impl FnMut(usize, usize)) {
+    let Some(fixed) = shape.get(anchor) else { return };
+    for at in memchr::memchr_iter(*fixed, text) {
+        let Some(start) = at.checked_sub(anchor) else { continue };
+        let Some(place) = text.get(start..start + shape.len()) else { continue };
+        let fits =
+            |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+        if place.iter().zip(shape).all(fits) {
+            hit(start, start + shape.len());
+        }
+    }
+}
+
+/// Looks at every `len`-th byte only: a run of that length covers exactly one of them.
+fn each_run(text: &[u8], len: usize, mut hit: impl FnMut(usize, usize)) {
+    let in_run = |at: usize| text.get(at).is_some_and(|byte| is_base64(*byte));
+    let mut probe = len - 1;
+    while probe < text.len() {
+        if !in_run(probe) {
+            probe += len;
+            continue;
+        }
+        let mut start = probe;
+        while start > 0 && probe - start < len && in_run(start - 1) {
+            start -= 1;
+        }
+        let mut end = probe + 1;
+        while end - start <= len && in_run(end) {
+            end += 1;
+        }
+        if end - start == len {
+            hit(start, end);
+        }
+        // A longer run is skipped whole.
+        if end - start > len {
+            while in_run(end) {
+                end += 1;
+            }
+            probe = end;
+        }
+        probe += len;
+    }
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(gate: &str, text: &str) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        Gate::parse(gate).unwrap().each(text.as_bytes(), |start, end| all.push((start, end)));
+        all
+    }
+
+    #[test]
+    fn shapes() {
+        assert_eq!(hits("shape ddd-dd-dddd", "a 123-45-6789 b 12-34 -123-45-6789"), [(2, 13), (23, 34)]);
+        assert!(hits("shape ddd-dd-dddd", "-12 123-45-678").is_empty());
+    }
+
+    #[test]
+    fn runs_of_exactly_the_length_are_found_wherever_they_stand() {
+        for before in 0..30 {
+            for run in 6..30 {
+                let text = format!("{}{}{}", "- ".repeat(before), "a".repeat(run), " .".repeat(20));
+                let expected = if run == 8 { vec![(before * 2, before * 2 + 8)] } else { vec![] };
+                assert_eq!(hits("base64 8", &text), expected, "{text}");
+            }
+        }
+        assert_eq!(hits("base64 8", "aaaaaaaa bbbbbbbb"), [(0, 8), (9, 17)]);
+        assert_eq!(hits("base64 8", "aaaaaaaaaaaaaaaaaaaaa bbbbbbbb"), [(22, 30)]);
+    }
+
+    #[test]
+    fn unknown_gates_are_refused() {
+        assert!(
+            Gate::parse("base64 x").is_err()
+                && Gate::parse("shape ddd").is_err()
+                && Gate::parse("x").is_err()
+        );
+    }
+}

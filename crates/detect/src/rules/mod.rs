@@ -1,0 +1,163 @@
+//! Detection rules: their files, the set they make, and the proof that each does what it says.
+
+mod check;
+mod engine;
+mod file;
+mod gate;
+mod validators;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use sallyport_policy::RuleId;
+
+pub use check::RuleProblem;
+pub use file::{Example, Rule, RuleError};
+pub(crate) use validators::LOOK_BEHIND;
+
+use engine::Liveness;
+
+/// All rules in force, ready to scan in one pass.
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    by_id: HashMap<RuleId, usize>,
+    keywords: Option<AhoCorasick>,
+    /// For each keyword of the automaton, the rules that wait for it.
+    waiting: Vec<Vec<u32>>,
+    gated: Vec<u32>,
+    liveness: OnceLock<Option<Liveness>>,
+}
+
+impl std::fmt::Debug for RuleSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuleSet").field("len", &self.rules.len()).finish_non_exhaustive()
+    }
+}
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        const BUILTIN: &[(&str, &str)] =
+            &[$((concat!("assets/rules/", $name), include_str!(concat!("../../../../assets/rules/", $name)))),*];
+    };
+}
+
+builtin![
+    "ai.yaml",
+    "assignments.yaml",
+    "cloud.yaml",
+    "commerce.yaml",
+    "core.yaml",
+    "git.yaml",
+    "headers.yaml",
+    "messaging.yaml",
+    "packages.yaml",
+    "work.yaml",
+];
+
+impl RuleSet {
+    /// Reads rule files, given as name and text. An id may stand once over all files.
+    pub fn compile(files: &[(&str, &str)]) -> Result<RuleSet, RuleError> {
+        RuleSet::read(&[], files)
+    }
+
+    /// The rules that ship with the product.
+    pub fn builtin() -> Result<RuleSet, RuleError> {
+        RuleSet::read(BUILTIN, &[])
+    }
+
+    /// The rules that ship with the product, and a person's own.
+    pub fn builtin_with(files: &[(&str, &str)]) -> Result<RuleSet, RuleError> {
+        RuleSet::read(BUILTIN, files)
+    }
+
+    /// Builds what is otherwise built when a text first needs it: a few dozen milliseconds, best
+    /// spent off the path of an exchange.
+    pub fn warm(&self) {
+        for rule in &self.rules {
+            rule.regex();
+        }
+        self.liveness();
+    }
+
+    /// `trusted` files are known to compile, since a test compiles them; all others do it here.
+    fn read(trusted: &[(&str, &str)], own: &[(&str, &str)]) -> Result<RuleSet, RuleError> {
+        let mut rules = Vec::new();
+        let mut by_id = HashMap::new();
+        let files = trusted.iter().map(|file| (file, false)).chain(own.iter().map(|file| (file, true)));
+        for ((file, yaml), compiled_now) in files {
+            for rule in file::read(file, yaml, compiled_now)? {
+                if by_id.insert(rule.id.clone(), rules.len()).is_some() {
+                    let message = format!("the rule {} stands here a second time", rule.id);
+                    return Err(RuleError {
+                        file: (*file).to_owned(),
+                        line: line_of(yaml, &rule.id),
+                        message,
+                    });
+                }
+                rules.push(rule);
+            }
+        }
+        RuleSet::assemble(rules, by_id)
+    }
+
+    fn assemble(rules: Vec<Rule>, by_id: HashMap<RuleId, usize>) -> Result<RuleSet, RuleError> {
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let (mut words, mut waiting) = (Vec::new(), Vec::<Vec<u32>>::new());
+        for (rule, number) in rules.iter().zip(0u32..) {
+            for keyword in &rule.keywords {
+                let word = keyword.to_ascii_lowercase();
+                let at = *numbers.entry(word.clone()).or_insert_with(|| {
+                    words.push(word);
+                    waiting.push(Vec::new());
+                    waiting.len() - 1
+                });
+                if let Some(rules) = waiting.get_mut(at) {
+                    rules.push(number);
+                }
+            }
+        }
+        let whole = |message: String| RuleError { file: "all rules".into(), line: 0, message };
+        let keywords = match words.is_empty() {
+            true => None,
+            false => Some(
+                AhoCorasick::builder()
+                    .ascii_case_insensitive(true)
+                    .kind(Some(AhoCorasickKind::DFA))
+                    .build(&words)
+                    .map_err(|error| whole(error.to_string()))?,
+            ),
+        };
+        let gated =
+            rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
+        Ok(RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() })
+    }
+
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.by_id.get(&RuleId::new(id)).and_then(|at| self.rules.get(*at))
+    }
+}
+
+fn line_of(yaml: &str, id: &RuleId) -> u64 {
+    let stands = |line: &str| {
+        line.trim_start_matches([' ', '-']).strip_prefix("id:").map(str::trim) == Some(id.as_str())
+    };
+    yaml.lines().zip(1..).filter(|(line, _)| stands(line)).last().map_or(0, |(_, number)| number)
+}
+
+#[cfg(test)]
+pub(crate) mod equivalence;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The whole table of shipped rules proves itself; files with mistakes are refused by line.
+
+use super::*;
+
+#[test]
+fn every_shipped_rule_does_what_its_file_says() {
+    let rules = RuleSet::builtin().unwrap();
+    rules.warm();
+    assert!(rules.rules().iter().all(|rule| rule.regex().is_some()) && rules.liveness().is_some());
+    let problems: Vec<String> = rules.check().iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn the_named_rules_are_there() {
+    let rules = RuleSet::builtin().unwrap();
+    for id in [
+        "aws_key",
+        "aws_secret",
+        "private_key",
+        "jwt",
+        "password_assignment",
+        "connection_string",
+        "api_key",
+        "pii_ssn",
+        "pii_email_with_name",
+        "internal_urls",
+        "ip_addresses",
+        "env_assignment",
+    ] {
+        assert!(rules.rule(id).is_some(), "{id}");
+    }
+}
+
+const RULE: &str = r#"rules:
+  - id: one
+    description: a rule
+    keywords: [abcd]
+    regex: 'abcd[0-9]{4}'
+    severity: high
+    class: restricted
+    kind: secret
+    examples: [abcd1234, abcd5678]
+    near_misses: [abcd, abcdefgh]
+"#;
+
+fn error(from: &str, to: &str) -> RuleError {
+    RuleSet::compile(&[("own.yaml", &RULE.replace(from, to))]).expect_err(to)
+}
+
+#[test]
+fn mistakes_are_named_with_file_and_line() {
+    assert!(RuleSet::compile(&[("own.yaml", RULE)]).is_ok());
+    for (from, to, line, says) in [
+        ("'abcd[0-9]{4}'", "'abcd[0-9'", 5, "unclosed"),
+        ("'abcd[0-9]{4}'", "'a|b'", 5, "four characters"),
+        ("id: one", "id: One", 2, "a-z"),
+        ("    keywords: [abcd]\n", "", 2, "keywords or a gate"),
+        ("[abcd]\n", "[ab]\n", 4, "three ASCII"),
+        ("kind: secret", "kind: known_secret", 8, "not for rules"),
+        ("kind: secret", "kind: secret\n    validator: nothing", 9, "no validator"),
+        ("kind: secret", "kind: secret\n    group: nothing", 9, "no group"),
+        ("kind: secret", "kind: secret\n    colour: red", 9, "colour"),
+        ("[abcd1234, abcd5678]", "[abcd1234]", 9, "two examples"),
+        ("[abcd, abcdefgh]", "[]", 10, "two near_misses"),
+        ("severity: high", "severity: loud", 6, "loud"),
+    ] {
+        let error = error(from, to);
+        assert_eq!((error.file.as_str(), error.line), ("own.yaml", line), "{error}");
+        assert!(error.message.contains(says), "{error}");
+    }
+    let twice = RuleSet::compile(&[("one.yaml", RULE), ("two.yaml", RULE)]).expect_err("twice");
+    assert_eq!((twice.file.as_str(), twice.line), ("two.yaml", 2));
+}
+
+#[test]
+fn a_rule_that_lies_is_caught() {
+    let rules = RuleSet::compile(&[(
+        "own.yaml",
+        &RULE.replace("abcd5678", "efgh5678").replace("[abcd,", "[abcd9999,"),
+    )])
+    .unwrap();
+    assert_eq!(rules.check().len(), 2);
+}

@@ -1,0 +1,486 @@
+//! Named checks that a regex can't make: checksums, ranges, and the look of a value.
+//!
+//! A validator sees the match and at most [`LOOK_BEHIND`] bytes before it, so that a stream which
+//! has released older text judges as a whole scan would.
+
+use std::ops::Range;
+
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+
+use crate::shape;
+
+/// How far before a match a validator may look.
+pub(crate) const LOOK_BEHIND: usize = 256;
+
+/// A match on its way to become a finding.
+pub(crate) struct Seen<'t> {
+    pub(crate) text: &'t [u8],
+    pub(crate) whole: Range<usize>,
+    pub(crate) span: Range<usize>,
+    pub(crate) value: &'t [u8],
+}
+
+pub(crate) type Validator = fn(&Seen<'_>) -> bool;
+
+const ALL: &[(&str, Validator)] = &[
+    ("assigned", assigned),
+    ("assigned_word", assigned_word),
+    ("aws_key", aws_key),
+    ("aws_secret", aws_secret),
+    ("basic_auth", basic_auth),
+    ("checksum_or_random", checksum_or_random),
+    ("connection", connection),
+    ("dense_token", dense_token),
+    ("env_value", env_value),
+    ("internal_host", internal_host),
+    ("jwt", jwt),
+    ("lone_token", lone_token),
+    ("named_token", named_token),
+    ("pem", pem),
+    ("private_ipv4", private_ipv4),
+    ("secret_named", secret_named),
+    ("slack_token", slack_token),
+    ("ssn", ssn),
+    ("token", token),
+    ("user_and_password", user_and_password),
+    ("webhook", webhook),
+];
+
+pub(crate) fn named(name: &str) -> Option<Validator> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+}
+
+pub(crate) fn names() -> String {
+    ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+impl<'t> Seen<'t> {
+    fn value(&self) -> &'t str {
+        std::str::from_utf8(self.value).unwrap_or_default()
+    }
+
+    /// The text on the same line before the value.
+    fn line_before(&self) -> &'t [u8] {
+        let start = self.whole.start.saturating_sub(LOOK_BEHIND);
+        let before = self.text.get(start..self.span.start).unwrap_or_default();
+        let line = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        before.get(line..).unwrap_or_default()
+    }
+
+    fn before(&self) -> Option<u8> {
+        self.span.start.checked_sub(1).and_then(|at| self.text.get(at)).copied()
+    }
+
+    /// The byte after the value. A stream waits for it before it calls a validator for good.
+    fn after(&self) -> Option<u8> {
+        self.text.get(self.span.end).copied()
+    }
+
+    /// Whether the match saw that the value goes on.
+    fn is_continued(&self) -> bool {
+        self.whole.end > self.span.end
+    }
+
+    /// Where the name of an assignment begins, after the spaces and words before it.
+    fn name_start(&self) -> usize {
+        let lead = self.text.get(self.whole.start..self.span.start).unwrap_or_default();
+        let end = lead.iter().rposition(|byte| is_name(*byte)).map_or(0, |at| at + 1);
+        let name = lead.get(..end).unwrap_or_default();
+        self.whole.start + name.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1)
+    }
+
+    fn name(&self) -> &'t str {
+        let lead = self.text.get(self.name_start()..self.span.start).unwrap_or_default();
+        let end = lead.iter().position(|byte| !is_name(*byte)).unwrap_or(lead.len());
+        lead.get(..end).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+    }
+
+    /// Whether the name stands at the start of a line.
+    fn begins_line(&self) -> bool {
+        self.name_start().checked_sub(1).and_then(|at| self.text.get(at)).is_none_or(|byte| *byte == b'\n')
+    }
+
+    fn is_quoted(&self) -> bool {
+        self.before().is_some_and(|byte| matches!(byte, b'"' | b'\''))
+    }
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+/// Bits per byte.
+pub(crate) fn shannon(value: &[u8]) -> f32 {
+    let mut counts = [0u32; 256];
+    for byte in value {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let all = value.len().max(1) as f32;
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| *count as f32 / all)
+        .map(|share| -share * share.log2())
+        .sum()
+}
+
+/// A provider token's body: not filler, not an example made of words.
+fn token(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let body = value.rsplit(['_', '-', '.']).find(|part| part.len() >= 8).unwrap_or(value);
+    let lower = value.to_ascii_lowercase();
+    let filler = [
+        "xxxx",
+        "****",
+        "....",
+        "0000000",
+        "1234567890",
+        "abcdefghij",
+        "example",
+        "placeholder",
+        "your_",
+        "your-",
+        "yourtoken",
+    ];
+    !filler.iter().any(|mark| lower.contains(mark))
+        && shape::distinct(body) >= 5.min(body.len() / 2)
+        && !shape::is_sequence(body)
+        && shape::explained(value) * 2 < value.len()
+}
+
+/// A value that only its neighbourhood makes a token: its own look must be random.
+fn named_token(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    token(seen)
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// A token that only its randomness tells from a name: all classes of characters, no words.
+fn dense_token(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    token(seen) && digits >= 3 && shape::explained(value) * 4 < value.len()
+}
+
+/// A token whose form has no boundary of its own: nothing like it may stand on either side.
+fn lone_token(seen: &Seen<'_>) -> bool {
+    let joined =
+        |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_~.-".contains(&byte));
+    dense_token(seen) && !joined(seen.before()) && !joined(seen.after())
+}
+
+/// The path of a webhook: its last part is the secret.
+fn webhook(seen: &Seen<'_>) -> bool {
+    let secret = seen.value().rsplit('/').next().unwrap_or_default();
+    !shape::is_stand_in(secret) && shape::distinct(secret) >= 8
+}
+
+fn slack_token(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    token(seen) && value.bytes().filter(u8::is_ascii_digit).count() >= 4 && !shape::is_stand_in(value)
+}
+
+/// `name = value` in code or configuration.
+fn assigned(seen: &Seen<'_>) -> bool {
+    shape::names_secret(seen.name())
+        && (seen.is_quoted() || is_dense(seen.value()))
+        && is_credible(seen.value())
+}
+
+fn assigned_word(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    shape::names_secret(seen.name())
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && !is_markup(value)
+}
+
+/// The value of a `NAME=value` line of a shell or an environment file.
+fn env_value(seen: &Seen<'_>) -> bool {
+    let (name, value) = (seen.name(), seen.value());
+    let shouted = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    // Small letters are also how programs name arguments: only a line that begins so counts.
+    let first = seen.name_start().checked_sub(1).and_then(|at| seen.text.get(at)).copied();
+    let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
+    let placed = if shouted { open } else { seen.begins_line() };
+    let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
+    placed && enough && shape::names_secret(name) && is_credible(value)
+}
+
+/// A name that says secret and a value that looks random, both.
+fn secret_named(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    shape::names_secret(seen.name()) && shape::is_random(value) && named_token(seen) && is_credible(value)
+}
+
+fn user_and_password(seen: &Seen<'_>) -> bool {
+    seen.value().split_once(':').is_some_and(|(_, password)| password.len() >= 4 && is_credible(password))
+}
+
+/// A value without quotes in code is a name as a rule; a secret has digits and no structure.
+fn is_dense(value: &str) -> bool {
+    value.len() >= 8
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && shape::distinct(value) >= 6
+        && shape::explained(value) * 2 <= value.len()
+}
+
+fn is_credible(value: &str) -> bool {
+    let number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-+x_".contains(&byte));
+    !number
+        && value.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && !value.contains("://")
+        && !value.starts_with(['\\', '=', '(', '&', '|', ',', ')', '<', '{', '['])
+        && !is_prose(value)
+        && !is_identifier(value)
+        && !is_constant(value)
+        && !is_markup(value)
+}
+
+/// `WIN32_ERROR`: how programs spell constants.
+fn is_constant(value: &str) -> bool {
+    value.contains('_')
+        && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && value.split('_').any(|part| part.len() >= 3 && shape::is_wordlike(part))
+}
+
+fn is_prose(value: &str) -> bool {
+    value.split_ascii_whitespace().count() >= 3
+        && value
+            .split_ascii_whitespace()
+            .filter(|word| shape::is_wordlike(word.trim_matches(|c: char| !c.is_ascii_alphabetic())))
+            .count()
+            >= 2
+}
+
+/// A name of the program rather than a value: words joined as programmers join them.
+fn is_identifier(value: &str) -> bool {
+    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:$@/# ".contains(&byte));
+    plain
+        && (shape::explained(value) * 10 >= value.len() * 6
+            || shape::is_all_words(value)
+            || shape::is_camel_case(value))
+}
+
+/// Patterns, templates, code.
+fn is_markup(value: &str) -> bool {
+    let marks = value.bytes().filter(|byte| b"<>{}()[]|\\".contains(byte)).count();
+    marks * 4 > value.len()
+        || value.contains("()")
+        || value.contains("=>")
+        || value.contains("==")
+        || value.contains("\\n") && marks > 1
+}
+
+fn aws_key(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let body = value.get(4..).unwrap_or_default();
+    shape::distinct(body) >= 5 && !shape::is_sequence(body)
+}
+
+/// Forty base64 characters with all classes mixed; a hash, a path or a name is none.
+fn aws_secret(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let count = |class: fn(&u8) -> bool| value.as_bytes().iter().filter(|byte| class(byte)).count();
+    let (upper, lower, digits) =
+        (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase), count(u8::is_ascii_digit));
+    let named = {
+        let before = String::from_utf8_lossy(seen.line_before()).to_ascii_lowercase();
+        before.contains("secret") || before.contains("aws")
+    };
+    let mixed = upper >= 6 && lower >= 6 && digits >= 3;
+    let hex = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let worded = shape::explained(value);
+    // A slash now and then is base64; segments that read are a path.
+    let path = value.split('/').filter(|part| part.len() >= 3 && shape::is_wordlike(part)).count() >= 2;
+    let entropy = shannon(seen.value);
+    let joined = |byte: u8, marks: &[u8]| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+    let part_of_more = seen.before().is_some_and(|byte| joined(byte, b"+/_-"))
+        || seen.after().is_some_and(|byte| joined(byte, b"+/=_-"));
+    if hex || path || part_of_more || shape::is_sequence(value) {
+        return false;
+    }
+    if named {
+        upper >= 2 && lower >= 2 && digits >= 1 && worded <= 16 && entropy >= 4.0
+    } else {
+        mixed && worded <= 8 && entropy >= 4.5
+    }
+}
+
+/// The credentials of a connection string are there and are no template.
+fn connection(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let Some((_, rest)) = value.split_once("://") else { return false };
+    let Some((credentials, host)) = rest.rsplit_once('@') else { return false };
+    let Some((_, password)) = credentials.split_once(':') else { return false };
+    let lower = password.to_ascii_lowercase();
+    let taught = ["mypass", "mypassword", "dbpass", "db_password", "dbpassword", "opensesame"];
+    let site = host.split(['/', '?']).next().unwrap_or(host);
+    let shown = ["localhost", "127.0.0.1", "example.com", "example.org", "host", "hostname", "server"];
+    let in_example = shown
+        .iter()
+        .any(|name| site == *name || site.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+    let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
+    password.len() >= 4
+        && !shape::is_stand_in(password)
+        && !taught.contains(&lower.as_str())
+        && !(lower.contains("password") && shape::explained(password) + 4 >= password.len())
+        && (!in_example || typed)
+}
+
+/// Names that every container or cloud has are no secret of a house.
+fn internal_host(seen: &Seen<'_>) -> bool {
+    let lower = seen.value().to_ascii_lowercase();
+    let common = [
+        "docker.internal",
+        "containers.internal",
+        "metadata.google.internal",
+        "cluster.local",
+        "example.local",
+        "foo.local",
+    ];
+    !common.iter().any(|host| lower.ends_with(host)) && !seen.is_continued()
+}
+
+fn jwt(seen: &Seen<'_>) -> bool {
+    let mut parts = seen.value().split('.');
+    let header = parts.next().and_then(json);
+    let claims = parts.next().and_then(json);
+    header.is_some_and(|header| header.get("alg").is_some_and(serde_json::Value::is_string))
+        && claims.is_some_and(|claims| claims.is_object())
+}
+
+fn json(part: &str) -> Option<serde_json::Value> {
+    let bytes = BASE64URL_NOPAD.decode(part.trim_end_matches('=').as_bytes()).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// A PEM block with a body; a mention of the header alone is none.
+fn pem(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let Some((_, body)) = value.split_once("PRIVATE KEY") else { return false };
+    let body = body.split("-----END").next().unwrap_or(body);
+    let body = body.split_once("-----").map_or(body, |(_, body)| body);
+    let bytes: String =
+        body.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '+' || *c == '/').collect();
+    bytes.len() >= 32 && !bytes.to_ascii_lowercase().contains("xxxx") && shape::distinct(&bytes) >= 10
+}
+
+fn basic_auth(seen: &Seen<'_>) -> bool {
+    let value = seen.value_no_padding();
+    let Ok(decoded) = BASE64_NOPAD.decode(value.as_bytes()) else { return false };
+    let Ok(text) = std::str::from_utf8(&decoded) else { return false };
+    text.split_once(':').is_some_and(|(_, password)| {
+        password.len() >= 3 && !text.chars().any(char::is_control) && !shape::is_stand_in(password)
+    })
+}
+
+impl<'t> Seen<'t> {
+    fn value_no_padding(&self) -> &'t str {
+        self.value().trim_end_matches('=')
+    }
+}
+
+/// A token that ends in its own checksum. A wrong one may still be a token, of a form that has
+/// changed or a character too far: what nobody would type passes too.
+fn checksum_or_random(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    base62_checksum(value) || dense_token(seen) && shannon(seen.value) >= 4.2
+}
+
+/// The last six characters are the CRC-32 of the thirty before, in base 62.
+fn base62_checksum(value: &str) -> bool {
+    let Some((_, body)) = value.split_once('_') else { return false };
+    let (Some(random), Some(sum)) = (body.get(..30), body.get(30..36)) else { return false };
+    let mut expected = crc32(random.as_bytes());
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        *digit = alphabet.get((expected % 62) as usize).copied().unwrap_or(b'0');
+        expected /= 62;
+    }
+    digits == sum.as_bytes()
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+/// Number ranges that the Social Security Administration has issued.
+fn ssn(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let mut parts = value.split('-').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (Some(area), Some(group), Some(serial)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    // Two numbers that were printed in advertisements, for everyone to use.
+    let published = ["078-05-1120", "219-09-9999"].contains(&value);
+    let joined = |byte: Option<u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let alone = !joined(seen.before()) && !joined(seen.after());
+    alone && area != 0 && area != 666 && area < 900 && group != 0 && serial != 0 && !published
+}
+
+/// Four octets of a private network, and no version number.
+fn private_ipv4(seen: &Seen<'_>) -> bool {
+    let octets: Vec<Option<u16>> = seen
+        .value()
+        .split('.')
+        .map(|octet| if octet.len() > 1 && octet.starts_with('0') { None } else { octet.parse().ok() })
+        .collect();
+    let private = match octets.as_slice() {
+        [Some(10), Some(b), Some(c), Some(d)] => [b, c, d].iter().all(|octet| **octet <= 255),
+        [Some(172), Some(16..=31), Some(c), Some(d)] | [Some(192), Some(168), Some(c), Some(d)] => {
+            *c <= 255 && *d <= 255
+        }
+        _ => false,
+    };
+    let (last, next) = (seen.before().unwrap_or(b' '), seen.after().unwrap_or(b' '));
+    // More numbers, a network's mask, or a dotted name: not one host's address.
+    let part_of_more = seen.is_continued()
+        || matches!(last, b'.' | b'-' | b'_')
+        || next == b'/' && seen.value().ends_with(".0");
+    let before = String::from_utf8_lossy(seen.line_before()).to_ascii_lowercase();
+    let before = before.trim_end_matches([' ', ':', '=', '"', '\'', '(', '@', '/', '^', '~', '>', '<']);
+    private
+        && !part_of_more
+        && !["version", "ver", "release", " v", "build"].iter().any(|word| before.ends_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert!(!base62_checksum("ghp_0123456789012345678901234567890abcde"));
+    }
+
+    #[test]
+    fn entropy_is_in_bits() {
+        assert_eq!(shannon(b"aaaa"), 0.0);
+        assert_eq!(shannon(b"abcd"), 2.0);
+        assert_eq!(shannon(b""), 0.0);
+    }
+
+    #[test]
+    fn names_are_sorted_for_people() {
+        assert!(ALL.is_sorted_by_key(|(name, _)| *name));
+    }
+}

@@ -1,0 +1,19 @@
+//! Exact secrets: values that a source holds, found in every dress without keeping them.
+//!
+//! A loading process builds a [`SecretSet`] of fingerprints per source; the engine merges the sets
+//! into a [`SecretIndex`]. The cost per byte of text does not grow with the number of values.
+
+mod index;
+mod key;
+mod opening;
+mod set;
+mod table;
+#[cfg(test)]
+mod tests;
+mod variants;
+pub(crate) mod views;
+
+pub use index::{SecretHit, SecretIndex, Variant};
+pub use key::IndexKey;
+pub(crate) use key::MaskedHash;
+pub use set::{MAX_VALUE, SecretEntry, SecretSet, SetError};

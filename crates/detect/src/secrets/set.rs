@@ -1,0 +1,417 @@
+//! The fingerprints of one source's values: what a loading process hands to the engine.
+//!
+//! A set holds names, lengths, keyed hashes and coarse character classes; never a value, a part
+//! of one, or anything a value can be read back from.
+
+use std::collections::HashSet;
+
+use zeroize::Zeroize;
+
+use super::key::{IndexHasher, IndexKey, WINDOW};
+use super::variants::{self, Form};
+
+/// Values longer than this are not indexed; such a file is not one secret.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+/// One value to be fingerprinted. `weak`: a common word, which counts only beside its name
+/// (decision 17); [`crate::shape::is_common_word`] tells.
+#[derive(Clone, Copy)]
+pub struct SecretEntry<'a> {
+    pub name: &'a str,
+    pub value: &'a [u8],
+    pub weak: bool,
+}
+
+/// What stopped a set from being read or merged.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SetError {
+    #[error("the bytes are not a set of secret fingerprints")]
+    NotASet,
+    #[error("the fingerprint set has format {found}; this version reads format {FORMAT}")]
+    Format { found: u8 },
+    #[error("the fingerprint set ends early or is damaged")]
+    Damaged,
+    #[error("the fingerprint set of {source_name} was made under another key")]
+    OtherKey { source_name: String },
+}
+
+const MAGIC: &[u8; 7] = b"SLYPSET";
+const FORMAT: u8 = 1;
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) weak: bool,
+    pub(crate) digest: [u8; 16],
+}
+
+/// One byte form of one entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    pub(crate) entry: u32,
+    pub(crate) form: Form,
+    pub(crate) len: u32,
+    /// Where the window stands that is looked up.
+    pub(crate) at: u32,
+    pub(crate) window: u32,
+    /// The print of the first window: tells a stream whether its tail may become this pattern.
+    pub(crate) opening: u32,
+    /// Character classes of the first window, four bits each.
+    pub(crate) classes: u32,
+    pub(crate) spaces: bool,
+    pub(crate) digest: [u8; 16],
+}
+
+/// See the module's text. Cheap to share behind an `Arc`; equal input gives equal bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretSet {
+    pub(crate) check: [u8; 8],
+    source: String,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) patterns: Vec<Pattern>,
+    skipped: u32,
+}
+
+impl std::fmt::Debug for SecretSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSet").field("source", &self.source).field("len", &self.len()).finish()
+    }
+}
+
+impl SecretSet {
+    /// Fingerprints every value of 8 bytes to [`MAX_VALUE`]; line breaks at the end are not part
+    /// of a value. Names lose what would break a `[SECRET:name]` placeholder.
+    pub fn build<'a>(
+        key: &IndexKey,
+        source: &str,
+        entries: impl IntoIterator<Item = SecretEntry<'a>>,
+    ) -> SecretSet {
+        let hasher = IndexHasher::new(key);
+        let mut set = SecretSet {
+            check: hasher.check,
+            source: source.to_owned(),
+            entries: Vec::new(),
+            patterns: Vec::new(),
+            skipped: 0,
+        };
+        for entry in entries {
+            set.add(&hasher, entry);
+        }
+        set
+    }
+
+    fn add(&mut self, hasher: &IndexHasher, entry: SecretEntry<'_>) {
+        let value = without_final_breaks(entry.value);
+        if !(WINDOW..=MAX_VALUE).contains(&value.len()) {
+            self.skipped += 1;
+            return;
+        }
+        let new = Entry { name: safe_name(entry.name), weak: entry.weak, digest: hasher.whole.digest(value) };
+        if self.entries.contains_name_and_value(&new) {
+            return;
+        }
+        let number = self.entries.len() as u32;
+        self.entries.push(new);
+        variants::each(value, |form, bytes| {
+            if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
+                self.patterns.push(pattern);
+            }
+        });
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Values that were too short or too long to be indexed.
+    pub fn skipped(&self) -> usize {
+        self.skipped as usize
+    }
+
+    /// The names, as placeholders show them, and whether each is weak.
+    pub fn names(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.weak))
+    }
+
+    /// The entries whose value `newer` no longer holds: what left a source by rotation stays
+    /// indexed for a while, since old values are still in histories (decision 13).
+    pub fn entries_missing_from(&self, newer: &SecretSet) -> SecretSet {
+        let kept: HashSet<[u8; 16]> = newer.entries.iter().map(|entry| entry.digest).collect();
+        let mut missing = SecretSet {
+            check: self.check,
+            source: self.source.clone(),
+            entries: Vec::new(),
+            patterns: Vec::new(),
+            skipped: 0,
+        };
+        let mut numbers = vec![None; self.entries.len()];
+        for (entry, number) in self.entries.iter().zip(&mut numbers) {
+            if !kept.contains(&entry.digest) {
+                *number = Some(missing.entries.len() as u32);
+                missing.entries.push(entry.clone());
+            }
+        }
+        for pattern in &self.patterns {
+            if let Some(Some(number)) = numbers.get(pattern.entry as usize) {
+                missing.patterns.push(Pattern { entry: *number, ..*pattern });
+            }
+        }
+        missing
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.push(FORMAT);
+        out.extend_from_slice(&self.check);
+        put_text(&mut out, &self.source);
+        put(&mut out, self.skipped);
+        put(&mut out, self.entries.len() as u32);
+        for entry in &self.entries {
+            put_text(&mut out, &entry.name);
+            out.push(u8::from(entry.weak));
+            out.extend_from_slice(&entry.digest);
+        }
+        put(&mut out, self.patterns.len() as u32);
+        for pattern in &self.patterns {
+            pattern.write(&mut out);
+        }
+        out
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<SecretSet, SetError> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(SetError::NotASet)?;
+        let (format, rest) = rest.split_first().ok_or(SetError::NotASet)?;
+        if *format != FORMAT {
+            return Err(SetError::Format { found: *format });
+        }
+        let mut reader = Reader(rest);
+        let set = reader.set().ok_or(SetError::Damaged)?;
+        if reader.0.is_empty() { Ok(set) } else { Err(SetError::Damaged) }
+    }
+}
+
+trait HoldsEntry {
+    fn contains_name_and_value(&self, entry: &Entry) -> bool;
+}
+
+impl HoldsEntry for Vec<Entry> {
+    fn contains_name_and_value(&self, entry: &Entry) -> bool {
+        // Sources repeat a value next to itself at most (one file read twice); looking back a few
+        // entries keeps building linear.
+        self.iter().rev().take(16).any(|held| held == entry)
+    }
+}
+
+impl Pattern {
+    fn of(hasher: &IndexHasher, entry: u32, form: Form, bytes: &[u8]) -> Option<Pattern> {
+        let at = telling_window(bytes);
+        let window: [u8; WINDOW] = bytes.get(at..at + WINDOW)?.try_into().ok()?;
+        let mut first: [u8; WINDOW] = bytes.get(..WINDOW)?.try_into().ok()?;
+        let pattern = Pattern {
+            entry,
+            form,
+            len: bytes.len() as u32,
+            at: at as u32,
+            window: IndexHasher::print(hasher.window(window)),
+            opening: IndexHasher::print(hasher.window(first)),
+            classes: classes(&first),
+            spaces: bytes.iter().any(u8::is_ascii_whitespace),
+            digest: hasher.whole.digest(bytes),
+        };
+        first.zeroize();
+        Some(pattern)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for number in [self.entry, self.len, self.at, self.window, self.opening, self.classes] {
+            put(out, number);
+        }
+        out.push(self.form.code());
+        out.push(u8::from(self.spaces));
+        out.extend_from_slice(&self.digest);
+    }
+}
+
+/// The window least likely to stand in other text: many different characters, digits among
+/// letters. Taken near the start, so that a stream learns early that a tail is harmless.
+fn telling_window(bytes: &[u8]) -> usize {
+    const REACH: usize = 160;
+    let mut best = (0, 0);
+    for (at, window) in bytes.windows(WINDOW).take(REACH).enumerate() {
+        let mut score = 0;
+        for (i, byte) in window.iter().enumerate() {
+            let seen = window.iter().take(i).any(|other| other.eq_ignore_ascii_case(byte));
+            score += if seen { 0 } else { 2 };
+            score += u32::from(byte.is_ascii_digit()) + u32::from(byte.is_ascii_alphanumeric());
+        }
+        if score > best.0 {
+            best = (score, at);
+        }
+    }
+    best.1
+}
+
+/// Eight classes of four bits; letters are one class, so that case and spelling stay unknown.
+pub(crate) fn classes(bytes: &[u8]) -> u32 {
+    bytes.iter().take(WINDOW).enumerate().fold(0, |all, (i, byte)| all | class(*byte) << (4 * i))
+}
+
+fn class(byte: u8) -> u32 {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        b' ' | b'\t' => 3,
+        b'\n' | b'\r' => 4,
+        b'-' | b'_' => 5,
+        b'+' | b'/' | b'=' => 6,
+        b'.' | b',' | b':' | b';' => 7,
+        0x80.. => 8,
+        _ => 9,
+    }
+}
+
+fn without_final_breaks(value: &[u8]) -> &[u8] {
+    let mut value = value;
+    while let [rest @ .., b'\n' | b'\r'] = value {
+        value = rest;
+    }
+    value
+}
+
+fn safe_name(name: &str) -> String {
+    let safe = |c: char| if c.is_control() || matches!(c, '[' | ']') { '_' } else { c };
+    name.chars().map(safe).take(200).collect()
+}
+
+fn put(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put(out, text.len() as u32);
+    out.extend_from_slice(text.as_bytes());
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn set(&mut self) -> Option<SecretSet> {
+        let check = self.array()?;
+        let source = self.text()?;
+        let skipped = self.number()?;
+        let mut entries = Vec::new();
+        for _ in 0..self.number()? {
+            entries.push(Entry { name: self.text()?, weak: self.flag()?, digest: self.array()? });
+        }
+        let mut patterns = Vec::new();
+        for _ in 0..self.number()? {
+            let pattern = self.pattern()?;
+            let sound = (pattern.entry as usize) < entries.len()
+                && pattern.at as usize + WINDOW <= pattern.len as usize
+                && pattern.len as usize <= 4 * MAX_VALUE;
+            patterns.push(sound.then_some(pattern)?);
+        }
+        Some(SecretSet { check, source, entries, patterns, skipped })
+    }
+
+    fn pattern(&mut self) -> Option<Pattern> {
+        Some(Pattern {
+            entry: self.number()?,
+            len: self.number()?,
+            at: self.number()?,
+            window: self.number()?,
+            opening: self.number()?,
+            classes: self.number()?,
+            form: Form::from_code(self.array::<1>()?[0])?,
+            spaces: self.flag()?,
+            digest: self.array()?,
+        })
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.array::<1>()? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let len = self.number()? as usize;
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        String::from_utf8(head.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(entries: &[(&str, &str)]) -> SecretSet {
+        let entries =
+            entries.iter().map(|(name, value)| SecretEntry { name, value: value.as_bytes(), weak: false });
+        SecretSet::build(&IndexKey::new([3; 32]), "test", entries)
+    }
+
+    #[test]
+    fn bytes_come_back_and_damage_is_noticed() {
+        let set = set(&[("a", "value-one-1"), ("b", "line one\nline two\n"), ("short", "1234567")]);
+        assert_eq!((set.len(), set.skipped()), (2, 1));
+        let bytes = set.to_bytes();
+        assert_eq!(SecretSet::from_bytes(&bytes), Ok(set));
+        for cut in 0..bytes.len() {
+            assert!(SecretSet::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(SecretSet::from_bytes(&longer), Err(SetError::Damaged));
+        let mut other = bytes;
+        other[7] = 9;
+        assert_eq!(SecretSet::from_bytes(&other), Err(SetError::Format { found: 9 }));
+        assert_eq!(SecretSet::from_bytes(b"hello"), Err(SetError::NotASet));
+    }
+
+    #[test]
+    fn no_value_and_no_part_of_one_is_in_the_bytes() {
+        let value = "xK9#mQ2$vL7@pR4!wN8&";
+        let bytes = set(&[("name", value)]).to_bytes();
+        for part in value.as_bytes().windows(4) {
+            assert!(memchr::memmem::find(&bytes, part).is_none());
+        }
+    }
+
+    #[test]
+    fn rotated_values_are_kept_apart() {
+        let old = set(&[("a", "old-value-of-a"), ("b", "value-of-b")]);
+        let new = set(&[("a", "new-value-of-a"), ("b2", "value-of-b")]);
+        let missing = old.entries_missing_from(&new);
+        assert_eq!(missing.names().collect::<Vec<_>>(), [("a", false)]);
+        assert_eq!(missing.patterns.len(), set(&[("a", "old-value-of-a")]).patterns.len());
+        assert!(missing.entries_missing_from(&old).is_empty());
+    }
+
+    #[test]
+    fn names_cannot_break_a_placeholder() {
+        assert_eq!(set(&[("a]b\n", "long-enough")]).names().next(), Some(("a_b_", false)));
+    }
+}

@@ -1,0 +1,243 @@
+//! Every value in every dress, anywhere: found, with the exact span. Nothing else is found.
+
+use std::sync::Arc;
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use proptest::prelude::*;
+
+use super::*;
+
+fn key() -> IndexKey {
+    IndexKey::new([42; 32])
+}
+
+fn index(entries: &[(&str, &str, bool)]) -> SecretIndex {
+    let entries =
+        entries.iter().map(|(name, value, weak)| SecretEntry { name, value: value.as_bytes(), weak: *weak });
+    let set = SecretSet::build(&key(), "test", entries);
+    let set = SecretSet::from_bytes(&set.to_bytes()).unwrap();
+    SecretIndex::merge(&key(), &[Arc::new(set)]).unwrap()
+}
+
+/// The hits of the outermost spans.
+fn spans(index: &SecretIndex, text: &str) -> Vec<(usize, usize)> {
+    index.find(text.as_bytes()).into_iter().map(|hit| (hit.span.start, hit.span.end)).collect()
+}
+
+fn secret() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[A-Za-z0-9+/_=-]{8,60}",
+        "[ -~]{8,40}",
+        "[a-z0-9]{8}",
+        "([A-Za-z0-9+/]{20,64}\n){2,20}[A-Za-z0-9+/]{5,64}",
+        r#"["\\/&+% éß😀a-z0-9]{8,30}"#,
+        "[A-Za-z0-9]{100,3000}",
+    ]
+    .prop_filter("ends as it is indexed, and is not one character over and over", |value| {
+        !value.ends_with(['\n', '\r']) && value.len() >= 8 && crate::shape::distinct(value) > 4
+    })
+}
+
+fn percent(value: &str, every: bool, lower: bool, plus: bool) -> String {
+    value
+        .bytes()
+        .map(|byte| match byte {
+            b' ' if plus => "+".to_owned(),
+            byte if !every && (byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)) => {
+                char::from(byte).to_string()
+            }
+            byte if lower => format!("%{byte:02x}"),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn json_escaped(value: &str, ascii: bool) -> String {
+    let quoted = serde_json::to_string(value).unwrap();
+    let inner = &quoted[1..quoted.len() - 1];
+    if !ascii {
+        return inner.to_owned();
+    }
+    inner.chars().map(|c| if c.is_ascii() { c.to_string() } else { utf16(c) }).collect()
+}
+
+fn utf16(c: char) -> String {
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+/// Text that can stand around an encoded value without changing how it is read.
+const AROUND: &str = "[A-Za-z0-9 ,.;:'\"(){}<>\n=-]{0,40}";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn raw_with_any_surroundings(value in secret(), before in "\\PC{0,40}", after in "\\PC{0,40}") {
+        let index = index(&[("name", &value, false)]);
+        let text = format!("{before}{value}{after}");
+        let span = (before.len(), before.len() + value.len());
+        prop_assert!(spans(&index, &text).contains(&span));
+    }
+
+    #[test]
+    fn base64_at_every_alignment(
+        value in secret(),
+        before in prop::collection::vec(any::<u8>(), 0..40),
+        after in prop::collection::vec(any::<u8>(), 0..40),
+        around in AROUND,
+    ) {
+        let index = index(&[("name", &value, false)]);
+        let mut whole = before.clone();
+        whole.extend_from_slice(value.as_bytes());
+        whole.extend_from_slice(&after);
+        // All characters that hold a bit of the value.
+        let first = before.len() * 8 / 6;
+        let end = ((before.len() + value.len()) * 8).div_ceil(6);
+        for encoding in [BASE64, BASE64_NOPAD, BASE64URL_NOPAD] {
+            let text = format!("{around} {}", encoding.encode(&whole));
+            let offset = around.len() + 1;
+            prop_assert!(spans(&index, &text).contains(&(offset + first, offset + end)), "{text}");
+        }
+    }
+
+    #[test]
+    fn hex_in_any_case(value in secret(), before in AROUND, after in "[ .,;]", mix in any::<u64>()) {
+        let index = index(&[("name", &value, false)]);
+        let lower = HEXLOWER.encode(value.as_bytes());
+        let mixed: String = lower
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if mix >> (i % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c })
+            .collect();
+        for hex in [lower.to_ascii_uppercase(), lower, mixed] {
+            let text = format!("{before}{hex}{after}");
+            prop_assert!(spans(&index, &text).contains(&(before.len(), before.len() + hex.len())));
+        }
+    }
+
+    #[test]
+    fn percent_encoded_in_any_mixture(value in secret(), before in AROUND, after in AROUND, every: bool, lower: bool, plus: bool) {
+        let index = index(&[("name", &value, false)]);
+        let encoded = percent(&value, every, lower, plus);
+        let text = format!("{before}{encoded}{after}");
+        prop_assert!(spans(&index, &text).contains(&(before.len(), before.len() + encoded.len())), "{text:?}");
+        let twice = percent(&percent(&value, every, lower, false), false, false, false);
+        let text = format!("{before}{twice}{after}");
+        prop_assert!(spans(&index, &text).contains(&(before.len(), before.len() + twice.len())), "{text:?}");
+    }
+
+    #[test]
+    fn escaped_as_strings_are(value in secret(), before in AROUND, after in AROUND) {
+        let index = index(&[("name", &value, false)]);
+        let json = json_escaped(&value, false);
+        let all_unicode: String = value.chars().map(utf16).collect();
+        let all_hex: String = value.bytes().map(|byte| format!("\\x{byte:02X}")).collect();
+        let braced: String = value.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
+        let octal: String = value.bytes().map(|byte| format!("\\{byte:03o}")).collect();
+        let slashes = json.replace('/', "\\/");
+        for escaped in [json_escaped(&value, true), json_escaped(&json, false), json_escaped(&json_escaped(&json, true), true), all_unicode, all_hex, braced, octal, slashes, json] {
+            let text = format!("{before}{escaped}{after}");
+            prop_assert!(spans(&index, &text).contains(&(before.len(), before.len() + escaped.len())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn crlf_for_line_breaks(value in secret(), before in AROUND) {
+        let index = index(&[("name", &value, false)]);
+        let crlf = value.replace('\n', "\r\n");
+        let text = format!("{before}{crlf}");
+        prop_assert!(spans(&index, &text).contains(&(before.len(), text.len())));
+    }
+
+    #[test]
+    fn many_values_at_once(values in prop::collection::vec(secret(), 1..40)) {
+        let named: Vec<(String, &String)> = values.iter().enumerate().map(|(i, value)| (format!("n{i}"), value)).collect();
+        let entries: Vec<(&str, &str, bool)> = named.iter().map(|(name, value)| (name.as_str(), value.as_str(), false)).collect();
+        let index = index(&entries);
+        for (name, value, _) in &entries {
+            let hits = index.find(format!("x {value} y").as_bytes());
+            let whole = |hit: &SecretHit| hit.span == (2..2 + value.len());
+            prop_assert!(hits.iter().any(|hit| whole(hit) && hit.name.as_str() == *name));
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_in_other_text(values in prop::collection::vec("[A-Za-z0-9]{12,40}", 50), text in "\\PC{0,4000}") {
+        let entries: Vec<(&str, &str, bool)> = values.iter().map(|value| ("n", value.as_str(), false)).collect();
+        prop_assert_eq!(spans(&index(&entries), &text), []);
+    }
+
+    #[test]
+    fn damaged_sets_are_refused_without_a_panic(at in 0usize..400, byte: u8) {
+        let set = SecretSet::build(&key(), "s", [SecretEntry { name: "n", value: b"some-value-here", weak: false }]);
+        let mut bytes = set.to_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(read) = SecretSet::from_bytes(&bytes)
+            && let Ok(index) = SecretIndex::merge(&key(), &[Arc::new(read)])
+        {
+            index.find(b"a text with some-value-here and c29tZS12YWx1ZS1oZXJl in it");
+        }
+    }
+}
+
+#[test]
+fn a_changed_character_is_no_hit() {
+    let value = "xK9mQ2vL7pR4wN8z";
+    let index = index(&[("name", value, false)]);
+    for at in 0..value.len() {
+        let mut other = value.to_owned();
+        other.replace_range(at..=at, "!");
+        assert_eq!(spans(&index, &other), []);
+        let mut cased = value.to_owned();
+        let letter = &value[at..=at];
+        let swapped =
+            if letter == letter.to_uppercase() { letter.to_lowercase() } else { letter.to_uppercase() };
+        cased.replace_range(at..=at, &swapped);
+        assert_eq!(spans(&index, &cased).is_empty(), cased != value);
+    }
+}
+
+#[test]
+fn a_weak_value_counts_beside_its_name_only() {
+    let index = index(&[("ai-protected/app#db-password", "sunflower", true)]);
+    for text in [
+        "DB_PASSWORD=sunflower",
+        "db.password: \"sunflower\"",
+        "the db password is 'sunflower'",
+        "dbPassword = c3VuZmxvd2Vy",
+    ] {
+        assert_eq!(index.find(text.as_bytes()).len(), 1, "{text}");
+    }
+    let far = format!("db_password {} sunflower", "-".repeat(64));
+    for text in ["a sunflower", "db_password\nsunflower", "sunflower is the db_password", &far] {
+        assert_eq!(index.find(text.as_bytes()), [], "{text}");
+    }
+}
+
+#[test]
+fn a_pem_key_is_found_in_json_and_with_crlf() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\nVJTUt9Us8cKj\n-----END PRIVATE KEY-----\n";
+    let index = index(&[("key", pem, false)]);
+    let trimmed = pem.trim_end();
+    for text in [
+        trimmed.to_owned(),
+        trimmed.replace('\n', "\r\n"),
+        trimmed.replace('\n', "\\n"),
+        trimmed.replace('\n', "\\r\\n"),
+    ] {
+        assert_eq!(spans(&index, &format!("x {text} y")), [(2, 2 + text.len())], "{text}");
+    }
+}
+
+#[test]
+fn an_empty_index_finds_nothing_and_a_foreign_set_is_refused() {
+    assert!(SecretIndex::empty().find(b"anything at all").is_empty());
+    let set = SecretSet::build(
+        &IndexKey::new([1; 32]),
+        "vault",
+        [SecretEntry { name: "n", value: b"some-value", weak: false }],
+    );
+    let refused = SecretIndex::merge(&key(), &[Arc::new(set)]);
+    assert_eq!(refused.err(), Some(SetError::OtherKey { source_name: "vault".into() }));
+}

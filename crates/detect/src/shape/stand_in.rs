@@ -1,0 +1,200 @@
+//! Values that stand in for a secret: references, templates, examples, our own placeholders.
+
+use super::words::{distinct, is_default, is_sequence, parts};
+
+/// Words that documentation puts where a secret belongs.
+const MARKS: &[&str] = &[
+    "changeme",
+    "changeit",
+    "dummy",
+    "example",
+    "fake",
+    "goes",
+    "insert",
+    "mock",
+    "notreal",
+    "placeholder",
+    "redacted",
+    "replace",
+    "sample",
+    "todo",
+    "yourself",
+    "your",
+    "xxx",
+    "xxxx",
+    "xxxxx",
+];
+
+/// Whole values that mean "none" or name the thing instead of being it.
+const EMPTY: &[&str] = &[
+    "false",
+    "hidden",
+    "key",
+    "masked",
+    "n/a",
+    "nil",
+    "none",
+    "null",
+    "omitted",
+    "secret",
+    "string",
+    "text",
+    "token",
+    "true",
+    "undefined",
+    "unset",
+    "value",
+];
+
+/// Whether `value` is a reference (`$NAME`, `${…}`, `{{ … }}`, `<…>`, `os.environ[…]`, a call), an
+/// example (`changeme`, `xxxx`, `your-token-here`), or a placeholder of ours.
+pub fn is_stand_in(value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', '`', ' ', ',', ';']);
+    value.is_empty() || is_reference(value) || is_masked(value) || is_example(value)
+}
+
+fn is_reference(value: &str) -> bool {
+    let enclosed = [
+        ("<", ">"),
+        ("{{", "}}"),
+        ("${", "}"),
+        ("$(", ")"),
+        ("%", "%"),
+        ("[", "]"),
+        ("#{", "}"),
+        ("{", "}"),
+        ("__", "__"),
+    ];
+    if enclosed.iter().any(|(open, close)| {
+        value.starts_with(open) && value.ends_with(close) && value.len() >= open.len() + close.len()
+    }) {
+        return true;
+    }
+    if [
+        "${",
+        "$(",
+        "{{",
+        "#{",
+        "<%",
+        "%{",
+        "$ENV",
+        "process.env",
+        "os.environ",
+        "os.getenv",
+        "env.",
+        "ENV[",
+        "secrets.",
+        "vault:",
+        "file:",
+        "arn:aws:",
+    ]
+    .iter()
+    .any(|mark| value.contains(mark))
+    {
+        return true;
+    }
+    let name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let variable = value.strip_prefix('$').is_some_and(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (variable, after) = rest.split_at(end);
+        let spelled = name(variable) && !variable.starts_with(|c: char| c.is_ascii_digit());
+        spelled && (after.is_empty() || !variable.bytes().any(|byte| byte.is_ascii_lowercase()) && end >= 3)
+    });
+    let format = ["%s", "%d", "{}", "{0}", "%v"].iter().any(|format| value.contains(format));
+    variable || format || is_call(value)
+}
+
+/// `name(…)`, `a.b[…]`, `a->b`, `A::b`: code that yields a value.
+fn is_call(value: &str) -> bool {
+    let end = value.find(['(', '[']).unwrap_or(value.len());
+    let (head, rest) = value.split_at(end);
+    let path = !head.is_empty()
+        && head.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:&!*>-".contains(&byte));
+    let bracketed = !rest.is_empty() && (rest.ends_with([')', ']']) || rest.contains(['(']));
+    path && bracketed || head.contains("::") && path
+}
+
+/// Stars, dots, one or two characters over and over, a keyboard row.
+fn is_masked(value: &str) -> bool {
+    let filler = value.bytes().filter(|byte| b"*.xX#?-_".contains(byte)).count();
+    distinct(value) <= 2 && value.len() >= 3
+        || is_sequence(value)
+        || value.contains("...")
+        || value.contains("***")
+        || value.contains('…')
+        || value.contains('•')
+        || value.to_ascii_lowercase().contains("xxxx")
+        || filler * 3 > value.len() * 2
+}
+
+fn is_example(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    if EMPTY.contains(&lower.as_str()) || is_default(lower.trim_end_matches(|c: char| c.is_ascii_digit())) {
+        return true;
+    }
+    let words: Vec<&str> = parts(&lower);
+    let marked = |mark: &&str| words.contains(mark);
+    MARKS.iter().any(marked)
+        || [
+            "changeme",
+            "change_me",
+            "change-me",
+            "example",
+            "open sesame",
+            "opensesame",
+            "placeholder",
+            "redacted",
+        ]
+        .iter()
+        .any(|mark| lower.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stand_ins() {
+        for value in [
+            "",
+            "$TOKEN",
+            "${DB_PASSWORD}",
+            "{{ secret }}",
+            "<password>",
+            "%PASSWORD%",
+            "os.environ['X']",
+            "process.env.KEY",
+            "getPassword()",
+            "config.get(\"pw\")",
+            "xxxxxxxx",
+            "********",
+            "changeme",
+            "your-api-key-here",
+            "YOUR_TOKEN",
+            "example-secret",
+            "[SECRET:db]",
+            "[REDACTED]",
+            "null",
+            "password",
+            "1234567890",
+            "abc...xyz",
+            "secrets.TOKEN",
+            "Self::default_token",
+            "%s",
+            "__TOKEN__",
+        ] {
+            assert!(is_stand_in(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn real_values() {
+        for value in
+            ["hunter2-Xk9!vQ", "s3cr3tpw", "kx82-vmQp1", "$2b$12$abcd8Kq", "p@ss(word)9k", "sk-live-9fK2mQ7v"]
+        {
+            assert!(!is_stand_in(value), "{value}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Ordinary words, told by the letter sequences they are made of rather than by a long list.
+
+/// One bit per three-letter sequence that ordinary words hold; made by `trigrams.py`.
+static TRIGRAMS: &[u8; 2197] = include_bytes!("trigrams.bin");
+
+/// What people use where a password belongs, and what documentation shows there.
+const DEFAULTS: &[&str] = &[
+    "abc",
+    "admin",
+    "administrator",
+    "changeit",
+    "changeme",
+    "default",
+    "demo",
+    "dev",
+    "dummy",
+    "example",
+    "foobar",
+    "guest",
+    "hello",
+    "letmein",
+    "login",
+    "master",
+    "minioadmin",
+    "mysql",
+    "pass",
+    "passw0rd",
+    "passwd",
+    "password",
+    "postgres",
+    "postgresql",
+    "qwerty",
+    "rabbitmq",
+    "redis",
+    "root",
+    "sample",
+    "secret",
+    "swordfish",
+    "sysadmin",
+    "temp",
+    "test",
+    "testing",
+    "user",
+    "username",
+    "welcome",
+];
+
+const KEYBOARD: &[&str] = &[
+    "abcdefghijklmnopqrstuvwxyz",
+    "01234567890123456789",
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "1qaz2wsx3edc4rfv",
+];
+
+/// Whether letters alone make a word that people could have written.
+pub fn is_wordlike(word: &str) -> bool {
+    let letters = word.as_bytes();
+    if letters.len() < 2 || !letters.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let misses = letters.windows(3).filter(|window| !known_trigram(window)).count();
+    // One unknown joint is a compound word; a random string of eight letters has one in a hundred.
+    misses <= usize::from(letters.len() >= 8) + letters.len() / 14
+}
+
+fn known_trigram(letters: &[u8]) -> bool {
+    let number = letters
+        .iter()
+        .fold(0usize, |n, byte| n * 26 + usize::from(byte.to_ascii_lowercase().saturating_sub(b'a')));
+    TRIGRAMS.get(number / 8).is_some_and(|bits| bits >> (number % 8) & 1 != 0)
+}
+
+/// Up to three words, or a well-known default with digits behind it.
+pub(super) fn is_few_words(value: &str) -> bool {
+    let bare = value.trim_end_matches(['!', '.', '?', '#']);
+    if bare.len() <= 16 && is_default(bare.trim_end_matches(|c: char| c.is_ascii_digit())) {
+        return true;
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_. :".contains(&byte)) {
+        return false;
+    }
+    let parts = parts(value);
+    let number = |part: &&str| part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let joined = !value.contains(['-', '_', '.', ' ', ':']);
+    if joined && parts.iter().any(number) {
+        return false;
+    }
+    let word = |part: &&str| part.len() >= 4 && is_wordlike(part);
+    let words = parts.iter().filter(|part| word(part)).count();
+    (1..=3).contains(&words)
+        && explained(value) * 5 >= value.len() * 2
+        && parts.iter().all(|part| number(part) || word(part) || part.len() <= 3 && is_short_word(part))
+}
+
+fn is_short_word(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+pub(super) fn is_default(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    DEFAULTS.binary_search(&lower.as_str()).is_ok()
+}
+
+/// Whether nothing but words and scraps of up to three letters is there, however joined.
+pub(crate) fn is_all_words(value: &str) -> bool {
+    let parts = parts(value);
+    !parts.is_empty()
+        && parts.iter().all(|part| is_short_word(part) && (part.len() <= 3 || is_wordlike(part)))
+}
+
+/// Capitalised pieces joined without a mark, as types are named: `X509EnrollmentFlags`. Random
+/// characters seldom run four letters without a turn.
+pub(crate) fn is_camel_case(value: &str) -> bool {
+    let humps: Vec<&str> = parts(value)
+        .into_iter()
+        .filter(|part| part.len() >= 4 && part.starts_with(|c: char| c.is_ascii_uppercase()))
+        .collect();
+    humps.len() >= 2 && humps.iter().map(|hump| hump.len()).sum::<usize>() * 10 >= value.len() * 6
+}
+
+/// How many bytes of `value` belong to words of four letters or more.
+pub(crate) fn explained(value: &str) -> usize {
+    parts(value).into_iter().filter(|part| part.len() >= 4 && is_wordlike(part)).map(str::len).sum()
+}
+
+/// Words, numbers: cut at marks, between letters and digits, and before a capital.
+pub(crate) fn parts(value: &str) -> Vec<&str> {
+    let bytes = value.as_bytes();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut push = |from: usize, to: usize| {
+        if let Some(part) = value.get(from..to).filter(|part| !part.is_empty()) {
+            parts.push(part);
+        }
+    };
+    for (at, byte) in bytes.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before)).copied().unwrap_or(b' ');
+        let next_is_lower = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        if !byte.is_ascii_alphanumeric() {
+            push(start, at);
+            start = at + 1;
+            continue;
+        }
+        let turn = before.is_ascii_alphanumeric()
+            && (before.is_ascii_digit() != byte.is_ascii_digit()
+                || byte.is_ascii_uppercase()
+                    && (before.is_ascii_lowercase() || before.is_ascii_uppercase() && next_is_lower));
+        if turn {
+            push(start, at);
+            start = at;
+        }
+    }
+    push(start, bytes.len());
+    parts
+}
+
+/// How many different bytes.
+pub(crate) fn distinct(value: &str) -> usize {
+    let mut seen = [false; 256];
+    for byte in value.bytes() {
+        if let Some(seen) = seen.get_mut(usize::from(byte)) {
+            *seen = true;
+        }
+    }
+    seen.iter().filter(|seen| **seen).count()
+}
+
+/// A run along the keyboard or the alphabet, or the same few characters repeated.
+pub(crate) fn is_sequence(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    if lower.len() < 4 {
+        return false;
+    }
+    let along =
+        |row: &&str| row.contains(lower.as_str()) || lower.contains(*row) && row.len() * 2 > lower.len();
+    if KEYBOARD.iter().any(along) {
+        return true;
+    }
+    let bytes = lower.as_bytes();
+    let steps =
+        bytes.windows(2).filter(|pair| matches!(pair, [a, b] if *b == a.wrapping_add(1) || a == b)).count();
+    if steps * 10 >= (bytes.len() - 1) * 8 {
+        return true;
+    }
+    (1..=bytes.len() / 3).any(|period| bytes.iter().zip(bytes.iter().skip(period)).all(|(a, b)| a == b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_sorted_for_the_search() {
+        assert!(DEFAULTS.is_sorted());
+    }
+
+    #[test]
+    fn parts_are_cut_where_people_cut() {
+        assert_eq!(
+            parts("getHTTPResponse_code2xx-v1"),
+            ["get", "HTTP", "Response", "code", "2", "xx", "v", "1"]
+        );
+    }
+
+    #[test]
+    fn words_and_noise() {
+        for word in ["production", "database", "authentication", "sunflower", "Superman", "development"] {
+            assert!(is_wordlike(word), "{word}");
+        }
+        for noise in ["qwzkdmvb", "xkcdqzpt", "bvnmqwrt"] {
+            assert!(!is_wordlike(noise), "{noise}");
+        }
+    }
+
+    #[test]
+    fn sequences() {
+        for value in ["abcdefgh", "12345678", "aaaaaaa", "abcabcabc", "qwertyuiop", "1234567890abcdefghij"] {
+            assert!(is_sequence(value), "{value}");
+        }
+        assert!(!is_sequence("a8f3kx92"));
+    }
+}
