@@ -1,0 +1,83 @@
+//! Which process holds a socket: its executable and its ancestors. An identification for policy and the trail, not a
+//! proof: processes of one user can pretend to be each other.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    /// The executable file; `None` when it may not be read.
+    pub exe: Option<PathBuf>,
+    /// The name the kernel shows for it, such as `node`.
+    pub name: String,
+    /// Nearest first.
+    pub parents: Vec<Ancestor>,
+    pub started: Option<SystemTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ancestor {
+    pub pid: u32,
+    pub name: String,
+}
+
+/// Finds processes by socket. Keeps the last few hits, since one client opens many connections.
+#[derive(Debug, Default)]
+pub struct Processes {
+    recent: std::sync::Mutex<Vec<u32>>,
+}
+
+/// How many earlier hits are looked at before all processes are.
+const RECENT: usize = 16;
+
+impl Processes {
+    pub fn new() -> Processes {
+        Processes::default()
+    }
+
+    /// The process of user `uid` that holds the socket `inode`. `None` when it has gone, hides its files, or was not
+    /// found within bounds. Reads `/proc`, so call it where blocking is allowed.
+    pub fn of_socket(&self, inode: u64, uid: u32) -> Option<Process> {
+        let recent = self.recent.lock().map(|r| r.clone()).unwrap_or_default();
+        let pid = crate::imp::find_socket_holder(inode, uid, &recent)?;
+        if let Ok(mut recent) = self.recent.lock() {
+            recent.retain(|p| *p != pid);
+            recent.insert(0, pid);
+            recent.truncate(RECENT);
+        }
+        Process::by_pid(pid)
+    }
+}
+
+impl Process {
+    /// What the system tells about a running process.
+    pub fn by_pid(pid: u32) -> Option<Process> {
+        crate::imp::describe_process(pid)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn finds_ourselves_by_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let _client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (server, peer) = listener.accept().expect("accept");
+        let owner = crate::owner_of(server.local_addr().expect("local"), peer).expect("owner");
+        let processes = Processes::new();
+        for _ in 0..2 {
+            let process = processes.of_socket(owner.inode, owner.uid).expect("process");
+            assert_eq!(process.pid, std::process::id());
+            assert_eq!(process.exe, std::env::current_exe().ok());
+            assert!(process.parents.iter().any(|p| p.pid == std::os::unix::process::parent_id()));
+            let age = process.started.expect("start").elapsed().unwrap_or_default();
+            assert!(age < std::time::Duration::from_secs(600), "{age:?}");
+        }
+        assert_eq!(processes.of_socket(owner.inode, owner.uid.wrapping_add(1)), None);
+        assert_eq!(processes.of_socket(u64::MAX, owner.uid), None);
+    }
+}
