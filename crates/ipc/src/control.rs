@@ -1,0 +1,52 @@
+//! What an engine must be able to answer.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+
+use crate::error::ControlError;
+use crate::routes::Route;
+use crate::types::{
+    AuditFilter, AuditPage, CaView, Counters, Event, Flow, HealthItem, OffRequest, PolicyView,
+    SelfTestReport, SourceStatus, Status,
+};
+
+/// The process that calls; the server has made sure that it belongs to the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    pub uid: u32,
+    pub pid: Option<u32>,
+}
+
+pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// The engine, as seen from the control socket. One method for each row of [`crate::ROUTES`].
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// Called before each route with the access that it declares. The owner may do everything unless the
+    /// engine, for instance by policy, says otherwise here.
+    async fn authorise(&self, _caller: &Caller, _route: &Route) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn status(&self) -> Result<Status, ControlError>;
+    async fn health(&self) -> Result<Vec<HealthItem>, ControlError>;
+    async fn counters(&self) -> Result<Counters, ControlError>;
+    async fn flows(&self) -> Result<Vec<Flow>, ControlError>;
+    async fn on(&self) -> Result<Status, ControlError>;
+    async fn off(&self, request: OffRequest) -> Result<Status, ControlError>;
+    async fn sources(&self) -> Result<Vec<SourceStatus>, ControlError>;
+    /// Reads every source again; answers when that is done.
+    async fn secrets_sync(&self) -> Result<Vec<SourceStatus>, ControlError>;
+    async fn ca(&self) -> Result<CaView, ControlError>;
+    async fn policy(&self) -> Result<PolicyView, ControlError>;
+    /// Reads configuration and documents again; the last good ones stay if the new ones can't be used.
+    async fn policy_reload(&self) -> Result<PolicyView, ControlError>;
+    async fn audit_query(&self, filter: AuditFilter) -> Result<AuditPage, ControlError>;
+    async fn self_test(&self) -> Result<SelfTestReport, ControlError>;
+    /// Begins to drain; answers before the engine is gone.
+    async fn shutdown(&self) -> Result<(), ControlError>;
+    /// Everything from now on. A slow reader is told of its gaps by [`Event::Missed`].
+    fn events(&self) -> EventStream;
+}

@@ -1,0 +1,130 @@
+//! The one table of routes: server, client and documentation read it, tests run over all of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a caller may do with a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Looks, and changes nothing.
+    Read,
+    /// Changes something that makes nothing weaker.
+    Operate,
+    /// Weakens protection, or ends it.
+    Admin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Method {
+    #[serde(rename = "GET")]
+    Get,
+    #[serde(rename = "POST")]
+    Post,
+}
+
+impl Method {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Route {
+    #[serde(skip)]
+    pub call: Call,
+    pub method: Method,
+    pub path: &'static str,
+    pub access: Access,
+    pub summary: &'static str,
+    /// How long an answer may take.
+    #[serde(skip)]
+    pub patience: Duration,
+}
+
+/// Which method of [`crate::Control`] answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    Status,
+    Health,
+    Counters,
+    Flows,
+    On,
+    Off,
+    Sources,
+    SecretsSync,
+    Ca,
+    Policy,
+    PolicyReload,
+    AuditQuery,
+    SelfTest,
+    Events,
+    Shutdown,
+}
+
+/// Enough for anything that only looks; a query over a million rows among them.
+const QUICK: Duration = Duration::from_secs(15);
+/// Vaults have timeouts of their own, one after the other in the worst case.
+const SLOW: Duration = Duration::from_secs(120);
+
+const fn get(call: Call, path: &'static str, summary: &'static str) -> Route {
+    Route { call, method: Method::Get, path, access: Access::Read, summary, patience: QUICK }
+}
+
+const fn post(
+    call: Call,
+    path: &'static str,
+    access: Access,
+    patience: Duration,
+    summary: &'static str,
+) -> Route {
+    Route { call, method: Method::Post, path, access, summary, patience }
+}
+
+pub const ROUTES: &[Route] = &[
+    get(Call::Status, "/v1/status", "state, counters, health and totals at a glance"),
+    get(Call::Health, "/v1/health", "conditions that a person should know of"),
+    get(Call::Counters, "/v1/counters", "numbers since the engine started"),
+    get(Call::Flows, "/v1/flows", "open connections and the processes they belong to"),
+    post(Call::On, "/v1/on", Access::Operate, QUICK, "inspect AI traffic again"),
+    post(Call::Off, "/v1/off", Access::Admin, QUICK, "tunnel everything unread, for a time or until `on`"),
+    get(Call::Sources, "/v1/secrets", "sources of secrets with names and counts, never values"),
+    post(Call::SecretsSync, "/v1/secrets/sync", Access::Operate, SLOW, "read every source of secrets again"),
+    get(Call::Ca, "/v1/ca", "the root certificate, its limits and where its key is kept"),
+    get(Call::Policy, "/v1/policy", "every setting with its origin and lock"),
+    post(
+        Call::PolicyReload,
+        "/v1/policy/reload",
+        Access::Operate,
+        QUICK,
+        "read configuration and policy again",
+    ),
+    // A query is a POST because its filter is a body; it changes nothing.
+    post(Call::AuditQuery, "/v1/audit/query", Access::Read, QUICK, "rows of the trail"),
+    post(
+        Call::SelfTest,
+        "/v1/self-test",
+        Access::Operate,
+        SLOW,
+        "send a canary through and prove that it never arrives",
+    ),
+    get(Call::Events, "/v1/events", "what happens, as server-sent events"),
+    post(Call::Shutdown, "/v1/shutdown", Access::Admin, QUICK, "finish what is under way and stop"),
+];
+
+impl Route {
+    /// The row for a call. Every call has one: a test counts them.
+    pub(crate) fn of(call: Call) -> Option<&'static Route> {
+        ROUTES.iter().find(|route| route.call == call)
+    }
+
+    /// `GET /v1/status`, for messages.
+    pub(crate) fn label(&self) -> &'static str {
+        self.path
+    }
+}

@@ -1,0 +1,274 @@
+//! What goes over the control socket, as JSON. Fields are only ever added; faces match on codes alone.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sallyport_policy::Level;
+use sallyport_policy::settings::{DocumentSummary, SettingRow};
+use serde::{Deserialize, Serialize};
+
+/// Is this person protected right now?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// AI traffic is inspected.
+    Protected,
+    /// Switched off until a moment that is known; everything is tunnelled.
+    Paused,
+    /// Switched off; everything is tunnelled.
+    Off,
+    /// Inspected, but a health item needs a person.
+    Attention,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    /// Where the proxy listens, `address:port`.
+    pub listen: String,
+    pub state: State,
+    /// Since when the state holds.
+    pub since: Timestamp,
+    pub paused_until: Option<Timestamp>,
+    pub owner_uid: u32,
+    pub counters: Counters,
+    pub health: Vec<HealthItem>,
+    pub secrets: SecretTotals,
+    pub audit: AuditHead,
+    pub policy: PolicyRef,
+}
+
+/// Since the engine started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    pub exchanges: u64,
+    /// Values taken out, of requests and answers.
+    pub redactions: u64,
+    pub blocked: u64,
+    /// Connections passed on unread, because their host is none that is inspected.
+    pub tunnelled: u64,
+    /// Bodies on AI hosts that could not be read.
+    pub opaque: u64,
+    /// Clients that would not accept our certificate.
+    pub pinned: u64,
+    /// Exchanges that are under way.
+    pub in_flight: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthSeverity {
+    Info,
+    Warning,
+    Critical,
+}
+
+/// A condition that a person should know of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthItem {
+    /// Closed set; see the engine's table of conditions.
+    pub code: String,
+    pub severity: HealthSeverity,
+    pub title: String,
+    pub sentence: String,
+    pub fix: String,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecretTotals {
+    pub sources: u64,
+    /// Sources that could not be read the last time.
+    pub failed_sources: u64,
+    pub secrets: u64,
+    /// Values that are common words and match only beside their name.
+    pub weak: u64,
+    pub loaded_at: Option<Timestamp>,
+}
+
+/// The newest row of the trail.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AuditHead {
+    pub seq: u64,
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PolicyRef {
+    /// Changes whenever anything that policy is made of changes.
+    pub version: String,
+    pub profile: String,
+}
+
+/// One place that secret values come from. Never holds a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    pub id: String,
+    pub kind: String,
+    /// Without credentials.
+    pub location: String,
+    pub state: SourceState,
+    pub names: Vec<String>,
+    pub weak_names: Vec<String>,
+    /// Values too short to be told from other text.
+    pub skipped: u64,
+    pub loaded_at: Option<Timestamp>,
+    pub error: Option<SourceFailure>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceState {
+    Loaded,
+    /// Could not be read the last time; what was read before still counts.
+    Stale,
+    /// Could not be read, and never was.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFailure {
+    pub code: String,
+    pub message: String,
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OffRequest {
+    /// Unset: until switched on again.
+    pub for_seconds: Option<u64>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaView {
+    pub root_pem: String,
+    pub fingerprint_sha256: String,
+    pub not_after: Timestamp,
+    /// The only names that a certificate of this root is good for.
+    pub constraints: Vec<String>,
+    pub key_store: KeyStoreKind,
+    /// System roots and ours, for variables that replace the system's roots.
+    pub bundle: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyStoreKind {
+    Keychain,
+    /// A file of mode 0600: weaker.
+    File,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyView {
+    pub version: String,
+    pub settings: Vec<SettingRow>,
+    pub documents: Vec<DocumentSummary>,
+    /// Files that could not be used; the last good ones are in force instead.
+    pub problems: Vec<String>,
+}
+
+/// Which rows of the trail; unset fields do not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditFilter {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub event_type: Option<String>,
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub user: Option<String>,
+    pub agent: Option<String>,
+    pub exchange_id: Option<String>,
+    pub classification: Option<Level>,
+    /// Rows of which a redaction names this rule.
+    pub rule: Option<String>,
+    /// Rows after this one.
+    pub after_seq: Option<u64>,
+    /// Newest first instead of oldest first.
+    pub newest_first: bool,
+    /// At most so many rows; the engine caps it.
+    pub limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// Events of the audit schema.
+    pub rows: Vec<serde_json::Value>,
+    /// There are more rows than fitted.
+    pub more: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfTestReport {
+    pub passed: bool,
+    pub checks: Vec<SelfTestCheck>,
+    pub took_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfTestCheck {
+    pub name: String,
+    pub passed: bool,
+    /// What was tried and what was seen.
+    pub sentence: String,
+}
+
+/// One open connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    pub id: u64,
+    pub host: String,
+    pub port: u16,
+    pub handling: Handling,
+    pub pid: Option<u32>,
+    pub executable: Option<String>,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handling {
+    Intercepted,
+    Tunnelled,
+    /// Addressed to the proxy itself, such as a base-URL client.
+    Local,
+}
+
+/// What happened just now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    State {
+        state: State,
+        since: Timestamp,
+        paused_until: Option<Timestamp>,
+    },
+    /// A durable row of the trail.
+    Audit {
+        row: serde_json::Value,
+    },
+    Health {
+        items: Vec<HealthItem>,
+    },
+    Secrets {
+        totals: SecretTotals,
+    },
+    Policy {
+        version: String,
+    },
+    /// This listener was too slow; so many events were dropped.
+    Missed {
+        events: u64,
+    },
+}
+
+/// Nothing to say beyond that it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Done {
+    pub done: bool,
+}
