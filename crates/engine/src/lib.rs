@@ -1,1 +1,34 @@
+//! Composition: the street that every exchange walks, and the tasks around it.
+//!
+//! Owns tasks and time. What it decides with lies in `policy`, what it sees with in `detect` and `wire`; it holds no
+//! secret from a source, ever.
 
+mod agents;
+mod answer;
+mod control;
+mod counters;
+pub mod daemon;
+mod engine;
+mod exchange;
+mod flow;
+mod foyer;
+mod handler;
+mod head;
+mod health;
+mod inspect;
+mod keys;
+pub mod loader;
+mod local;
+mod policy;
+mod ports;
+mod record;
+mod refresh;
+mod respond;
+mod rewriter;
+mod self_test;
+mod sources;
+mod switch;
+mod threads;
+mod waiting;
+
+pub use daemon::{DaemonError, run};

@@ -1,0 +1,441 @@
+//! The way back: an answer is read, sanitised and handed on as it comes, and recorded when it has ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Response, StatusCode, response};
+use http_body::{Body as HttpBody, Frame};
+use hudson_proxy::{Body, BodyError, BoxError, Gathered};
+use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
+use sallyport_wire::sse::Framing;
+use sallyport_wire::{Family, Limits, read_response, splice};
+use sha2::{Digest, Sha256};
+
+use crate::engine::Engine;
+use crate::inspect::redaction_name;
+use crate::record::{Parties, ReceivedFacts};
+use crate::respond::Refusal;
+use crate::rewriter::{Lens, Rewriter, Summary};
+
+/// What the way back needs to know of its exchange.
+pub(crate) struct Return {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) parties: Parties,
+    pub(crate) family: Family,
+    pub(crate) lens: Lens,
+    pub(crate) started: Instant,
+    /// The most that is read whole.
+    pub(crate) limits: Limits,
+    /// The request asked for a stream.
+    pub(crate) streaming: bool,
+}
+
+/// Sanitises an answer. Streams are passed on event by event; JSON is read whole; what can't be read is
+/// passed on and counted.
+pub(crate) async fn sanitise(ret: Return, response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Response::from_parts(parts, body);
+    }
+    let Ok(codings) = codings(&parts.headers) else {
+        return pass(ret, parts, body, true);
+    };
+    let content_type = content_type(&parts.headers);
+    let kind = Kind::of(content_type.as_deref(), ret.streaming);
+    match kind {
+        Kind::Stream(framing) => stream(ret, parts, body, &codings, framing),
+        Kind::Whole => whole(ret, parts, body, &codings, content_type.as_deref()).await,
+        Kind::Binary => pass(ret, parts, body, true),
+        Kind::Unnamed => {
+            // SSE is known to come without a content type; its first bytes tell.
+            parts.headers.remove(header::CONTENT_LENGTH);
+            stream(ret, parts, body, &codings, Framing::Events)
+        }
+    }
+}
+
+/// Records an answer that has no body by its nature and hands it on as it is.
+pub(crate) fn without_body(ret: Return, response: Response<Body>) -> Response<Body> {
+    Closing::new(ret).finish(Summary::default());
+    response
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Stream(Framing),
+    /// JSON and text: read whole.
+    Whole,
+    /// Images, audio, archives.
+    Binary,
+    /// No content type, and a stream was asked for.
+    Unnamed,
+}
+
+impl Kind {
+    fn of(content_type: Option<&str>, streaming: bool) -> Kind {
+        if let Some(framing) = Framing::sniff(content_type, b"") {
+            return Kind::Stream(framing);
+        }
+        let Some(content_type) = content_type else {
+            return if streaming { Kind::Unnamed } else { Kind::Whole };
+        };
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let textual = essence.starts_with("text/")
+            || essence.ends_with("json")
+            || essence.ends_with("xml")
+            || essence == "application/x-www-form-urlencoded";
+        if textual { Kind::Whole } else { Kind::Binary }
+    }
+}
+
+fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, sallyport_wire::CodingError> {
+    let mut all = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        all.extend(coding::parse(value.to_str().unwrap_or("unreadable"))?);
+    }
+    Ok(all)
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Headers that speak of the bytes as they came.
+fn forget_encoding(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::ETAG, header::ACCEPT_RANGES] {
+        headers.remove(name);
+    }
+    forget_digests(headers);
+}
+
+/// Digests of a body that is no longer the same.
+pub(crate) fn forget_digests(headers: &mut HeaderMap) {
+    for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
+        headers.remove(HeaderName::from_static(name));
+    }
+}
+
+fn stream(
+    ret: Return,
+    mut parts: response::Parts,
+    body: Body,
+    codings: &[Coding],
+    framing: Framing,
+) -> Response<Body> {
+    let decoder = match codings {
+        [] => None,
+        codings => match StreamDecoder::new(codings, Bounds::streaming()) {
+            Ok(decoder) => Some(decoder),
+            Err(_) => return pass(ret, parts, body, true),
+        },
+    };
+    // Lengths and digests are of the answer as it came; whether it changes is known only at its end.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    forget_digests(&mut parts.headers);
+    if decoder.is_some() {
+        forget_encoding(&mut parts.headers);
+    }
+    let rewriter = Rewriter::new(ret.family, framing, &ret.limits, ret.lens.clone());
+    let body = Streamed {
+        inner: body,
+        decoder,
+        work: Work::Rewrite(Box::new(rewriter)),
+        closing: Some(Closing::new(ret)),
+        trailers: None,
+        over: false,
+    };
+    Response::from_parts(parts, Body::new(body))
+}
+
+async fn whole(
+    ret: Return,
+    mut parts: response::Parts,
+    body: Body,
+    codings: &[Coding],
+    content_type: Option<&str>,
+) -> Response<Body> {
+    let (data, trailers) = match body.gather(ret.limits.max_bytes).await {
+        Ok(Gathered::Whole { data, trailers }) => (data, trailers),
+        Ok(Gathered::TooLong(body)) => return pass(ret, parts, body, true),
+        Err(error) => {
+            tracing::info!(%error, "an answer broke off");
+            let family = ret.family;
+            let mut closing = Closing::new(ret);
+            closing.finish(Summary { finish_reason: Some("upstream_broke".into()), ..Summary::default() });
+            let refusal = Refusal {
+                code: "upstream_broke",
+                message: "The provider's answer broke off before its end; try again.".into(),
+                status: StatusCode::BAD_GATEWAY,
+            };
+            return refusal.response(family);
+        }
+    };
+    let plain = match codings {
+        [] => data.clone(),
+        codings => {
+            let bounds = Bounds { max_out: ret.limits.max_bytes, ..Bounds::default() };
+            match coding::decode(codings, &data, &bounds) {
+                Ok(plain) => plain.into(),
+                Err(_) => return pass(ret, parts, Body::from(data), true),
+            }
+        }
+    };
+    let (summary, changed) = look(&ret, content_type, &plain);
+    let delivered: Bytes = match changed {
+        Some(changed) => {
+            forget_encoding(&mut parts.headers);
+            changed.into()
+        }
+        None => data,
+    };
+    let mut closing = Closing::new(ret);
+    closing.hash.update(&delivered);
+    closing.length = delivered.len() as u64;
+    closing.finish(summary);
+    let body = match trailers {
+        Some(trailers) => Body::with_trailers(delivered, trailers),
+        None => Body::from(delivered),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// Reads an answer that came whole; gives what it said and its new body if something was taken out.
+fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Option<Vec<u8>>) {
+    let document = match read_response(ret.family, content_type, body, &ret.limits) {
+        Ok(document) => document,
+        Err(_) => return look_at_text(ret, body),
+    };
+    let mut summary = Summary {
+        model: document.model.clone(),
+        usage: document.usage,
+        finish_reason: document.finish_reason.clone(),
+        findings: Vec::new(),
+    };
+    let mut edits = Vec::new();
+    for segment in document.segments.iter().filter(|segment| !segment.locked) {
+        let text = segment.text(body);
+        let findings = ret.lens.scanner.scan(&text, &ret.lens.options);
+        if findings.is_empty() {
+            continue;
+        }
+        let mut placeholders = ret.lens.placeholders.lock();
+        let replacements: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                let value = text.get(finding.span.clone()).unwrap_or_default();
+                (finding.span.clone(), placeholders.placeholder(finding, value))
+            })
+            .collect();
+        edits.extend(segment.edits(body, &replacements).unwrap_or_default());
+        summary.findings.extend(findings);
+    }
+    let changed = (!edits.is_empty()).then(|| splice(body, edits).ok()).flatten();
+    (summary, changed)
+}
+
+fn look_at_text(ret: &Return, body: &[u8]) -> (Summary, Option<Vec<u8>>) {
+    let Ok(text) = std::str::from_utf8(body) else { return (Summary::default(), None) };
+    let findings = ret.lens.scanner.scan(text, &ret.lens.options);
+    let changed = (!findings.is_empty())
+        .then(|| sallyport_detect::redact(text, &findings, &mut ret.lens.placeholders.lock()).into_bytes());
+    (Summary { findings, ..Summary::default() }, changed)
+}
+
+/// Hands an answer on unread.
+fn pass(ret: Return, parts: response::Parts, body: Body, opaque: bool) -> Response<Body> {
+    if opaque && !HttpBody::is_end_stream(&body) {
+        ret.engine.counters.opaque();
+    }
+    let exact = HttpBody::size_hint(&body).exact();
+    let body = Streamed {
+        inner: body,
+        decoder: None,
+        work: Work::Pass { exact },
+        closing: Some(Closing::new(ret)),
+        trailers: None,
+        over: false,
+    };
+    Response::from_parts(parts, Body::new(body))
+}
+
+/// The record of an answer, written when it has ended, however it ends.
+struct Closing {
+    ret: Return,
+    hash: Sha256,
+    length: u64,
+    closed: bool,
+}
+
+impl Closing {
+    fn new(ret: Return) -> Closing {
+        Closing { ret, hash: Sha256::new(), length: 0, closed: false }
+    }
+
+    fn finish(&mut self, summary: Summary) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let usage = summary.usage;
+        let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write];
+        let known = tokens.iter().any(Option::is_some);
+        let redactions: Vec<String> = summary.findings.iter().map(redaction_name).collect();
+        self.ret.engine.counters.redacted(redactions.len());
+        let received = ReceivedFacts {
+            hash: Some(data_encoding::HEXLOWER.encode(&self.hash.clone().finalize())),
+            length: self.length,
+            latency_ms: u64::try_from(self.ret.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            tokens: known.then(|| tokens.iter().flatten().sum()),
+            finish_reason: summary.finish_reason.unwrap_or_else(|| "none".into()),
+            redactions,
+        };
+        let mut parties = self.ret.parties.clone();
+        if parties.provider.model.is_none() {
+            parties.provider.model = summary.model;
+        }
+        self.ret.engine.record_completion(&parties, &received);
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.finish(Summary { finish_reason: Some("aborted".into()), ..Summary::default() });
+    }
+}
+
+enum Work {
+    Rewrite(Box<Rewriter>),
+    Pass { exact: Option<u64> },
+}
+
+/// An answer that is handed on while it comes.
+struct Streamed {
+    inner: Body,
+    decoder: Option<StreamDecoder>,
+    work: Work,
+    closing: Option<Closing>,
+    trailers: Option<HeaderMap>,
+    over: bool,
+}
+
+impl Streamed {
+    fn take(&mut self, data: Bytes) -> Result<Bytes, BoxError> {
+        let Work::Rewrite(rewriter) = &mut self.work else {
+            self.count(&data);
+            self.close_if_complete();
+            return Ok(data);
+        };
+        let mut out = Vec::with_capacity(data.len() + 64);
+        match &mut self.decoder {
+            Some(decoder) => {
+                let mut plain = Vec::new();
+                decoder.push(&data, &mut plain)?;
+                rewriter.push(&plain, &mut out)?;
+            }
+            None => rewriter.push(&data, &mut out)?,
+        }
+        let out = Bytes::from(out);
+        self.count(&out);
+        Ok(out)
+    }
+
+    fn end(&mut self) -> Result<Bytes, BoxError> {
+        self.over = true;
+        let mut out = Vec::new();
+        let summary = match &mut self.work {
+            Work::Rewrite(rewriter) => {
+                if let Some(decoder) = &mut self.decoder {
+                    let mut plain = Vec::new();
+                    decoder.finish(&mut plain)?;
+                    rewriter.push(&plain, &mut out)?;
+                }
+                rewriter.finish(&mut out)
+            }
+            Work::Pass { .. } => Summary::default(),
+        };
+        let out = Bytes::from(out);
+        self.count(&out);
+        if let Some(mut closing) = self.closing.take() {
+            closing.finish(summary);
+        }
+        Ok(out)
+    }
+
+    /// A body of known length is not polled again once it is complete.
+    fn close_if_complete(&mut self) {
+        if let (Work::Pass { exact: Some(exact) }, Some(closing)) = (&self.work, &mut self.closing)
+            && closing.length >= *exact
+        {
+            closing.finish(Summary::default());
+        }
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        if let Some(closing) = &mut self.closing {
+            closing.hash.update(bytes);
+            closing.length += bytes.len() as u64;
+        }
+    }
+}
+
+impl HttpBody for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        loop {
+            if this.over {
+                return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            let frame: Option<Result<Frame<Bytes>, BodyError>> =
+                std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx));
+            let outcome = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.take(data),
+                    Err(frame) => {
+                        this.trailers = frame.into_trailers().ok();
+                        this.end()
+                    }
+                },
+                Some(Err(error)) => {
+                    this.over = true;
+                    if let Some(mut closing) = this.closing.take() {
+                        let broke = Some("upstream_broke".to_owned());
+                        closing.finish(Summary { finish_reason: broke, ..Summary::default() });
+                    }
+                    Err(error.into())
+                }
+                None => this.end(),
+            };
+            match outcome {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(error) => {
+                    this.over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self.work {
+            // The record is written at the end, so the end must be polled for.
+            Work::Rewrite(_) | Work::Pass { .. } => self.over && self.trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self.work {
+            Work::Pass { exact: Some(exact) } => http_body::SizeHint::with_exact(exact),
+            _ => http_body::SizeHint::default(),
+        }
+    }
+}

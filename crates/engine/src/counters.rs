@@ -1,0 +1,63 @@
+//! Numbers since the engine started.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    exchanges: AtomicU64,
+    redactions: AtomicU64,
+    blocked: AtomicU64,
+    tunnelled: AtomicU64,
+    opaque: AtomicU64,
+    pinned: AtomicU64,
+    in_flight: AtomicU64,
+}
+
+/// Counts an exchange as under way until it is dropped.
+pub(crate) struct UnderWay<'c>(&'c AtomicU64);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Counters {
+    pub(crate) fn exchange(&self) -> UnderWay<'_> {
+        self.exchanges.fetch_add(1, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        UnderWay(&self.in_flight)
+    }
+
+    pub(crate) fn redacted(&self, values: usize) {
+        self.redactions.fetch_add(values as u64, Relaxed);
+    }
+
+    pub(crate) fn blocked(&self) {
+        self.blocked.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn tunnelled(&self) {
+        self.tunnelled.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn opaque(&self) {
+        self.opaque.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn pinned(&self) {
+        self.pinned.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> sallyport_ipc::types::Counters {
+        sallyport_ipc::types::Counters {
+            exchanges: self.exchanges.load(Relaxed),
+            redactions: self.redactions.load(Relaxed),
+            blocked: self.blocked.load(Relaxed),
+            tunnelled: self.tunnelled.load(Relaxed),
+            opaque: self.opaque.load(Relaxed),
+            pinned: self.pinned.load(Relaxed),
+            in_flight: self.in_flight.load(Relaxed),
+        }
+    }
+}

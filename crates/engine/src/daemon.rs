@@ -1,0 +1,531 @@
+//! An engine from its start to its end: address, keys, authority, trail, then service until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use hudson_proxy::{Authority, DialerConfig, Limits, Proxy, UpstreamProxy as Chain};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sallyport_audit::{Actor, Trail, TrailHealth, TrailOptions, TrailPaths};
+use sallyport_certs::{CaOutcome, CertAuthority};
+use sallyport_detect::{RuleSet, Scanner, SecretIndex};
+use sallyport_ipc::ControlListener;
+use sallyport_ipc::types::{Event, KeyStoreKind};
+use sallyport_platform::process::Processes;
+use sallyport_platform::{Keys, Paths, Unlock};
+use sallyport_policy::config::{ProxyScheme, UpstreamProxy};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::control::EngineControl;
+use crate::engine::{Engine, Identity};
+use crate::foyer::Foyer;
+use crate::handler::{EngineHandler, Leaves};
+use crate::health::{Condition, Health};
+use crate::keys::{Installation, KeyRing};
+use crate::policy::Policy;
+use crate::record::ControlAction;
+use crate::sources::Sources;
+use crate::threads::Threads;
+use crate::waiting::WaitingHandler;
+use crate::{ports, refresh, self_test, switch};
+
+/// Between two tries to open keys or trail.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// How long a locked keychain's own prompt may stand open.
+const UNLOCK_PROMPT: Duration = Duration::from_secs(60);
+
+/// How often the trust bundle and old rows are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+/// Events that a slow listener may lag behind.
+const EVENTS: usize = 1024;
+
+/// Why an engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("the folders of Sallyport could not be used")]
+    Folders(#[source] sallyport_platform::Error),
+    #[error("no address on {wish} could be bound")]
+    Listen { wish: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Control(#[from] sallyport_ipc::BindError),
+    #[error("the proxy could not be built")]
+    Proxy(#[from] hudson_proxy::BuildError),
+    #[error("the built-in rules could not be used")]
+    Rules(#[from] sallyport_detect::RuleError),
+    #[error("the self-test's provider could not be started: {0}")]
+    SelfTest(String),
+}
+
+/// Runs an engine in the foreground until `stop`, or until it is told to shut down over the control socket.
+pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
+    let paths = Paths::from_env().map_err(DaemonError::Folders)?;
+    paths.create_private_dirs().map_err(DaemonError::Folders)?;
+    let health = Arc::new(Health::default());
+    harden(&health);
+
+    let identity =
+        Identity { uid: sallyport_platform::current_uid(), user: sallyport_platform::host::user_name() };
+    // The control socket first: it is what tells two engines of one home apart.
+    let control_listener = ControlListener::bind(&paths.control_socket())?;
+    let mut foyer = Foyer {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        paths: paths.clone(),
+        identity,
+        started: Timestamp::now(),
+        health,
+        problems: Mutex::default(),
+    };
+    let policy = foyer.load_policy();
+    let wish = policy.snapshot.listen.value;
+    let bound = ports::bind(wish, &paths.listen_file())
+        .await
+        .map_err(|source| DaemonError::Listen { wish, source })?;
+    foyer.listen = bound.address;
+    if let Some(wish) = bound.instead_of {
+        foyer.health.raise(
+            Condition::PortMoved,
+            "listen",
+            format!("{wish} is taken by another program, so the proxy listens on {}.", bound.address),
+            format!(
+                "Open shells need `eval \"$(sallyport env)\"` again. To get {wish} back, stop the program that holds it \
+                 and restart Sallyport; or set `listen` in config.yaml."
+            ),
+        );
+    }
+    let foyer = Arc::new(foyer);
+    tracing::info!(listen = %foyer.listen, "listening");
+
+    let control =
+        Arc::new(EngineControl { foyer: foyer.clone(), engine: Default::default(), stop: stop.clone() });
+    let control_task = tokio::spawn(sallyport_ipc::serve(
+        control_listener,
+        foyer.identity.uid,
+        control.clone(),
+        stop.clone(),
+    ));
+    let outcome = serve(&foyer, &control, policy, bound.listener, &stop).await;
+    stop.cancel();
+    let _ = control_task.await;
+    outcome
+}
+
+fn harden(health: &Health) {
+    let _ = sallyport_platform::host::raise_open_file_limit();
+    let hardening = sallyport_platform::memory::harden_process();
+    for (subject, failure) in
+        [("core files", hardening.no_core_files.err()), ("dumps", hardening.not_dumpable.err())]
+    {
+        if let Some(reason) = failure {
+            let sentence = format!("This process could not be protected against {subject}: {reason}.");
+            let fix = "Turn core dumps off for this user (ulimit -c 0).".to_owned();
+            health.raise(Condition::MemoryNotLocked, subject, sentence, fix);
+        }
+    }
+}
+
+async fn serve(
+    foyer: &Arc<Foyer>,
+    control: &Arc<EngineControl>,
+    policy: Policy,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> Result<(), DaemonError> {
+    let Some((foundation, listener)) = lay_foundation(foyer, &policy, listener, stop).await? else {
+        return Ok(());
+    };
+    let engine = Arc::new(build(foyer, policy, foundation).await?);
+    let _ = control.engine.set(engine.clone());
+    for path in [sallyport_platform::trust::write_bundle(&engine.paths, engine.authority.root_pem())] {
+        if let Err(error) = path {
+            tracing::warn!(%error, "the trust bundle could not be written");
+        }
+    }
+    open_trail(&engine).await;
+    if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
+        tracing::error!(%error, "the start could not be recorded");
+    }
+    tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
+    tokio::spawn(keep_house(engine.clone(), stop.clone()));
+    tokio::spawn(watch_trail(engine.clone(), stop.clone()));
+
+    let proxy = proxy(&engine)?;
+    let drained = proxy.serve(listener, stop.clone()).await;
+    tracing::info!(cut = drained.cut, "stopped");
+    if let Err(error) = engine.record_control(ControlAction::EngineStopped, "stopped").await {
+        tracing::error!(%error, "the stop could not be recorded");
+    }
+    if let Some(trail) = engine.trail.swap(None) {
+        let closing = tokio::task::spawn_blocking(move || trail.close());
+        let _ = closing.await;
+    }
+    Ok(())
+}
+
+/// Keys, and the authority that rests on them.
+struct Foundation {
+    keys: Keys,
+    installation: Installation,
+    authority: CertAuthority,
+}
+
+/// Opens keys and authority. While that fails the listener tunnels what is no AI traffic, refuses what is, and tries
+/// again: nothing is sent unscanned, and nothing else breaks.
+async fn lay_foundation(
+    foyer: &Arc<Foyer>,
+    policy: &Policy,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> Result<Option<(Foundation, TcpListener)>, DaemonError> {
+    let hosts = policy.snapshot.providers.intercepted_hosts();
+    let first = foundation(&foyer.paths, hosts.clone(), Unlock::Never).await;
+    let mut sentence = match first {
+        Ok(foundation) => return Ok(Some((laid(foyer, foundation), listener))),
+        Err(sentence) => sentence,
+    };
+    let handler = Arc::new(WaitingHandler {
+        uid: foyer.identity.uid,
+        providers: policy.snapshot.providers.clone(),
+        processes: Arc::new(Processes::new()),
+    });
+    let keep = listener.local_addr().and_then(|_| listener.into_std());
+    let listener = keep.map_err(|source| DaemonError::Listen { wish: foyer.listen, source })?;
+    let again = |listener: &std::net::TcpListener| {
+        listener
+            .try_clone()
+            .and_then(TcpListener::from_std)
+            .map_err(|source| DaemonError::Listen { wish: foyer.listen, source })
+    };
+    let done = stop.child_token();
+    let waiting = Proxy::builder(handler.clone(), handler).build()?.serve(again(&listener)?, done.clone());
+    let waiting = tokio::spawn(waiting);
+    let found = loop {
+        foyer.health.raise(
+            Condition::KeysUnavailable,
+            "keys",
+            format!("{} AI traffic is refused until then; all else goes on.", sentence.0),
+            sentence.1.clone(),
+        );
+        tokio::select! {
+            () = stop.cancelled() => break None,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+        match foundation(&foyer.paths, hosts.clone(), Unlock::Ask { wait: UNLOCK_PROMPT }).await {
+            Ok(foundation) => break Some(foundation),
+            Err(again) => sentence = again,
+        }
+    };
+    done.cancel();
+    let _ = waiting.await;
+    foyer.health.clear(Condition::KeysUnavailable, "keys");
+    match found {
+        Some(found) => Ok(Some((laid(foyer, found), again(&listener)?))),
+        None => Ok(None),
+    }
+}
+
+/// A sentence that says what failed, and its fix.
+type Trouble = (String, String);
+
+async fn foundation(
+    paths: &Paths,
+    hosts: Vec<String>,
+    unlock: Unlock,
+) -> Result<(Foundation, CaOutcome), Trouble> {
+    let paths = paths.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        let keys =
+            Keys::open(&paths, unlock).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
+        let installation = Installation::open(keys.store.as_ref())
+            .map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
+        let ring = KeyRing(keys.store.as_ref());
+        let (authority, outcome) =
+            CertAuthority::open_or_create(&paths.ca_dir(), &ring, &hosts, SystemTime::now()).map_err(
+                |error| (format!("{}.", explain(&error)), "Check the disk and the key store.".to_owned()),
+            )?;
+        Ok((Foundation { keys, installation, authority }, outcome))
+    });
+    match opening.await {
+        Ok(opened) => opened,
+        Err(_) => Err(("Opening the key store failed.".into(), "Restart Sallyport.".into())),
+    }
+}
+
+fn laid(foyer: &Foyer, (foundation, outcome): (Foundation, CaOutcome)) -> Foundation {
+    if let CaOutcome::Reissued { reason } = outcome {
+        foyer.health.raise(
+            Condition::CaReissued,
+            "ca",
+            format!("A new root certificate was made, because {reason}."),
+            "Tools started before need the new root: run them again through `sallyport exec` or `eval \"$(sallyport env)\"`.".into(),
+        );
+    }
+    if foundation.keys.kind == sallyport_platform::KeyStoreKind::File {
+        let why = match &foundation.keys.no_keychain {
+            Some(error) => format!(" ({})", explain(error)),
+            None => String::new(),
+        };
+        foyer.health.raise(
+            Condition::KeysInFile,
+            "keys",
+            format!(
+                "Keys rest in {} with mode 0600{why}. Whoever reads this user's files reads them.",
+                foyer.paths.keys_dir().display()
+            ),
+            "Start a keychain (gnome-keyring, KWallet) before Sallyport's first start to keep them there."
+                .into(),
+        );
+    }
+    foundation
+}
+
+/// An error and its causes in one line.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Result<Engine, DaemonError> {
+    let Foundation { keys, installation, authority } = foundation;
+    let paths = foyer.paths.clone();
+    let sources = Sources::open(installation.index, paths.state_dir().join("fingerprints.json"));
+    let rules = Arc::new(RuleSet::builtin()?);
+    let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
+    let engine = Engine {
+        identity: foyer.identity.clone(),
+        listen: foyer.listen,
+        policy: ArcSwap::from_pointee(policy),
+        scanner: ArcSwap::from_pointee(Scanner::new(rules.clone(), Arc::new(SecretIndex::empty()))),
+        rules,
+        sources,
+        first_load: watch::channel(false).0,
+        reload: Notify::new(),
+        loads: watch::channel(0).0,
+        loading: AtomicBool::new(false),
+        threads: Threads::new(installation.threads),
+        trail: ArcSwapOption::empty(),
+        authority: Arc::new(authority),
+        key_store: match keys.kind {
+            sallyport_platform::KeyStoreKind::Keychain => KeyStoreKind::Keychain,
+            sallyport_platform::KeyStoreKind::File => KeyStoreKind::File,
+        },
+        keys,
+        health: foyer.health.clone(),
+        flows: Default::default(),
+        counters: Default::default(),
+        switch: switch::Switch::new(foyer.started),
+        processes: Arc::new(Processes::new()),
+        events: broadcast::channel(EVENTS).0,
+        self_test,
+        paths,
+    };
+    engine.rebuild_scanner();
+    Ok(engine)
+}
+
+/// Opens the trail if it isn't open. True when it is.
+async fn open_trail(engine: &Arc<Engine>) -> bool {
+    if engine.trail.load().is_some() {
+        return true;
+    }
+    let opener = engine.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        let paths = TrailPaths::in_folder(opener.paths.state_dir());
+        let options = TrailOptions {
+            durability: opener.policy().snapshot.audit.durability.value,
+            ..TrailOptions::default()
+        };
+        Trail::open(&paths, &KeyRing(opener.keys.store.as_ref()), options)
+    });
+    match opening.await {
+        Ok(Ok((trail, report))) => {
+            for found in &report.discontinuities {
+                engine.health.raise(
+                    Condition::AuditBehindHead,
+                    found.code(),
+                    format!("The audit trail does not continue from where it stopped: {found}."),
+                    "Run `sallyport audit verify`; find out who changed the file. New rows go on from here."
+                        .into(),
+                );
+            }
+            engine.trail.store(Some(Arc::new(trail)));
+            engine.health.clear(Condition::AuditUnavailable, "trail");
+            true
+        }
+        Ok(Err(error)) => {
+            trail_unavailable(engine, &explain(&error));
+            false
+        }
+        Err(_) => {
+            trail_unavailable(engine, "opening it failed");
+            false
+        }
+    }
+}
+
+fn trail_unavailable(engine: &Engine, why: &str) {
+    engine.health.raise(
+        Condition::AuditUnavailable,
+        "trail",
+        format!("The audit trail can't be written: {why}. AI traffic is refused until it can."),
+        format!(
+            "Free space on the disk of {}, check its permissions, or close the program that holds it; Sallyport tries \
+             again by itself.",
+            engine.paths.audit_db().display()
+        ),
+    );
+}
+
+/// Tells of new rows, notices when the trail can't be written and when it can again.
+async fn watch_trail(engine: Arc<Engine>, stop: CancellationToken) {
+    loop {
+        while !open_trail(&engine).await {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        let Some(trail) = engine.trail.load_full() else { return };
+        let mut health = trail.watch_health();
+        let mut tail = trail.tail(*trail.latest().borrow());
+        drop(trail);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                rows = tail.next() => match rows {
+                    Ok(Some(rows)) => {
+                        for row in rows.iter().filter_map(|row| serde_json::from_str(&row.json).ok()) {
+                            let _ = engine.events.send(Event::Audit { row });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "new rows could not be read");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                    Ok(None) => break,
+                },
+                changed = health.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    match &*health.borrow_and_update() {
+                        TrailHealth::Writing => engine.health.clear(Condition::AuditUnavailable, "trail"),
+                        TrailHealth::Failing { trouble, .. } => trail_unavailable(&engine, &trouble.to_string()),
+                        _ => {}
+                    }
+                    let _ = engine.events.send(Event::Health { items: engine.health.items() });
+                }
+            }
+        }
+    }
+}
+
+/// Old rows go, and the bundle follows the system's roots.
+async fn keep_house(engine: Arc<Engine>, stop: CancellationToken) {
+    loop {
+        let days = i64::from(engine.policy().snapshot.audit.retention_days.value);
+        let limit = Timestamp::now().checked_sub(SignedDuration::from_hours(days.saturating_mul(24)));
+        if let (Some(trail), Ok(limit)) = (engine.trail.load_full(), limit) {
+            let by = Actor { user_id: Some("retention".into()), ..Actor::default() };
+            if let Err(error) = trail.purge(limit, by).await {
+                tracing::warn!(%error, "old rows could not be removed");
+            }
+        }
+        let (paths, root) = (engine.paths.clone(), engine.authority.root_pem().to_owned());
+        let bundle =
+            tokio::task::spawn_blocking(move || sallyport_platform::trust::write_bundle(&paths, &root));
+        if let Ok(Err(error)) = bundle.await {
+            tracing::warn!(%error, "the trust bundle could not be refreshed");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+    }
+}
+
+fn proxy(engine: &Arc<Engine>) -> Result<Proxy, DaemonError> {
+    let policy = engine.policy();
+    let upstream = &policy.snapshot.upstream;
+    let handler = EngineHandler { engine: engine.clone(), listen: engine.listen };
+    let mut dialer =
+        DialerConfig { upstream_proxy: chain(upstream.proxy.value.as_ref()), ..DialerConfig::default() };
+    for (name, address) in &upstream.resolve.value {
+        if let Ok(target) = Authority::new(&name.host, name.port) {
+            dialer.resolve.insert(target, vec![*address]);
+        }
+    }
+    if let Ok(target) = Authority::new(self_test::HOST, self_test::PORT) {
+        dialer.resolve.insert(target, vec![engine.self_test.address]);
+    }
+    let proxy = Proxy::builder(Arc::new(handler), Arc::new(Leaves(engine.authority.clone())))
+        .roots(roots(engine, &upstream.extra_roots.value))
+        .dialer(dialer)
+        .limits(Limits::default())
+        .build()?;
+    Ok(proxy)
+}
+
+/// The machine's roots without ours, and those that the configuration adds.
+fn roots(engine: &Engine, extra: &[PathBuf]) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    let system = sallyport_platform::trust::system_roots().without(engine.authority.root_der());
+    store.add_parsable_certificates(system.certificates);
+    for problem in system.problems {
+        tracing::warn!(%problem, "system roots");
+    }
+    for file in extra {
+        if let Err(reason) = add_roots(&mut store, file) {
+            engine.health.raise(
+                Condition::UpstreamRoots,
+                &file.display().to_string(),
+                format!("{} can't be used as a root certificate: {reason}.", file.display()),
+                "Correct `upstream.extra_roots` in config.yaml and restart Sallyport.".into(),
+            );
+        }
+    }
+    if let Err(error) = store.add(engine.self_test.root.clone()) {
+        tracing::warn!(%error, "the self-test's root can't be used");
+    }
+    store
+}
+
+fn add_roots(store: &mut RootCertStore, file: &std::path::Path) -> Result<(), String> {
+    let mut any = false;
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        store.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+        any = true;
+    }
+    if any { Ok(()) } else { Err("it holds no PEM certificate".into()) }
+}
+
+fn chain(proxy: Option<&UpstreamProxy>) -> Option<Chain> {
+    let Some(UpstreamProxy::Via(address)) = proxy else { return None };
+    let scheme = match address.scheme {
+        ProxyScheme::Http => "http",
+        ProxyScheme::Https => "https",
+        ProxyScheme::Socks5 => "socks5",
+    };
+    let login = match address.credentials() {
+        Some((user, password)) => format!("{user}:{password}@"),
+        None => String::new(),
+    };
+    // The configuration was checked already, so what can't be read here can't be there.
+    Chain::parse(&format!("{scheme}://{login}{}:{}", address.host, address.port)).ok()
+}

@@ -1,0 +1,176 @@
+//! Everything one running engine holds, and the few things its parts ask of it.
+//!
+//! Owns tasks, time and state; what an exchange does with them is in `exchange`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
+use sallyport_audit::{Actor, Event, Trail};
+use sallyport_certs::CertAuthority;
+use sallyport_detect::{RuleSet, Scanner};
+use sallyport_platform::Paths;
+use sallyport_platform::process::Processes;
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::counters::Counters;
+use crate::flow::Flows;
+use crate::health::Health;
+use crate::policy::Policy;
+use crate::record::{self, ControlAction, Parties, ReceivedFacts, SentFacts};
+use crate::respond::Refusal;
+use crate::sources::Sources;
+use crate::switch::Switch;
+use crate::threads::Threads;
+
+/// How long an exchange waits for the first load of the secret sources.
+const FIRST_LOAD: Duration = Duration::from_secs(20);
+
+/// Whose engine this is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) uid: u32,
+    pub(crate) user: String,
+}
+
+/// One running engine. Shared by the proxy's handler, the control socket and the background tasks.
+pub(crate) struct Engine {
+    pub(crate) paths: Paths,
+    pub(crate) identity: Identity,
+    pub(crate) listen: SocketAddr,
+    pub(crate) policy: ArcSwap<Policy>,
+    pub(crate) scanner: ArcSwap<Scanner>,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) sources: Sources,
+    /// Turns true when every source was read, or tried, once.
+    pub(crate) first_load: watch::Sender<bool>,
+    /// Asks for a reload of the sources before its time.
+    pub(crate) reload: Notify,
+    /// Counts finished loads.
+    pub(crate) loads: watch::Sender<u64>,
+    /// A load is under way.
+    pub(crate) loading: AtomicBool,
+    pub(crate) threads: Threads,
+    /// None while the trail can't be opened: nothing goes upstream then.
+    pub(crate) trail: ArcSwapOption<Trail>,
+    pub(crate) authority: Arc<CertAuthority>,
+    pub(crate) keys: sallyport_platform::Keys,
+    pub(crate) key_store: sallyport_ipc::types::KeyStoreKind,
+    pub(crate) health: Arc<Health>,
+    pub(crate) flows: Flows,
+    pub(crate) counters: Counters,
+    pub(crate) switch: Switch,
+    pub(crate) processes: Arc<Processes>,
+    pub(crate) events: broadcast::Sender<sallyport_ipc::types::Event>,
+    pub(crate) self_test: crate::self_test::Stage,
+}
+
+impl Engine {
+    /// The policy in force now. An exchange keeps the one it started with.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    pub(crate) fn scanner(&self) -> Arc<Scanner> {
+        self.scanner.load_full()
+    }
+
+    pub(crate) fn intercepts(&self, host: &str, port: u16) -> bool {
+        self.policy.load().snapshot.providers.intercepted(host, port).is_some()
+    }
+
+    pub(crate) fn pac(&self, listen: SocketAddr) -> String {
+        let policy = self.policy();
+        sallyport_policy::providers::pac(listen, &policy.snapshot.providers, policy.snapshot.fail_mode.value)
+    }
+
+    /// Builds the scanner anew over what the sources hold now.
+    pub(crate) fn rebuild_scanner(&self) {
+        let scanner = Scanner::new(self.rules.clone(), Arc::new(self.sources.index()));
+        self.scanner.store(Arc::new(scanner));
+    }
+
+    /// Waits until the secret sources were read once. With `failMode: closed` a source that was named in the
+    /// configuration and could never be read stops the exchange.
+    pub(crate) async fn await_sources(&self, policy: &Policy) -> Result<(), Refusal> {
+        let mut first = self.first_load.subscribe();
+        if !*first.borrow() {
+            // Fingerprints of an earlier run may be there already; still, a new value may not.
+            let _ = tokio::time::timeout(FIRST_LOAD, first.wait_for(|done| *done)).await;
+        }
+        if policy.is_open_on_failure() {
+            return Ok(());
+        }
+        let awaited: Vec<String> =
+            self.sources.states().into_iter().filter(|s| s.is_awaited()).map(|s| s.location).collect();
+        if !awaited.is_empty() {
+            return Err(Refusal::sources_awaited(&awaited));
+        }
+        if !self.sources.is_complete() {
+            return Err(Refusal::sources_awaited(&["the configured sources".to_owned()]));
+        }
+        Ok(())
+    }
+
+    /// Records a request and waits until its row is as safe as the durability setting asks.
+    pub(crate) async fn record_prompt(&self, parties: &Parties, sent: &SentFacts) -> Result<(), Unrecorded> {
+        self.record(record::prompt_sent(parties, sent, Timestamp::now())).await
+    }
+
+    pub(crate) async fn record_violation(
+        &self,
+        parties: &Parties,
+        sent: &SentFacts,
+        violation: &str,
+    ) -> Result<(), Unrecorded> {
+        self.record(record::violation(parties, sent, violation, Timestamp::now())).await
+    }
+
+    /// Answers have arrived already: their rows are kept through failures and need no waiting.
+    pub(crate) fn record_completion(&self, parties: &Parties, received: &ReceivedFacts) {
+        self.record_later(record::completion_received(parties, received, Timestamp::now()));
+    }
+
+    pub(crate) fn record_failure(&self, parties: &Parties, code: &str) {
+        self.record_later(record::failure(parties, code, Timestamp::now()));
+    }
+
+    /// Records what was done to Sallyport itself.
+    pub(crate) async fn record_control(
+        &self,
+        action: ControlAction,
+        outcome: &str,
+    ) -> Result<(), Unrecorded> {
+        let actor = Actor {
+            user_id: Some(self.identity.user.clone()),
+            agent_id: Some("sallyport".into()),
+            service_account: Some("none".into()),
+            ip_address: Some("local".into()),
+            user_agent: Some(concat!("sallyport/", env!("CARGO_PKG_VERSION")).into()),
+        };
+        self.record(record::control(actor, action, outcome, Timestamp::now())).await
+    }
+
+    async fn record(&self, event: Event) -> Result<(), Unrecorded> {
+        let Some(trail) = self.trail.load_full() else { return Err(Unrecorded::NotOpen) };
+        trail.append(event).await.map(drop).map_err(|error| Unrecorded::Refused(error.to_string()))
+    }
+
+    fn record_later(&self, event: Event) {
+        if let Some(trail) = self.trail.load_full() {
+            drop(trail.append_relaxed(event));
+        }
+    }
+}
+
+/// An event that the trail did not take.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unrecorded {
+    #[error("the audit trail is not open")]
+    NotOpen,
+    #[error("{0}")]
+    Refused(String),
+}

@@ -1,0 +1,383 @@
+//! One exchange, walked once: identify, read, look, decide, rewrite, record, send; and the way back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use hudson_proxy::{Body, ExchangeContext, Gathered, Upstream};
+use parking_lot::Mutex;
+use sallyport_audit::{Actor, AiProvider};
+use sallyport_detect::{Placeholders, Scanner};
+use sallyport_policy::providers::{Endpoint, Provider, WireFamily};
+use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Verdict};
+use sallyport_wire::coding::{self, Bounds, Coding};
+use sallyport_wire::{Family, Limits};
+use uuid::Uuid;
+
+use crate::agents;
+use crate::answer::{self, Return, forget_digests};
+use crate::engine::Engine;
+use crate::flow::Flow;
+use crate::head;
+use crate::inspect::{Parsed, Placed};
+use crate::policy::Policy;
+use crate::record::{BodyFacts, Parties, SentFacts};
+use crate::respond::{self, Refusal};
+use crate::rewriter::Lens;
+use crate::threads::{self, ThreadHint};
+
+/// Bodies from this size on are looked at on a thread that may be busy for milliseconds.
+const LARGE_BODY: usize = 256 * 1024;
+
+/// Walks one exchange to its end.
+pub(crate) async fn walk(
+    engine: &Arc<Engine>,
+    context: ExchangeContext,
+    request: Request<Body>,
+    mut upstream: Upstream,
+) -> Response<Body> {
+    let policy = engine.policy();
+    let Some(provider) = policy.snapshot.providers.intercepted(context.target.host(), context.target.port())
+    else {
+        // The host left the registry while this connection was open.
+        return forward(upstream, request).await;
+    };
+    if engine.switch.is_off() {
+        return forward(upstream, request).await;
+    }
+    let _under_way = engine.counters.exchange();
+    upstream.prepare();
+    let started = Instant::now();
+    let endpoint = provider.endpoint(request.uri().path());
+    let family = wire_family(&endpoint);
+    let flow = context.peer.downcast_ref::<Flow>();
+    let parties = parties(engine, &context, &request, flow, &policy, provider).await;
+    let exchange = Exchange { engine, policy: &policy, provider, endpoint, family, parties, started };
+    match exchange.run(request, upstream, &context).await {
+        Ok(response) => response,
+        Err(Stop::Refused(refusal)) => {
+            engine.counters.blocked();
+            refusal.response(family)
+        }
+        Err(Stop::Answered(response)) => *response,
+    }
+}
+
+/// Passes an exchange on unread: protection is off.
+async fn forward(mut upstream: Upstream, request: Request<Body>) -> Response<Body> {
+    match upstream.send(request).await {
+        Ok(response) => response,
+        Err(error) => error.response(),
+    }
+}
+
+/// Why an exchange did not take its whole way.
+enum Stop {
+    Refused(Refusal),
+    Answered(Box<Response<Body>>),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+struct Exchange<'e> {
+    engine: &'e Arc<Engine>,
+    policy: &'e Arc<Policy>,
+    provider: &'e Provider,
+    endpoint: Endpoint,
+    family: Family,
+    parties: Parties,
+    started: Instant,
+}
+
+/// A request body in memory, and what stands behind it.
+struct Held {
+    /// As the client sent it.
+    wire: Bytes,
+    /// After content decoding.
+    plain: Bytes,
+    codings: Vec<Coding>,
+    trailers: Option<HeaderMap>,
+}
+
+/// How the body came in.
+enum Taken {
+    Held(Held),
+    /// Too long, or in a coding that can't be undone: it can only be streamed on unread.
+    Unread(Body, BodyNature),
+}
+
+impl Exchange<'_> {
+    async fn run(
+        mut self,
+        request: Request<Body>,
+        mut upstream: Upstream,
+        context: &ExchangeContext,
+    ) -> Result<Response<Body>, Stop> {
+        self.engine.await_sources(self.policy).await?;
+        let scanner = self.engine.scanner();
+        let limits = self.limits();
+        let (mut parts, body) = request.into_parts();
+        let taken = self.take(&parts.headers, body, limits.max_bytes).await?;
+
+        let plain = match &taken {
+            Taken::Held(held) => held.plain.clone(),
+            Taken::Unread(..) => Bytes::new(),
+        };
+        let content_type = text_of(&parts.headers, "content-type").map(str::to_owned);
+        let session = threads::session_header(&parts.headers).map(str::to_owned);
+        let look =
+            Look { engine: self.engine, policy: self.policy, scanner: &scanner, family: self.family, limits };
+        let seen = if plain.len() >= LARGE_BODY {
+            tokio::task::block_in_place(|| look.at(&plain, content_type.as_deref(), session.as_deref()))
+        } else {
+            look.at(&plain, content_type.as_deref(), session.as_deref())
+        };
+        let Seen { inspected, placeholders } = seen;
+        self.parties.provider.model = inspected.model.clone();
+
+        let mut found = {
+            let mut placeholders = placeholders.lock();
+            head::redact(&mut parts, &self.provider.auth, &scanner, &self.policy.request, &mut placeholders)
+        };
+        self.parties.provider.endpoint = Some(format!("{}{}", context.target.host(), parts.uri.path()));
+        found.extend(inspected.found.iter().cloned());
+
+        let nature = match &taken {
+            // What is said after an upgrade is not read.
+            _ if context.upgrade => BodyNature::Opaque,
+            Taken::Unread(_, nature) => *nature,
+            Taken::Held(_) => inspected.nature,
+        };
+        if matches!(nature, BodyNature::Opaque | BodyNature::TooLarge) {
+            self.engine.counters.opaque();
+        }
+        let signed = verdict::covered_by_signature(
+            text_of(&parts.headers, "authorization"),
+            text_of(&parts.headers, "x-amz-content-sha256"),
+        );
+        let decision = self.decide(nature, signed, &found);
+
+        let new_plain = inspected.redacted.map(Bytes::from);
+        let sent_body = match (&taken, &new_plain) {
+            (Taken::Unread(..), _) => BodyFacts::unread(),
+            (Taken::Held(_), Some(new)) => BodyFacts::of(new),
+            (Taken::Held(held), None) => BodyFacts::of(&held.plain),
+        };
+        let sent = SentFacts {
+            body: sent_body,
+            level: decision.level_after,
+            redactions: found.iter().map(Placed::redaction).collect(),
+        };
+        if let Verdict::Block(code) = decision.verdict {
+            return Err(self.block(&sent, code.as_str(), &decision).await.into());
+        }
+        self.engine.counters.redacted(found.len());
+
+        let body = self.outgoing(&mut parts.headers, taken, new_plain)?;
+        if !context.upgrade && parts.headers.contains_key(header::ACCEPT_ENCODING) {
+            // What comes back must be read; a coding would only be undone again.
+            parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        let head_only = parts.method == Method::HEAD;
+        self.engine.record_prompt(&self.parties, &sent).await.map_err(|_| Refusal::trail_unavailable())?;
+
+        let response = match upstream.send(Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.engine.record_failure(&self.parties, error.code());
+                return Err(Stop::Answered(Box::new(respond::upstream_failed(self.family, &error))));
+            }
+        };
+        let ret = Return {
+            engine: self.engine.clone(),
+            parties: self.parties,
+            family: self.family,
+            lens: Lens { scanner, options: self.policy.answer.clone(), placeholders },
+            started: self.started,
+            limits,
+            streaming: inspected.stream,
+        };
+        if head_only || matches!(response.status().as_u16(), 204 | 304) {
+            return Ok(answer::without_body(ret, response));
+        }
+        Ok(answer::sanitise(ret, response).await)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { max_bytes: self.policy.max_body_bytes(), ..Limits::default() }
+    }
+
+    /// Reads the body whole, up to the limit, and undoes its content coding.
+    async fn take(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Taken, Refusal> {
+        let (wire, trailers) = match body.gather(limit).await {
+            Ok(Gathered::Whole { data, trailers }) => (data, trailers),
+            Ok(Gathered::TooLong(body)) => return Ok(Taken::Unread(body, BodyNature::TooLarge)),
+            Err(error) => {
+                tracing::info!(%error, "a request broke off");
+                return Err(Refusal::new("request_broke", "The request broke off before its end."));
+            }
+        };
+        let mut codings = Vec::new();
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            match value.to_str().map_err(|_| ()).and_then(|value| coding::parse(value).map_err(|_| ())) {
+                Ok(more) => codings.extend(more),
+                Err(()) => return Ok(Taken::Unread(rebuilt(wire, trailers), BodyNature::Opaque)),
+            }
+        }
+        if codings.is_empty() || wire.is_empty() {
+            return Ok(Taken::Held(Held { plain: wire.clone(), wire, codings: Vec::new(), trailers }));
+        }
+        let bounds = Bounds { max_out: limit, ..Bounds::default() };
+        match coding::decode(&codings, &wire, &bounds) {
+            Ok(plain) => Ok(Taken::Held(Held { wire, plain: plain.into(), codings, trailers })),
+            Err(error) => Err(Refusal::new(
+                "content_coding",
+                format!(
+                    "Sallyport stopped this request: {error}. Send the body without compression, or smaller."
+                ),
+            )),
+        }
+    }
+
+    fn decide(&self, nature: BodyNature, signed: bool, found: &[Placed]) -> Decision {
+        let findings: Vec<Found<'_>> = found
+            .iter()
+            .map(|placed| Found { finding: &placed.finding, place: &placed.place, edit: placed.edit })
+            .collect();
+        let facts = RequestFacts { kind: self.endpoint.kind, nature, signed, findings: &findings };
+        verdict::decide(&self.policy.snapshot, &facts)
+    }
+
+    /// Records a refused request and gives the answer to it.
+    async fn block(&self, sent: &SentFacts, code: &'static str, decision: &Decision) -> Refusal {
+        if self.engine.record_violation(&self.parties, sent, code).await.is_err() {
+            return Refusal::trail_unavailable();
+        }
+        let said: Vec<String> = decision
+            .reasons
+            .iter()
+            .map(|reason| match &reason.hint {
+                Some(hint) => format!("{} {hint}", reason.sentence),
+                None => reason.sentence.clone(),
+            })
+            .collect();
+        Refusal::new(code, format!("Sallyport stopped this request. {}", said.join(" ")))
+    }
+
+    /// The body as it goes on. Untouched bodies keep every byte that the client sent.
+    fn outgoing(
+        &self,
+        headers: &mut HeaderMap,
+        taken: Taken,
+        new_plain: Option<Bytes>,
+    ) -> Result<Body, Refusal> {
+        let held = match taken {
+            Taken::Unread(body, nature) => {
+                tracing::info!(?nature, "a body passes unread");
+                return Ok(body);
+            }
+            Taken::Held(held) => held,
+        };
+        let changed = new_plain.is_some();
+        let wire = match new_plain {
+            None => held.wire,
+            Some(plain) if held.codings.is_empty() => plain,
+            Some(plain) => coding::encode(&held.codings, &plain)
+                .map_err(|_| {
+                    Refusal::new("content_coding", "The redacted body could not be compressed again.")
+                })?
+                .into(),
+        };
+        if changed {
+            forget_digests(headers);
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
+        }
+        Ok(rebuilt(wire, held.trailers))
+    }
+}
+
+fn rebuilt(wire: Bytes, trailers: Option<HeaderMap>) -> Body {
+    match trailers {
+        Some(trailers) => Body::with_trailers(wire, trailers),
+        None => Body::from(wire),
+    }
+}
+
+/// What looking at a body needs, away from the network.
+struct Look<'l> {
+    engine: &'l Engine,
+    policy: &'l Policy,
+    scanner: &'l Scanner,
+    family: Family,
+    limits: Limits,
+}
+
+struct Seen {
+    inspected: crate::inspect::Inspected,
+    placeholders: Arc<Mutex<Placeholders>>,
+}
+
+impl Look<'_> {
+    fn at(&self, plain: &[u8], content_type: Option<&str>, session: Option<&str>) -> Seen {
+        let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
+        let opening = if session.is_some() { String::new() } else { parsed.opening() };
+        let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
+        let inspected = parsed.inspect(self.scanner, &self.policy.request, &mut placeholders.lock());
+        Seen { inspected, placeholders }
+    }
+}
+
+fn wire_family(endpoint: &Endpoint) -> Family {
+    match endpoint.family {
+        WireFamily::OpenAiChat => Family::OpenAiChat,
+        WireFamily::AnthropicMessages => Family::AnthropicMessages,
+        WireFamily::Generic => Family::Generic,
+    }
+}
+
+/// Who talks to whom, as the trail's schema names it.
+async fn parties(
+    engine: &Engine,
+    context: &ExchangeContext,
+    request: &Request<Body>,
+    flow: Option<&Flow>,
+    policy: &Policy,
+    provider: &Provider,
+) -> Parties {
+    let header = |name: &str| text_of(request.headers(), name);
+    let user_agent = header("user-agent").map(|text| text.chars().take(256).collect::<String>());
+    let process = match flow {
+        Some(flow) => flow.process().await,
+        None => None,
+    };
+    Parties {
+        exchange: Uuid::now_v7(),
+        actor: Actor {
+            user_id: Some(engine.identity.user.clone()),
+            agent_id: Some(agents::name(user_agent.as_deref(), process)),
+            service_account: Some(policy.agent_class.clone()),
+            ip_address: flow.map(|flow| flow.peer.ip().to_string()),
+            user_agent,
+        },
+        provider: AiProvider {
+            name: Some(provider.name.clone()),
+            model: None,
+            endpoint: Some(context.target.host().to_owned()),
+            api_version: Some(agents::api_version(header("anthropic-version"), request.uri().path())),
+        },
+        residency: provider.residency.clone(),
+        retention: provider.retention.clone(),
+    }
+}
+
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

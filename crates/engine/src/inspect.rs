@@ -1,0 +1,245 @@
+//! One request body, looked at and rewritten: segments, findings, placeholders, splice.
+//!
+//! Pure: bytes, a scanner and the conversation's placeholders in; facts and a new body out. It does not decide.
+
+use std::ops::Range;
+
+use sallyport_detect::{Kinds, Placeholders, ScanOptions, Scanner};
+use sallyport_policy::verdict::{BodyNature, Edit as Editable};
+use sallyport_policy::{Finding, FindingKind};
+use sallyport_wire::{
+    Edit, EditError, Family, Limits, Nature, ReadError, RequestDocument, Role, Segment, read_as_text,
+    read_request, splice,
+};
+
+/// How far a known secret may reach over the seam between two blocks, on either side.
+const JOIN_REACH: usize = 512;
+
+/// What stands where, for the decision, the trail and the person. Never the value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) finding: Finding,
+    /// Whether it can be taken out.
+    pub(crate) edit: Editable,
+    /// For people, such as `/messages/3/content`.
+    pub(crate) place: String,
+}
+
+impl Placed {
+    /// As the trail names it.
+    pub(crate) fn redaction(&self) -> String {
+        redaction_name(&self.finding)
+    }
+}
+
+/// As the trail names a redaction: the rule, or the secret.
+pub(crate) fn redaction_name(finding: &Finding) -> String {
+    match finding.kind {
+        FindingKind::KnownSecret => format!("secret:{}", finding.rule),
+        _ => finding.rule.to_string(),
+    }
+}
+
+/// What a look at the body brought.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    pub(crate) nature: BodyNature,
+    pub(crate) found: Vec<Placed>,
+    /// The body with every finding replaced; none if nothing was found or nothing could be replaced.
+    pub(crate) redacted: Option<Vec<u8>>,
+    pub(crate) model: Option<String>,
+    pub(crate) stream: bool,
+    pub(crate) opaque_bytes: usize,
+}
+
+/// A body that was taken apart, before anything is looked for in it.
+pub(crate) struct Parsed<'b> {
+    body: &'b [u8],
+    document: Option<RequestDocument>,
+    nature: BodyNature,
+}
+
+impl<'b> Parsed<'b> {
+    /// `body`: after content decoding.
+    pub(crate) fn read(family: Family, content_type: Option<&str>, body: &'b [u8], limits: &Limits) -> Self {
+        let (document, nature) = match read_request(family, content_type, body, limits) {
+            Ok(document) => {
+                let nature = match document.nature {
+                    Nature::Empty => BodyNature::Empty,
+                    Nature::Json => BodyNature::Json,
+                    Nature::Text => BodyNature::Text,
+                    Nature::Form => BodyNature::Form,
+                    Nature::Multipart => BodyNature::Multipart,
+                    Nature::Opaque => BodyNature::Opaque,
+                };
+                (Some(document), nature)
+            }
+            Err(ReadError::TooLarge { .. }) => (None, BodyNature::TooLarge),
+            // It claims to be JSON and is not: its raw text is looked at instead.
+            Err(_) => match read_as_text(family, body, limits) {
+                Ok(document) => (Some(document), BodyNature::Malformed),
+                Err(_) => (None, BodyNature::Opaque),
+            },
+        };
+        Parsed { body, document, nature }
+    }
+
+    /// The words a conversation opens with: they come again with every turn.
+    pub(crate) fn opening(&self) -> String {
+        let Some(document) = &self.document else { return String::new() };
+        let first = document
+            .segments
+            .iter()
+            .find(|segment| segment.role == Role::User && !segment.key)
+            .or_else(|| document.segments.iter().find(|segment| segment.role == Role::System));
+        first.map(|segment| segment.text(self.body).chars().take(4_096).collect()).unwrap_or_default()
+    }
+
+    /// Looks for findings and replaces them.
+    pub(crate) fn inspect(
+        &self,
+        scanner: &Scanner,
+        options: &ScanOptions,
+        placeholders: &mut Placeholders,
+    ) -> Inspected {
+        let mut look =
+            Look { scanner, options, placeholders, body: self.body, found: Vec::new(), edits: Vec::new() };
+        if let Some(document) = &self.document {
+            look.document(document);
+        }
+        let redacted = match splice(self.body, std::mem::take(&mut look.edits)) {
+            Ok(redacted) => {
+                look.found.iter().any(|placed| placed.edit == Editable::Possible).then_some(redacted)
+            }
+            // Two views of one attachment disagree: neither can be trusted.
+            Err(_) => {
+                look.found.iter_mut().for_each(|placed| placed.edit = Editable::Impossible);
+                None
+            }
+        };
+        let document = self.document.as_ref();
+        Inspected {
+            nature: self.nature,
+            found: look.found,
+            redacted,
+            model: document.and_then(|document| document.model.clone()),
+            stream: document.is_some_and(|document| document.stream),
+            opaque_bytes: document.map_or(self.body.len(), |document| document.opaque_bytes),
+        }
+    }
+}
+
+struct Look<'a> {
+    scanner: &'a Scanner,
+    options: &'a ScanOptions,
+    placeholders: &'a mut Placeholders,
+    body: &'a [u8],
+    found: Vec<Placed>,
+    edits: Vec<Edit>,
+}
+
+/// A stretch at the end or the start of a segment's text that a joint finding takes.
+type Taken = Vec<(Range<usize>, String)>;
+
+impl Look<'_> {
+    fn document(&mut self, document: &RequestDocument) {
+        let mut previous: Option<(&Segment, Taken)> = None;
+        for segment in &document.segments {
+            let text = segment.text(self.body);
+            let mut replacements = self.segment(document, segment, &text);
+            if speaks(segment) {
+                if let Some((before, taken)) = &mut previous
+                    && before.role == segment.role
+                {
+                    self.join(document, (before, taken), (segment, &mut replacements, &text));
+                }
+                if let Some((before, taken)) = previous.take() {
+                    self.replace(before, &taken);
+                }
+                previous = Some((segment, replacements));
+            } else {
+                self.replace(segment, &replacements);
+            }
+        }
+        if let Some((before, taken)) = previous {
+            self.replace(before, &taken);
+        }
+    }
+
+    /// Findings within one segment.
+    fn segment(&mut self, document: &RequestDocument, segment: &Segment, text: &str) -> Taken {
+        let findings = self.scanner.scan(text, self.options);
+        let mut replacements = Taken::with_capacity(findings.len());
+        for finding in findings {
+            let value = text.get(finding.span.clone()).unwrap_or_default();
+            let placeholder = self.placeholders.placeholder(&finding, value);
+            replacements.push((finding.span.clone(), placeholder));
+            self.note(document, segment, finding);
+        }
+        replacements
+    }
+
+    /// A known secret that starts in one block and ends in the next one of the same speaker.
+    fn join(
+        &mut self,
+        document: &RequestDocument,
+        (before, taken): (&Segment, &mut Taken),
+        (segment, replacements, text): (&Segment, &mut Taken, &str),
+    ) {
+        if before.locked || segment.locked {
+            return;
+        }
+        let left = before.text(self.body);
+        let tail = left.get(floor(&left, left.len().saturating_sub(JOIN_REACH))..).unwrap_or_default();
+        let head = text.get(..floor(text, JOIN_REACH)).unwrap_or_default();
+        let seam = tail.len();
+        let joint = [tail, head].concat();
+        let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
+        for finding in self.scanner.scan(&joint, &known) {
+            let Range { start, end } = finding.span.clone();
+            if !(start < seam && end > seam) {
+                continue;
+            }
+            let from = left.len() - seam + start;
+            let to = end - seam;
+            let free = taken.iter().all(|(range, _)| range.end <= from)
+                && replacements.iter().all(|(range, _)| range.start >= to);
+            if !free {
+                continue;
+            }
+            let value = joint.get(start..end).unwrap_or_default();
+            taken.push((from..left.len(), self.placeholders.placeholder(&finding, value)));
+            replacements.insert(0, (0..to, String::new()));
+            self.note(document, before, finding);
+        }
+    }
+
+    fn note(&mut self, document: &RequestDocument, segment: &Segment, finding: Finding) {
+        let scanner = self.scanner;
+        let options = self.options;
+        let place = document.place(self.body, segment, |key| scanner.scan(key, options).is_empty());
+        let edit = if segment.locked { Editable::SignedText } else { Editable::Possible };
+        self.found.push(Placed { finding, edit, place });
+    }
+
+    fn replace(&mut self, segment: &Segment, replacements: &Taken) {
+        match segment.edits(self.body, replacements) {
+            Ok(edits) => self.edits.extend(edits),
+            // The decision has seen that this finding can't be taken out.
+            Err(EditError::Locked) => {}
+            Err(_) => self.found.iter_mut().for_each(|placed| placed.edit = Editable::Impossible),
+        }
+    }
+}
+
+fn speaks(segment: &Segment) -> bool {
+    !segment.key && segment.role != Role::Other
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

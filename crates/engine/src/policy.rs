@@ -1,0 +1,265 @@
+//! The policy in force: files read, resolved to one snapshot, and what detection needs of it.
+//!
+//! A file that can't be used never weakens anything: the last good set of files stays in force, or the defaults
+//! where there never was one.
+
+use std::path::{Path, PathBuf};
+
+use sallyport_detect::{Kinds, ScanOptions};
+use sallyport_platform::Paths;
+use sallyport_policy::config::{self, Config};
+use sallyport_policy::documents;
+use sallyport_policy::settings::{self, FailMode, Layers, Snapshot};
+use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
+use serde::{Deserialize, Serialize};
+
+/// A folder of policy documents is read one level deep; more files than this are a mistake.
+const MAX_DOCUMENTS: usize = 256;
+
+/// Longer files are no policy.
+const MAX_FILE: u64 = 4 << 20;
+
+/// One immutable policy. An exchange ends with the one it began with.
+pub(crate) struct Policy {
+    pub(crate) snapshot: Snapshot,
+    /// What is looked for in requests.
+    pub(crate) request: ScanOptions,
+    /// What is looked for in answers: credentials only, since addresses and names in code are what it is about.
+    pub(crate) answer: ScanOptions,
+    pub(crate) agent_class: String,
+}
+
+impl Policy {
+    pub(crate) fn new(snapshot: Snapshot, config: &Config) -> Policy {
+        let request = ScanOptions {
+            profile: snapshot.profile.value,
+            rules_off: snapshot.disabled_rules.value.iter().map(|id| RuleId::new(id.as_str())).collect(),
+            ..ScanOptions::default()
+        };
+        let answer = ScanOptions {
+            kinds: Kinds::NONE.with(FindingKind::KnownSecret).with(FindingKind::Secret),
+            least_severity: Severity::High,
+            ..request.clone()
+        };
+        let agent_class = config.agents.default_class.clone().unwrap_or_else(|| "unassigned".into());
+        Policy { snapshot, request, answer, agent_class }
+    }
+
+    pub(crate) fn is_open_on_failure(&self) -> bool {
+        self.snapshot.fail_mode.value == FailMode::Open
+    }
+
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        usize::try_from(self.snapshot.limits.max_body_bytes.value).unwrap_or(usize::MAX)
+    }
+}
+
+/// What reading the files brought.
+pub(crate) struct Loaded {
+    pub(crate) policy: Policy,
+    /// Files that could not be used; the last good ones are in force instead.
+    pub(crate) problems: Vec<DocumentError>,
+}
+
+/// The texts that a policy is made of; written down when all of them were good.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Texts {
+    user: Option<Text>,
+    user_documents: Vec<Text>,
+    managed: Option<Text>,
+    managed_documents: Vec<Text>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Text {
+    file: String,
+    text: String,
+}
+
+/// Reads configuration and policy documents of this user and of whoever manages the machine.
+pub(crate) fn load(paths: &Paths) -> Loaded {
+    let last_good = paths.state_dir().join("policy.last-good.json");
+    let mut problems = Vec::new();
+    let texts = gather(paths, &mut problems);
+    if problems.is_empty() {
+        match resolve(&texts, paths) {
+            Ok(policy) => {
+                remember(&last_good, &texts);
+                return Loaded { policy, problems };
+            }
+            Err(more) => problems = more,
+        }
+    }
+    let policy = recall(&last_good)
+        .and_then(|texts| resolve(&texts, paths).ok())
+        .or_else(|| resolve(&Texts { managed: texts.managed.clone(), ..Texts::default() }, paths).ok())
+        .unwrap_or_else(embedded);
+    Loaded { policy, problems }
+}
+
+fn embedded() -> Policy {
+    let snapshot = settings::resolve(&Layers::default());
+    // A test resolves the empty layers; they hold nothing that could contradict the embedded table.
+    let snapshot = snapshot.unwrap_or_else(|error| unreachable!("embedded defaults: {error}"));
+    Policy::new(snapshot, &Config::default())
+}
+
+fn gather(paths: &Paths, problems: &mut Vec<DocumentError>) -> Texts {
+    let user = read_optional(&paths.config_file(), problems);
+    let managed = read_optional(&paths.managed_config_file(), problems);
+    let folders = user
+        .as_ref()
+        .and_then(|text| layer(text, paths).ok())
+        .map_or_else(|| vec![paths.policies_dir()], |layer| layer.config.policies);
+    Texts {
+        user_documents: folders.iter().flat_map(|folder| read_documents(folder, problems)).collect(),
+        managed_documents: read_documents(&paths.managed_policies_dir(), problems),
+        user,
+        managed,
+    }
+}
+
+fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
+    let mut problems = Vec::new();
+    let mut read_layer = |text: &Option<Text>| {
+        let parsed = layer(text.as_ref()?, paths);
+        parsed.map_err(|problem| problems.push(problem)).ok()
+    };
+    let (user, managed) = (read_layer(&texts.user), read_layer(&texts.managed));
+    let mut read_all = |texts: &[Text]| {
+        let mut all = Vec::new();
+        for text in texts {
+            match documents::parse(&text.text, &text.file) {
+                Ok(documents) => all.extend(documents),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        all
+    };
+    let user_documents = read_all(&texts.user_documents);
+    let managed_documents = read_all(&texts.managed_documents);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let config = managed.as_ref().or(user.as_ref()).map(|layer| layer.config.clone()).unwrap_or_default();
+    let layers = Layers { user, user_documents, managed, managed_documents };
+    match settings::resolve(&layers) {
+        Ok(snapshot) => Ok(Policy::new(snapshot, &config)),
+        Err(error) => Err(error.0),
+    }
+}
+
+fn layer(text: &Text, paths: &Paths) -> Result<config::ConfigLayer, DocumentError> {
+    let mut layer = config::parse_layer(&text.text, &text.file)?;
+    config::resolve_paths(&mut layer.config, paths.user_home(), paths.config_dir());
+    Ok(layer)
+}
+
+fn read_optional(file: &Path, problems: &mut Vec<DocumentError>) -> Option<Text> {
+    match read(file) {
+        Ok(text) => text,
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    }
+}
+
+/// A file's text; none where there is no file.
+fn read(file: &Path) -> Result<Option<Text>, DocumentError> {
+    let name = file.display().to_string();
+    let problem = |message: String| DocumentError {
+        file: name.clone(),
+        line: 1,
+        column: 1,
+        message,
+        hint: Some("make it a text file that you can read".into()),
+    };
+    let size = match std::fs::metadata(file) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(problem(format!("could not be read: {error}"))),
+    };
+    if size > MAX_FILE {
+        return Err(problem(format!("has {size} bytes, which no policy needs")));
+    }
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(Text { file: name, text })),
+        Err(error) => Err(problem(format!("could not be read: {error}"))),
+    }
+}
+
+fn read_documents(place: &Path, problems: &mut Vec<DocumentError>) -> Vec<Text> {
+    let mut files: Vec<PathBuf> = match std::fs::read_dir(place) {
+        Ok(entries) => entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml"))
+            .take(MAX_DOCUMENTS)
+            .collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(_) => vec![place.to_owned()],
+    };
+    files.sort();
+    files.iter().filter_map(|file| read_optional(file, problems)).collect()
+}
+
+fn remember(file: &Path, texts: &Texts) {
+    let written = serde_json::to_vec(texts).map_err(|error| error.to_string()).and_then(|bytes| {
+        sallyport_platform::fs::write_private_atomic(file, &bytes, 0o600).map_err(|e| e.to_string())
+    });
+    if let Err(error) = written {
+        tracing::warn!(%error, "the good policy could not be written down");
+    }
+}
+
+fn recall(file: &Path) -> Option<Texts> {
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_policy::settings::OpaquePolicy;
+
+    use super::*;
+
+    const STRICT: &str =
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: x}\nspec: {opaque: block}\n";
+
+    fn home() -> (tempfile::TempDir, Paths) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::under(folder.path());
+        paths.create_private_dirs().unwrap();
+        std::fs::create_dir_all(paths.policies_dir()).unwrap();
+        (folder, paths)
+    }
+
+    #[test]
+    fn without_files_the_defaults_are_in_force() {
+        let (_folder, paths) = home();
+        let loaded = load(&paths);
+        assert!(loaded.problems.is_empty());
+        assert_eq!(loaded.policy.snapshot.listen.value.to_string(), "127.0.0.1:8877");
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_last_good_policy_in_force() {
+        let (_folder, paths) = home();
+        let document = paths.policies_dir().join("mine.yaml");
+        std::fs::write(&document, STRICT).unwrap();
+        assert_eq!(load(&paths).policy.snapshot.opaque.value, OpaquePolicy::Block);
+        std::fs::write(&document, "apiVersion: sallyport/v1\nkind: Nonsense\n").unwrap();
+        let loaded = load(&paths);
+        assert_eq!(loaded.policy.snapshot.opaque.value, OpaquePolicy::Block);
+        assert!(loaded.problems[0].to_string().contains("mine.yaml:2:"), "{:?}", loaded.problems);
+    }
+
+    #[test]
+    fn a_broken_configuration_names_its_place() {
+        let (_folder, paths) = home();
+        std::fs::write(paths.config_file(), "listen: 127.0.0.1:0\nsecrts: {}\n").unwrap();
+        let loaded = load(&paths);
+        assert!(loaded.problems[0].to_string().contains("config.yaml:2:1"), "{:?}", loaded.problems);
+        assert_eq!(loaded.policy.snapshot.listen.value.port(), 8877);
+    }
+}

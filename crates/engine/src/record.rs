@@ -1,0 +1,258 @@
+//! Audit events of an exchange: what the schema's fields mean here.
+//!
+//! Pure: facts in, events out. No field ever holds text of a request or a response.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use jiff::Timestamp;
+use sallyport_audit::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response};
+use sallyport_policy::Level;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// What stays the same over all events of one exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Parties {
+    pub(crate) exchange: Uuid,
+    pub(crate) actor: Actor,
+    pub(crate) provider: AiProvider,
+    pub(crate) residency: Option<String>,
+    pub(crate) retention: Option<String>,
+}
+
+/// A request as it is about to be sent, or as it was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct SentFacts {
+    pub(crate) body: BodyFacts,
+    pub(crate) level: Level,
+    pub(crate) redactions: Vec<String>,
+}
+
+/// Facts of the decoded body.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BodyFacts {
+    /// None where the body streams through unread.
+    pub(crate) hash: Option<String>,
+    pub(crate) length: Option<u64>,
+    pub(crate) contains_code: bool,
+}
+
+impl BodyFacts {
+    /// `body`: decoded, as it goes upstream.
+    pub(crate) fn of(body: &[u8]) -> BodyFacts {
+        BodyFacts {
+            hash: Some(sha256_hex(body)),
+            length: Some(body.len() as u64),
+            contains_code: contains_code(body),
+        }
+    }
+
+    pub(crate) fn unread() -> BodyFacts {
+        BodyFacts { hash: None, length: None, contains_code: false }
+    }
+}
+
+/// An answer as it was delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceivedFacts {
+    pub(crate) hash: Option<String>,
+    pub(crate) length: u64,
+    pub(crate) latency_ms: u64,
+    pub(crate) tokens: Option<u64>,
+    pub(crate) finish_reason: String,
+    pub(crate) redactions: Vec<String>,
+}
+
+pub(crate) fn prompt_sent(parties: &Parties, sent: &SentFacts, at: Timestamp) -> Event {
+    let mut event = base(EventType::PromptSent, parties, at);
+    event.request = Some(request(sent));
+    event
+}
+
+pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, at: Timestamp) -> Event {
+    let mut event = base(EventType::CompletionReceived, parties, at);
+    event.response = Some(Response {
+        completion_hash: received.hash.clone(),
+        completion_length: Some(received.length),
+        latency_ms: Some(received.latency_ms),
+        tokens_used: received.tokens,
+        finish_reason: Some(received.finish_reason.clone()),
+    });
+    event.actions = received
+        .redactions
+        .iter()
+        .map(|rule| Action {
+            action_type: "response_redacted".into(),
+            target: Some(rule.clone()),
+            outcome: Some("redacted".into()),
+            requires_review: Some(false),
+        })
+        .collect();
+    event
+}
+
+/// A request that was not sent because policy says so.
+pub(crate) fn violation(parties: &Parties, sent: &SentFacts, violation_type: &str, at: Timestamp) -> Event {
+    let mut event = base(EventType::PolicyViolation, parties, at);
+    event.request = Some(request(sent));
+    event.violation_type = Some(violation_type.to_owned());
+    event.actions.push(Action {
+        action_type: "request_blocked".into(),
+        target: event.ai_provider.endpoint.clone(),
+        outcome: Some("blocked".into()),
+        requires_review: Some(false),
+    });
+    event
+}
+
+/// An exchange that broke: `code` is a closed word, never a message from the network.
+pub(crate) fn failure(parties: &Parties, code: &str, at: Timestamp) -> Event {
+    let mut event = base(EventType::Error, parties, at);
+    event.actions.push(Action {
+        action_type: "exchange_failed".into(),
+        target: event.ai_provider.endpoint.clone(),
+        outcome: Some(code.to_owned()),
+        requires_review: Some(false),
+    });
+    event
+}
+
+/// Something done to Sallyport itself. `action_type` comes from a closed list.
+pub(crate) fn control(actor: Actor, action: ControlAction, outcome: &str, at: Timestamp) -> Event {
+    Event::control(
+        at,
+        actor,
+        Action {
+            action_type: action.as_str().to_owned(),
+            target: Some("sallyport".into()),
+            outcome: Some(outcome.to_owned()),
+            requires_review: Some(false),
+        },
+    )
+}
+
+/// The closed list of control actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ControlAction {
+    EngineStarted,
+    EngineStopped,
+    PolicyReloaded,
+    ProtectionOff,
+    ProtectionOn,
+    SecretsSynced,
+    SelfTest,
+}
+
+impl ControlAction {
+    fn as_str(self) -> &'static str {
+        match self {
+            ControlAction::EngineStarted => "engine_started",
+            ControlAction::EngineStopped => "engine_stopped",
+            ControlAction::PolicyReloaded => "policy_reloaded",
+            ControlAction::ProtectionOff => "protection_off",
+            ControlAction::ProtectionOn => "protection_on",
+            ControlAction::SecretsSynced => "secrets_synced",
+            ControlAction::SelfTest => "self_test",
+        }
+    }
+}
+
+fn base(event_type: EventType, parties: &Parties, at: Timestamp) -> Event {
+    let mut event = Event::new(event_type, at, parties.actor.clone(), parties.provider.clone());
+    event.exchange_id = Some(parties.exchange);
+    event.compliance = Some(Compliance {
+        data_residency: parties.residency.clone(),
+        retention_policy: parties.retention.clone(),
+        // Whether a data subject agreed can't be seen from a network proxy.
+        consent_verified: Some(false),
+    });
+    event
+}
+
+fn request(sent: &SentFacts) -> Request {
+    Request {
+        prompt_hash: sent.body.hash.clone(),
+        prompt_length: sent.body.length,
+        contains_code: Some(sent.body.contains_code),
+        classification: Some(sent.level.to_string()),
+        redactions_applied: sent.redactions.clone(),
+    }
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// Words that stand in most programs and in little else; a hint for reports, not a decision.
+fn contains_code(body: &[u8]) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        AhoCorasick::new([
+            "def ",
+            "function ",
+            "class ",
+            "import ",
+            "const ",
+            "let ",
+            "var ",
+            "public ",
+            "private ",
+            "fn ",
+            "```",
+            "if (",
+            "for (",
+            "while (",
+            "#include",
+        ])
+        .ok()
+    });
+    WORDS.as_ref().is_some_and(|words| words.is_match(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parties() -> Parties {
+        Parties {
+            exchange: Uuid::now_v7(),
+            actor: Actor { user_id: Some("ann".into()), ..Actor::default() },
+            provider: AiProvider {
+                name: Some("openai".into()),
+                endpoint: Some("api.openai.com/v1/x".into()),
+                ..AiProvider::default()
+            },
+            residency: Some("us".into()),
+            retention: Some("30 days".into()),
+        }
+    }
+
+    #[test]
+    fn the_hash_is_over_the_body_as_sent() {
+        let facts = BodyFacts::of(b"abc");
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(facts.hash.as_deref(), Some(known));
+        assert_eq!(facts.length, Some(3));
+    }
+
+    #[test]
+    fn code_is_recognised_and_prose_is_not() {
+        assert!(contains_code(b"please fix: fn main() {}"));
+        assert!(contains_code(b"```\nx\n```"));
+        assert!(!contains_code(b"What is the capital of France?"));
+    }
+
+    #[test]
+    fn a_blocked_request_says_what_was_broken() {
+        let sent = SentFacts {
+            body: BodyFacts::of(b"x"),
+            level: Level::Confidential,
+            redactions: vec!["aws_key".into()],
+        };
+        let event = violation(&parties(), &sent, "locked_segment", Timestamp::now());
+        assert_eq!(event.event_type, EventType::PolicyViolation);
+        assert_eq!(event.violation_type.as_deref(), Some("locked_segment"));
+        assert_eq!(event.actions[0].outcome.as_deref(), Some("blocked"));
+        assert_eq!(event.request.unwrap().classification.as_deref(), Some("confidential"));
+    }
+}

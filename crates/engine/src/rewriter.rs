@@ -1,0 +1,245 @@
+//! A streamed answer on its way to the client: each channel of text is sanitised as if it had come whole, and every
+//! event without a finding goes on byte for byte.
+//!
+//! Pure: chunks in, chunks out. Text is held back only while its end may still become a finding.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sallyport_detect::{Placeholders, ScanOptions, Scanner, StreamSanitiser};
+use sallyport_policy::Finding;
+use sallyport_wire::sse::{Decoder, Event, Framing};
+use sallyport_wire::stream::{ChannelId, Delta, Reader, rewrite};
+use sallyport_wire::{Family, Limits, StreamError, Usage};
+
+/// What is known of an answer when it has ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Summary {
+    pub(crate) model: Option<String>,
+    pub(crate) usage: Usage,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// What detection needs along an answer.
+#[derive(Clone)]
+pub(crate) struct Lens {
+    pub(crate) scanner: Arc<Scanner>,
+    /// For what the model says.
+    pub(crate) options: ScanOptions,
+    pub(crate) placeholders: Arc<Mutex<Placeholders>>,
+}
+
+/// Rewrites one stream of events or lines.
+pub(crate) struct Rewriter {
+    lens: Lens,
+    decoder: Decoder,
+    reader: Reader,
+    channels: HashMap<ChannelId, StreamSanitiser>,
+    summary: Summary,
+}
+
+impl Rewriter {
+    pub(crate) fn new(family: Family, framing: Framing, limits: &Limits, lens: Lens) -> Rewriter {
+        Rewriter {
+            lens,
+            decoder: Decoder::new(framing, limits),
+            reader: Reader::new(family, limits),
+            channels: HashMap::new(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Takes a chunk of the answer and appends to `out` what can go on.
+    pub(crate) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
+        self.decoder.push(chunk);
+        while let Some(event) = self.decoder.next_event()? {
+            self.event(&event, out);
+        }
+        Ok(())
+    }
+
+    /// The answer has ended: everything held back goes on.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Summary {
+        if let Some(event) = self.decoder.finish() {
+            self.event(&event, out);
+        }
+        for channel in self.reader.finish() {
+            let rest = self.rest(channel);
+            self.release(channel, &rest, out);
+        }
+        self.summary.usage = self.reader.usage();
+        std::mem::take(&mut self.summary)
+    }
+
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let read = self.reader.feed(event);
+        let mut edits = Vec::new();
+        for (number, delta) in read.deltas.iter().enumerate() {
+            if delta.segment.locked {
+                continue;
+            }
+            let text = delta.text(event);
+            let mut new = self.sanitise(delta, &text);
+            // The channel's last word: what was held back follows in the same place.
+            let last = !read.deltas.iter().skip(number + 1).any(|later| later.channel == delta.channel);
+            if last && read.ends.contains(&delta.channel) {
+                let rest = self.rest(delta.channel);
+                if !rest.is_empty() {
+                    new.to_mut().push_str(&rest);
+                }
+            }
+            if let Cow::Owned(new) = new
+                && *new != *text
+            {
+                edits.extend(delta.replace(&new));
+            }
+        }
+        for channel in &read.ends {
+            let rest = self.rest(*channel);
+            self.release(*channel, &rest, out);
+        }
+        for segment in read.segments.iter().filter(|segment| !segment.locked) {
+            let text = segment.text(&event.raw);
+            let findings = self.lens.scanner.scan(&text, &self.lens.options);
+            if findings.is_empty() {
+                continue;
+            }
+            let mut placeholders = self.lens.placeholders.lock();
+            let replacements: Vec<_> = findings
+                .iter()
+                .map(|finding| {
+                    let value = text.get(finding.span.clone()).unwrap_or_default();
+                    (finding.span.clone(), placeholders.placeholder(finding, value))
+                })
+                .collect();
+            edits.extend(segment.edits(&event.raw, &replacements).unwrap_or_default());
+            self.summary.findings.extend(findings);
+        }
+        match rewrite(event, edits) {
+            Ok(bytes) => out.extend_from_slice(&bytes),
+            // Edits of one event never overlap; if they did, dropping the event is the safe side.
+            Err(error) => tracing::error!(%error, "an event could not be rewritten and was dropped"),
+        }
+        if read.model.is_some() {
+            self.summary.model = read.model;
+        }
+        if read.finish_reason.is_some() {
+            self.summary.finish_reason = read.finish_reason;
+        }
+    }
+
+    fn sanitise<'t>(&mut self, delta: &Delta, text: &'t str) -> Cow<'t, str> {
+        let lens = &self.lens;
+        let sanitiser = self
+            .channels
+            .entry(delta.channel)
+            .or_insert_with(|| StreamSanitiser::new(lens.scanner.clone(), lens.options.clone()));
+        let released = sanitiser.push(text, &mut lens.placeholders.lock());
+        self.summary.findings.extend(released.findings);
+        released.text
+    }
+
+    /// What a channel that has ended still holds.
+    fn rest(&mut self, channel: ChannelId) -> String {
+        let Some(mut sanitiser) = self.channels.remove(&channel) else { return String::new() };
+        if sanitiser.held() == 0 {
+            return String::new();
+        }
+        let released = sanitiser.finish(&mut self.lens.placeholders.lock());
+        self.summary.findings.extend(released.findings);
+        released.text.into_owned()
+    }
+
+    fn release(&self, channel: ChannelId, rest: &str, out: &mut Vec<u8>) {
+        if rest.is_empty() {
+            return;
+        }
+        match self.reader.synthesise(channel, rest) {
+            Some(event) => out.extend_from_slice(&event),
+            None => tracing::error!("held text had no event to travel in"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_detect::{IndexKey, RuleSet, SecretEntry, SecretIndex, SecretSet};
+
+    use super::*;
+
+    const SECRET: &str = "tr0ub4dor-and-horse-7";
+
+    fn lens() -> Lens {
+        let key = IndexKey::new([1; 32]);
+        let entry = SecretEntry { name: "db/password", value: SECRET.as_bytes(), weak: false };
+        let set = Arc::new(SecretSet::build(&key, "test", [entry]));
+        let index = SecretIndex::merge(&key, &[set]).unwrap();
+        Lens {
+            scanner: Arc::new(Scanner::new(Arc::new(RuleSet::builtin().unwrap()), Arc::new(index))),
+            options: ScanOptions::default(),
+            placeholders: Arc::new(Mutex::new(Placeholders::new([2; 32]))),
+        }
+    }
+
+    fn openai(text: &str) -> String {
+        let text = serde_json::to_string(text).unwrap();
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}}}}]}}\n\n")
+    }
+
+    fn run(stream: &str, chunk: usize) -> (String, Summary) {
+        let mut rewriter = Rewriter::new(Family::OpenAiChat, Framing::Events, &Limits::default(), lens());
+        let mut out = Vec::new();
+        for piece in stream.as_bytes().chunks(chunk) {
+            rewriter.push(piece, &mut out).unwrap();
+        }
+        let summary = rewriter.finish(&mut out);
+        (String::from_utf8(out).unwrap(), summary)
+    }
+
+    fn said(stream: &str) -> String {
+        stream
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok())
+            .filter_map(|event| event.pointer("/choices/0/delta/content")?.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    const END: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+    #[test]
+    fn an_innocent_stream_goes_on_byte_for_byte() {
+        let stream = [openai("Hello "), openai("world, "), openai("how are you?\n"), END.to_owned()].concat();
+        for chunk in [1, 7, 10_000] {
+            let (out, summary) = run(&stream, chunk);
+            assert_eq!(said(&out), said(&stream));
+            assert_eq!(summary.finish_reason.as_deref(), Some("stop"));
+            assert!(summary.findings.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_secret_over_several_events_is_taken_out() {
+        let pieces = ["the password is ", "tr0ub", "4dor-and", "-hor", "se-7", " and that is it"];
+        let stream = pieces.iter().map(|piece| openai(piece)).collect::<String>() + END;
+        for chunk in [1, 13, 10_000] {
+            let (out, summary) = run(&stream, chunk);
+            assert_eq!(said(&out), "the password is [SECRET:db/password] and that is it");
+            assert_eq!(summary.findings.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_held_back_comes_before_the_end() {
+        let stream = [openai("it starts with tr0ub4dor-an"), END.to_owned()].concat();
+        let (out, _) = run(&stream, 10_000);
+        assert_eq!(said(&out), "it starts with tr0ub4dor-an");
+        assert!(out.rfind("tr0ub").unwrap() < out.find("finish_reason").unwrap());
+        let unfinished = openai("it starts with tr0ub4dor-an");
+        assert_eq!(said(&run(&unfinished, 10_000).0), "it starts with tr0ub4dor-an");
+    }
+}
