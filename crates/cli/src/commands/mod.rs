@@ -1,0 +1,18 @@
+//! One file for each command: its arguments and help, and what it does.
+
+pub(crate) mod audit;
+pub(crate) mod ca;
+pub(crate) mod completions;
+pub(crate) mod daemon;
+pub(crate) mod doctor;
+pub(crate) mod env;
+pub(crate) mod exec;
+pub(crate) mod man;
+pub(crate) mod policy;
+pub(crate) mod rules;
+pub(crate) mod scan;
+pub(crate) mod secrets;
+pub(crate) mod self_test;
+pub(crate) mod status;
+pub(crate) mod switch;
+pub(crate) mod trust;

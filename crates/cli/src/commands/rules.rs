@@ -1,0 +1,187 @@
+//! `rules`: the detection rules, and the proof that each does what its file says.
+
+use std::path::{Path, PathBuf};
+
+use sallyport_detect::{Rule, RuleError, RuleSet};
+use sallyport_policy::{FindingKind, Level, Severity};
+use serde::Serialize;
+
+use crate::cli::EXIT_CODES;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Accent, Out, Table};
+
+/// List the detection rules, or check that each one does what it says
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules check my-rules.yaml\n\n{EXIT_CODES}"))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List the built-in rules
+    #[command(after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules list --json | jq -r '.[] | select(.severity == \"critical\") | .id'\n\n{EXIT_CODES}"))]
+    List {
+        /// Print the rules as one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run every rule on its own examples and near misses
+    ///
+    /// A rule passes when each of its examples is found and none of its near misses is.
+    #[command(after_help = format!("Examples:\n  sallyport rules check\n  sallyport rules check my-rules.yaml\n\n{EXIT_CODES}"))]
+    Check {
+        /// A rule file, or a folder of them [default: the built-in rules]
+        #[arg(value_name = "PATH")]
+        path: Option<PathBuf>,
+        /// Print the result as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    description: &'a str,
+    kind: FindingKind,
+    severity: Severity,
+    class: Level,
+    validator: Option<&'a str>,
+    strict_only: bool,
+    examples: usize,
+    near_misses: usize,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    passed: bool,
+    rules: usize,
+    examples: usize,
+    near_misses: usize,
+    problems: Vec<Problem<'a>>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    rule: &'a str,
+    message: &'a str,
+}
+
+pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
+    match args.command {
+        Command::List { json } => list(&builtin()?, json, out),
+        Command::Check { path: None, json } => check(&builtin()?, json, out),
+        Command::Check { path: Some(path), json } => check(&read(&path)?, json, out),
+    }
+}
+
+pub(crate) fn builtin() -> Result<RuleSet, Failure> {
+    RuleSet::builtin().map_err(|e| rule_error(&e))
+}
+
+fn rule_error(error: &RuleError) -> Failure {
+    let RuleError { file, line, message } = error;
+    let place = if *line == 0 { file.clone() } else { format!("{file}:{line}") };
+    Failure::new(format!("{place}: {message}"))
+}
+
+fn read(path: &Path) -> Result<RuleSet, Failure> {
+    let tried = |path: &Path, e: &std::io::Error| {
+        Failure::caused(format!("could not read {}", path.display()), e).as_usage()
+    };
+    let mut files = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(|e| tried(path, &e))? {
+            let file = entry.map_err(|e| tried(path, &e))?.path();
+            if file.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+                files.push(file);
+            }
+        }
+        files.sort();
+        if files.is_empty() {
+            return Err(Failure::usage(format!("{} holds no rule file", path.display()))
+                .hint("rule files end in .yaml or .yml"));
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    let mut texts = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|e| tried(&file, &e))?;
+        texts.push((file.display().to_string(), text));
+    }
+    let borrowed: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    RuleSet::compile(&borrowed).map_err(|e| rule_error(&e))
+}
+
+fn list(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
+    if json {
+        out.json(&rules.rules().iter().map(row).collect::<Vec<_>>())?;
+        return Ok(Exit::Ok);
+    }
+    let mut table = Table::new(&["rule", "kind", "severity", "class", "what it finds"]);
+    for rule in rules.rules() {
+        let strict = if rule.strict_only { " (strict profile only)" } else { "" };
+        table.row([
+            rule.id.as_str().to_owned(),
+            word(&rule.kind),
+            word(&rule.severity),
+            rule.class.to_string(),
+            format!("{}{strict}", rule.description),
+        ]);
+    }
+    out.table(table)?;
+    Ok(Exit::Ok)
+}
+
+fn row(rule: &Rule) -> Row<'_> {
+    Row {
+        id: rule.id.as_str(),
+        description: &rule.description,
+        kind: rule.kind,
+        severity: rule.severity,
+        class: rule.class,
+        validator: rule.validator.as_deref(),
+        strict_only: rule.strict_only,
+        examples: rule.examples.len(),
+        near_misses: rule.near_misses.len(),
+    }
+}
+
+/// The word by which JSON and YAML call it.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn check(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
+    let problems = rules.check();
+    let count = |of: fn(&Rule) -> usize| rules.rules().iter().map(of).sum::<usize>();
+    let report = Report {
+        passed: problems.is_empty(),
+        rules: rules.len(),
+        examples: count(|r| r.examples.len()),
+        near_misses: count(|r| r.near_misses.len()),
+        problems: problems.iter().map(|p| Problem { rule: p.rule.as_str(), message: &p.message }).collect(),
+    };
+    if json {
+        out.json(&report)?;
+    } else {
+        for problem in &report.problems {
+            let rule = out.paint(Accent::Bad, problem.rule);
+            out.line(format!("{rule}: {}", problem.message))?;
+        }
+        let verdict = match report.problems.len() {
+            0 => "every rule does what it says".to_owned(),
+            1 => "1 problem".to_owned(),
+            n => format!("{n} problems"),
+        };
+        out.line(format!(
+            "{} rules, {} examples, {} near misses: {verdict}.",
+            report.rules, report.examples, report.near_misses
+        ))?;
+    }
+    Ok(if report.passed { Exit::Ok } else { Exit::Negative })
+}
