@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# `make run`: builds the binary, starts the engine on its embedded defaults, lets it prove itself with a canary secret,
+# and says how to point a tool at it. The engine stays in the foreground; Ctrl-C ends it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Optimised, but without link-time optimisation: half the wait of the packaged build, and fast enough to work with.
+cargo build --locked --release -p sallyport-cli \
+  --config 'profile.release.lto="off"' --config profile.release.codegen-units=16 --config profile.release.debug=false
+sallyport=${CARGO_TARGET_DIR:-target}/release/sallyport
+
+if "$sallyport" status --json >/dev/null 2>&1; then
+  echo "An engine is running already; the self-test goes to that one."
+else
+  log=$(mktemp -t sallyport-run.XXXXXX)
+  "$sallyport" daemon >"$log" 2>&1 &
+  engine=$!
+  trap 'kill "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; rm -f "$log"' EXIT
+  trap 'exit 0' INT TERM
+  for _ in $(seq 100); do
+    "$sallyport" status --json >/dev/null 2>&1 && break
+    kill -0 "$engine" 2>/dev/null || { cat "$log" >&2; echo "error: the engine ended before it listened; its words are above." >&2; exit 1; }
+    sleep 0.1
+  done
+fi
+
+"$sallyport" self-test
+echo
+echo "Start a tool through it:   $sallyport exec -- claude"
+echo "Or a whole shell:          eval \"\$($sallyport env)\""
+if [ -n "${engine:-}" ]; then
+  echo
+  echo "The engine runs until Ctrl-C."
+  wait "$engine"
+fi

@@ -1,0 +1,13 @@
+//! Whole-product tests: the real binary between real clients and servers. Each module is one promise.
+
+mod architecture;
+mod audit_tamper;
+mod bad_days;
+mod common;
+mod constraints;
+mod crash_durability;
+mod listener;
+mod secrets_never_leave;
+mod stable_turns;
+mod stage;
+mod streaming;
