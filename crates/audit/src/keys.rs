@@ -1,0 +1,107 @@
+//! The key that signs checkpoints, and its public half that verifiers pin.
+
+use std::error::Error;
+use std::fmt;
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::AuditError;
+use crate::canonical::{hex, unhex};
+
+/// The name under which the signing key lies in the key store.
+pub const SIGNING_KEY: &str = "audit-signing-key";
+
+/// A place for the signing key, such as the OS keychain.
+pub trait KeyStore: Send + Sync {
+    /// `Ok(None)` means that the store answered and has no such key. A store that can't answer is an error.
+    fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError>;
+    fn store(&self, name: &str, key: &[u8]) -> Result<(), KeyStoreError>;
+}
+
+/// Whatever the store had to say; transparent, so its message and causes stay readable.
+#[derive(Debug)]
+pub struct KeyStoreError(Box<dyn Error + Send + Sync>);
+
+impl KeyStoreError {
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> KeyStoreError {
+        KeyStoreError(cause.into())
+    }
+
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Display for KeyStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for KeyStoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// An Ed25519 public key; as text it is 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    pub fn from_hex(text: &str) -> Option<PublicKey> {
+        VerifyingKey::from_bytes(&unhex(text.trim())?).ok().map(PublicKey)
+    }
+
+    pub fn to_hex(self) -> String {
+        hex(self.0.as_bytes())
+    }
+
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.to_hex())
+    }
+}
+
+/// The private half. Wiped on drop.
+pub(crate) struct Signing(SigningKey);
+
+impl Signing {
+    /// Loads the key, or makes one; says which.
+    pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<(Signing, bool), AuditError> {
+        let stored =
+            keys.load(SIGNING_KEY).map_err(|source| AuditError::KeyStore { action: "load", source })?;
+        if let Some(seed) = stored.as_deref().and_then(|s| <&[u8; 32]>::try_from(s.as_slice()).ok()) {
+            return Ok((Signing(SigningKey::from_bytes(seed)), false));
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed).map_err(AuditError::Random)?;
+        keys.store(SIGNING_KEY, &*seed).map_err(|source| AuditError::KeyStore { action: "store", source })?;
+        Ok((Signing(SigningKey::from_bytes(&seed)), true))
+    }
+
+    pub(crate) fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_seed(seed: [u8; 32]) -> Signing {
+        Signing(SigningKey::from_bytes(&seed))
+    }
+}
+
+impl fmt::Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signing")
+    }
+}

@@ -1,0 +1,206 @@
+//! Between those who record and the one thread that writes: a queue whose bound is felt through receipts.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::{Actor, AppendError, AuditError, Event, PurgeReport, Trouble};
+
+/// The answer to `append`. A future; or block on it with [`Receipt::wait`]. Dropping it doesn't take the event
+/// back.
+#[must_use = "with strict durability the event is on disk only when its receipt says so"]
+pub struct Receipt(Waiting);
+
+enum Waiting {
+    Answered(Option<Result<Recorded, AppendError>>),
+    Pending(oneshot::Receiver<Result<Recorded, AppendError>>),
+}
+
+/// How safe the event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Synced to disk as this row.
+    Durable { seq: u64 },
+    /// Held in memory; it will be written as soon as that is possible.
+    Queued,
+}
+
+impl Receipt {
+    pub(crate) fn answered(answer: Result<Recorded, AppendError>) -> Receipt {
+        Receipt(Waiting::Answered(Some(answer)))
+    }
+
+    /// Blocks the thread until the answer is there. Not for async tasks.
+    pub fn wait(self) -> Result<Recorded, AppendError> {
+        struct Unpark(std::thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        // Tokio's budget would make a task that blocks here wait for itself.
+        let mut receipt = tokio::task::unconstrained(self);
+        loop {
+            match Pin::new(&mut receipt).poll(&mut context) {
+                Poll::Ready(answer) => return answer,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Recorded, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Waiting::Answered(answer) => {
+                Poll::Ready(answer.take().unwrap_or(Err(AppendError::bare(Trouble::Closed))))
+            }
+            Waiting::Pending(receiver) => {
+                let answer = std::task::ready!(Pin::new(receiver).poll(context));
+                // The sender is only ever dropped unused when the writer is gone.
+                Poll::Ready(answer.unwrap_or(Err(AppendError::bare(Trouble::Closed))))
+            }
+        }
+    }
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Recorded, AppendError>>;
+
+pub(crate) struct Append {
+    pub(crate) event: Box<Event>,
+    /// `None` when the answer has been given already.
+    pub(crate) reply: Option<Reply>,
+    /// Kept through failures instead of refused.
+    pub(crate) keep: bool,
+}
+
+pub(crate) struct Purge {
+    pub(crate) older_than: Timestamp,
+    pub(crate) by: Actor,
+    pub(crate) reply: oneshot::Sender<Result<PurgeReport, AuditError>>,
+}
+
+pub(crate) enum Order {
+    Append(Append),
+    Purge(Purge),
+    /// Bring facets and a checkpoint up to date, then answer.
+    Settle(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+struct State {
+    orders: VecDeque<Order>,
+    /// Events that the writer could not write yet; they count, too.
+    held: usize,
+    closed: bool,
+}
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    /// Beyond this, receipts of relaxed events wait, too; at four times this, events are refused.
+    limit: usize,
+}
+
+/// What the writer got.
+pub(crate) enum Taken {
+    Orders(VecDeque<Order>),
+    /// Nothing came in time.
+    Nothing,
+    Closed,
+}
+
+impl Queue {
+    pub(crate) fn new(limit: usize) -> Queue {
+        Queue { state: Mutex::default(), filled: Condvar::new(), limit: limit.max(1) }
+    }
+
+    pub(crate) fn append(&self, event: Event, relaxed: bool) -> Receipt {
+        let mut state = self.state();
+        if state.closed {
+            return Receipt::answered(Err(AppendError::bare(Trouble::Closed)));
+        }
+        let waiting = state.orders.len() + state.held;
+        if waiting >= self.limit.saturating_mul(4) {
+            return Receipt::answered(Err(AppendError::bare(Trouble::QueueFull)));
+        }
+        let (reply, receipt) = if relaxed && waiting < self.limit {
+            (None, Receipt::answered(Ok(Recorded::Queued)))
+        } else {
+            let (reply, receiver) = oneshot::channel();
+            (Some(reply), Receipt(Waiting::Pending(receiver)))
+        };
+        state.orders.push_back(Order::Append(Append { event: Box::new(event), reply, keep: relaxed }));
+        drop(state);
+        self.filled.notify_one();
+        receipt
+    }
+
+    /// Purges and the like; `false` when the writer is gone.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        let mut state = self.state();
+        if state.closed {
+            return false;
+        }
+        state.orders.push_back(order);
+        drop(state);
+        self.filled.notify_one();
+        true
+    }
+
+    pub(crate) fn note_held(&self, held: usize) {
+        self.state().held = held;
+    }
+
+    /// Up to `most` orders, as soon as there is one.
+    pub(crate) fn take(&self, most: usize, patience: Option<Duration>) -> Taken {
+        let deadline = patience.map(|p| Instant::now() + p);
+        let mut state = self.state();
+        loop {
+            if !state.orders.is_empty() {
+                let count = most.min(state.orders.len());
+                return Taken::Orders(state.orders.drain(..count).collect());
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            state = match deadline {
+                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Taken::Nothing;
+                    }
+                    self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// No more orders; those that wait are still served.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.filled.notify_all();
+    }
+
+    /// The writer is gone: whoever waits learns it by its reply being dropped.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.orders.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,194 @@
+use jiff::{Span, Timestamp};
+use sallyport_audit::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::support::*;
+
+const SCHEMA: &str = include_str!("../../assets/audit-event.schema.json");
+
+fn filled(rows: u64) -> (tempfile::TempDir, MemoryKeys, Trail) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = MemoryKeys::default();
+    let trail = open(folder.path(), &keys).0;
+    fill(&trail, 1, rows);
+    (folder, keys, trail)
+}
+
+fn seqs(rows: &[Row]) -> Vec<u64> {
+    rows.iter().map(|row| row.seq).collect()
+}
+
+#[tokio::test]
+async fn filters_find_the_same_with_and_without_an_index() {
+    let (_folder, _keys, trail) = filled(100);
+    let at = |n: i64| Some(Timestamp::from_second(1_750_000_000 + n).unwrap());
+    let base = Filter::default;
+    type Wanted = fn(u64) -> bool;
+    let cases: Vec<(Filter, Wanted)> = vec![
+        (base(), |_| true),
+        (Filter { provider: Some("openai".into()), ..base() }, |n| n % 2 == 1),
+        (Filter { event_type: Some(EventType::Error), ..base() }, |n| n % 5 == 3),
+        (Filter { redacted: Some(true), ..base() }, |n| n % 10 == 0),
+        (Filter { redacted: Some(false), ..base() }, |n| n % 10 != 0),
+        (Filter { classification: Some("confidential".into()), ..base() }, |n| n % 7 == 0),
+        (Filter { agent: Some("agent-2".into()), model: Some("claude-sonnet-4-5".into()), ..base() }, |n| {
+            n % 3 == 2
+        }),
+        (Filter { user: Some("nobody".into()), ..base() }, |_| false),
+        (Filter { exchange_id: Some(Uuid::from_u128(20)), ..base() }, |n| n == 40 || n == 41),
+        (Filter { since: at(10), until: at(20), ..base() }, |n| (10..20).contains(&n)),
+        (Filter { after_seq: Some(95), ..base() }, |n| n > 95),
+        (Filter { before_seq: Some(4), ..base() }, |n| n < 4),
+        (Filter { text: Some("AWS_KEY".into()), ..base() }, |n| n % 10 == 0),
+        (Filter { text: Some("\"cli\"".into()), ..base() }, |_| true),
+        (Filter { text: Some("100%".into()), ..base() }, |_| false),
+    ];
+    for round in ["as it comes", "after indexing"] {
+        let reader = trail.reader().unwrap();
+        for (filter, wanted) in &cases {
+            let expected: Vec<u64> = (1..=100).filter(|n| wanted(*n)).collect();
+            assert_eq!(seqs(&reader.query(filter).unwrap()), expected, "{round}: {filter:?}");
+            let last: Vec<u64> = expected.iter().rev().take(3).copied().collect();
+            let backwards = Filter { order: Order::Descending, limit: Some(3), ..filter.clone() };
+            assert_eq!(seqs(&reader.query(&backwards).unwrap()), last, "{round}: {backwards:?}");
+        }
+        assert_eq!(reader.last_seq().unwrap(), 100);
+        trail.settle().await;
+    }
+    // Half with an index, half without: order and limit span both.
+    fill(&trail, 101, 103);
+    let reader = trail.reader().unwrap();
+    let newest = Filter { order: Order::Descending, limit: Some(5), ..Filter::default() };
+    assert_eq!(seqs(&reader.query(&newest).unwrap()), [103, 102, 101, 100, 99]);
+    let middle = Filter { after_seq: Some(98), limit: Some(4), ..Filter::default() };
+    assert_eq!(seqs(&reader.query(&middle).unwrap()), [99, 100, 101, 102]);
+}
+
+#[tokio::test]
+async fn shows_one_event_by_row_or_id() {
+    let (_folder, _keys, trail) = filled(20);
+    let reader = trail.reader().unwrap();
+    for _ in 0..2 {
+        let row = reader.show("7").unwrap().unwrap();
+        assert_eq!((row.seq, row.event.request.as_ref().unwrap().prompt_length), (7, Some(1007)));
+        let id = row.event.event_id.to_string().to_uppercase();
+        assert_eq!(reader.show(&id).unwrap().unwrap(), row);
+        assert_eq!(reader.show("21").unwrap(), None);
+        assert_eq!(reader.show("nothing").unwrap(), None);
+        trail.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn counts_by_type() {
+    let (_folder, _keys, trail) = filled(50);
+    let since = Timestamp::from_second(1_750_000_000 + 26).unwrap();
+    for _ in 0..2 {
+        let stats = trail.reader().unwrap().stats(since).unwrap();
+        assert_eq!((stats.total, stats.redacted), (25, 3));
+        assert_eq!(stats.by_type.len(), 5);
+        assert!(stats.by_type.values().all(|n| *n == 5), "{stats:?}");
+        trail.settle().await;
+    }
+}
+
+#[test]
+fn every_exported_event_is_valid_and_canonical() {
+    let (folder, keys, trail) = filled(60);
+    // The bare minimum, and what the trail says about itself.
+    let bare = Event::new(EventType::Error, Timestamp::UNIX_EPOCH, Actor::default(), AiProvider::none());
+    trail.append(bare).wait().unwrap();
+    drop(trail);
+    std::fs::remove_file(folder.path().join("audit.head")).unwrap();
+    let trail = open(folder.path(), &keys).0;
+    let mut full = event(1);
+    full.violation_type = Some("unapproved_provider".into());
+    full.response = Some(Response {
+        completion_hash: Some("cd".repeat(32)),
+        completion_length: Some(9),
+        finish_reason: Some("end_turn".into()),
+        latency_ms: Some(1200),
+        tokens_used: Some(77),
+    });
+    full.actions.push(Action {
+        action_type: "approve_grant".into(),
+        outcome: Some("allowed".into()),
+        requires_review: Some(false),
+        target: Some("shell:execute".into()),
+    });
+    trail.append(full).wait().unwrap();
+
+    let mut out = Vec::new();
+    assert_eq!(trail.reader().unwrap().export(&Filter::default(), &mut out).unwrap(), 63);
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let known: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    let ours = ["exchange_id", "prev_hash", "seq", "violation_type"];
+    for (line, seq) in text.lines().zip(1_u64..) {
+        let value: Value = serde_json::from_str(line).unwrap();
+        if let Err(error) = validator.validate(&value) {
+            panic!("{error} in {line}");
+        }
+        assert_eq!(value["seq"], seq);
+        for key in value.as_object().unwrap().keys() {
+            assert!(known.contains(&key.as_str()) || ours.contains(&key.as_str()), "{key}");
+        }
+    }
+    assert!(!validator.is_valid(&serde_json::json!({"event_id": "x"})));
+    // All the schema's fields can be filled.
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        for inner in property["properties"].as_object().into_iter().flat_map(|p| p.keys()) {
+            assert!(!last[name][inner].is_null(), "{name}.{inner}");
+        }
+        for inner in property["items"]["properties"].as_object().into_iter().flat_map(|p| p.keys()) {
+            assert!(!last[name][0][inner].is_null(), "{name}[0].{inner}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tail_follows() {
+    let (_folder, _keys, trail) = filled(3);
+    let mut tail = trail.tail(2);
+    assert_eq!(seqs(&tail.next().await.unwrap().unwrap()), [2, 3]);
+    let (rows, _) = tokio::join!(tail.next(), async { trail.append(event(4)).await.unwrap() });
+    assert_eq!(seqs(&rows.unwrap().unwrap()), [4]);
+    drop(trail);
+    assert_eq!(tail.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_purge_leaves_a_chain_that_verifies() {
+    let (folder, keys, trail) = filled(6000);
+    let by = Actor { user_id: Some("dev".into()), ..Actor::default() };
+    let cutoff = Timestamp::from_second(1_750_000_000).unwrap() + Span::new().seconds(5501);
+    let report = trail.purge(cutoff, by.clone()).await.unwrap();
+    assert_eq!(report, PurgeReport { rows: 5500, last_seq: 5500 });
+    assert_eq!(trail.purge(cutoff, by.clone()).await.unwrap(), PurgeReport::default());
+    let verified = check(folder.path(), &keys);
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!((verified.first_seq, verified.purged_to), (5501, 5500));
+    // Who asked is on record, once for each chunk.
+    let purges = Filter { action: Some(action_types::PURGE.into()), ..Filter::default() };
+    let rows = trail.reader().unwrap().query(&purges).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.event.actor == by));
+
+    // Everything but the last row, twice, and over a restart.
+    fill(&trail, 6001, 6010);
+    trail.purge(Timestamp::MAX, by.clone()).await.unwrap();
+    drop(trail);
+    let trail = open(folder.path(), &keys);
+    assert!(trail.1.discontinuities.is_empty(), "{:?}", trail.1);
+    fill(&trail.0, 1, 300);
+    trail.0.purge(Timestamp::MAX, by).await.unwrap();
+    drop(trail);
+    let verified = check(folder.path(), &keys);
+    assert!(verified.is_whole(), "{verified:?}");
+    // A purge proves nothing about rows that it does not name.
+    Attacker::on(folder.path()).run("DELETE FROM purge WHERE number = 1");
+    assert!(matches!(check(folder.path(), &keys).fault.unwrap().kind, FaultKind::BadPurgeRecord { .. }));
+}
