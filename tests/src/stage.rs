@@ -245,7 +245,11 @@ impl Stage {
     /// The root certificate that clients must trust, as `ca export` prints it, in a file.
     pub fn trust(&self) -> Result<PathBuf> {
         let path = self.path("exported-root.pem");
-        let printed = self.cli(&["ca", "export", "--pem"])?.ok()?.stdout;
+        // Control answers before the authority is made.
+        let printed = wait::until("the root certificate", || {
+            self.cli(&["ca", "export", "--pem"]).and_then(Outcome::ok).ok()
+        })?;
+        let printed = printed.stdout;
         ensure!(printed.contains("BEGIN CERTIFICATE"), "ca export printed {printed:?}");
         fs::write(&path, printed)?;
         Ok(path)

@@ -73,17 +73,16 @@ impl fmt::Debug for PublicKey {
 pub(crate) struct Signing(SigningKey);
 
 impl Signing {
-    /// Loads the key, or makes one; says which.
-    pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<(Signing, bool), AuditError> {
+    pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<Signing, AuditError> {
         let stored =
             keys.load(SIGNING_KEY).map_err(|source| AuditError::KeyStore { action: "load", source })?;
         if let Some(seed) = stored.as_deref().and_then(|s| <&[u8; 32]>::try_from(s.as_slice()).ok()) {
-            return Ok((Signing(SigningKey::from_bytes(seed)), false));
+            return Ok(Signing(SigningKey::from_bytes(seed)));
         }
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(AuditError::Random)?;
         keys.store(SIGNING_KEY, &*seed).map_err(|source| AuditError::KeyStore { action: "store", source })?;
-        Ok((Signing(SigningKey::from_bytes(&seed)), true))
+        Ok(Signing(SigningKey::from_bytes(&seed)))
     }
 
     pub(crate) fn public(&self) -> PublicKey {

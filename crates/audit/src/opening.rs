@@ -138,11 +138,16 @@ pub(crate) struct Opened {
 pub(crate) fn open(paths: &TrailPaths, keys: &dyn KeyStore) -> Result<Opened, AuditError> {
     if let Some(folder) = paths.database.parent() {
         fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
+        sync_folder_of(folder)?;
     }
     let lock = take_lock(&paths.lock)?;
-    let (signing, _) = Signing::load_or_create(keys)?;
+    let signing = Signing::load_or_create(keys)?;
+    let current = signing.public();
+    let known_key = known_key(&paths.public_key)?;
     let mut discontinuities = Vec::new();
-    let previous_key = pin(&paths.public_key, &signing, &mut discontinuities)?;
+    if let Some(previous) = known_key.clone().filter(|known| *known != current.to_hex()) {
+        discontinuities.push(Discontinuity::KeyChanged { previous, current: current.to_hex() });
+    }
 
     let created = !paths.database.exists();
     drop(open_private(&paths.database).map_err(failed("open", &paths.database))?);
@@ -152,13 +157,16 @@ pub(crate) fn open(paths: &TrailPaths, keys: &dyn KeyStore) -> Result<Opened, Au
 
     let mut chain = tail(&connection, database, session).tried("read the end of")?;
     let last_seq = chain.seq;
-    let current = signing.public();
-    let old_key = previous_key.unwrap_or(current);
+    let old_key = known_key.as_deref().and_then(PublicKey::from_hex).unwrap_or(current);
     let mut state = head::read(&paths.head, &current).map_err(failed("read", &paths.head))?;
-    if state == HeadState::Unsigned && previous_key.is_some() {
+    if state == HeadState::Unsigned && old_key != current {
         state = head::read(&paths.head, &old_key).map_err(failed("read", &paths.head))?;
     }
-    discontinuities.extend(compare(&connection, &mut chain, &state, session).tried("check")?);
+    // The public key is written last, so without it this is the first opening, or one that was cut short.
+    let is_new = known_key.is_none() && chain.seq == 0;
+    if !(is_new && state == HeadState::Missing) {
+        discontinuities.extend(compare(&connection, &mut chain, &state).tried("check")?);
+    }
     if let Some(found) = check_tail(&connection, &chain, &[current, old_key]).tried("check")?
         // The head may have said so already.
         && !discontinuities.contains(&found)
@@ -174,6 +182,10 @@ pub(crate) fn open(paths: &TrailPaths, keys: &dyn KeyStore) -> Result<Opened, Au
         set_aside(&paths.head)?;
     }
     let head_file = HeadFile::create(&paths.head, &signing, &chain.head(false))?;
+    if known_key.as_ref() != Some(&current.to_hex()) {
+        set_aside(&paths.public_key)?;
+        replace(&paths.public_key, format!("{}\n", current.to_hex()).as_bytes())?;
+    }
     let report = OpenReport { created, last_seq, ahead_of_head, discontinuities };
     Ok(Opened { connection, chain, signing, head_file, lock, report })
 }
@@ -187,30 +199,13 @@ fn take_lock(path: &Path) -> Result<File, AuditError> {
     }
 }
 
-/// Writes the public key beside the database. The key that was there before comes back if it is another.
-fn pin(
-    path: &Path,
-    signing: &Signing,
-    discontinuities: &mut Vec<Discontinuity>,
-) -> Result<Option<PublicKey>, AuditError> {
-    let current = signing.public().to_hex();
-    let known = match fs::read_to_string(path) {
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Some(String::new()),
-        Err(source) => return Err(failed("read", path)(source)),
-    };
-    if known.as_ref() == Some(&current) {
-        return Ok(None);
+/// The public key that lies beside the database, whatever it is worth.
+fn known_key(path: &Path) -> Result<Option<String>, AuditError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed("read", path)(source)),
     }
-    let mut previous_key = None;
-    if let Some(previous) = known {
-        set_aside(path)?;
-        previous_key = PublicKey::from_hex(&previous);
-        discontinuities.push(Discontinuity::KeyChanged { previous, current: current.clone() });
-    }
-    replace(path, format!("{current}\n").as_bytes())?;
-    Ok(previous_key)
 }
 
 fn connect(path: &Path) -> Result<Connection, AuditError> {
@@ -312,11 +307,8 @@ fn compare(
     connection: &Connection,
     chain: &mut Chain,
     state: &HeadState,
-    session: u64,
 ) -> Result<Vec<Discontinuity>, rusqlite::Error> {
     let head = match state {
-        // The very first opening, or one that was cut short before the head was made.
-        HeadState::Missing if chain.seq == 0 && session <= 1 => return Ok(Vec::new()),
         HeadState::Missing => return Ok(vec![Discontinuity::MissingHead]),
         HeadState::Unsigned => return Ok(vec![Discontinuity::UnsignedHead]),
         HeadState::Found(head) => head,

@@ -102,8 +102,11 @@ impl Filter {
             None => {}
         }
         let order = if self.order == Order::Ascending { "ASC" } else { "DESC" };
+        // With a limit the sorter keeps that many and no more.
+        let limit = self.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
         let sql = format!(
-            "SELECT e.seq, e.hash, e.body FROM facet f JOIN event e ON e.seq = f.seq WHERE {} ORDER BY f.seq {order}",
+            "SELECT e.seq, e.hash, e.body FROM facet f JOIN event e ON e.seq = f.seq WHERE {} ORDER BY f.seq {order} \
+             LIMIT {limit}",
             conditions.join(" AND ")
         );
         (sql, parameters)

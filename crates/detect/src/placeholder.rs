@@ -160,3 +160,42 @@ pub(crate) fn placeholder_opening(text: &str, from: usize) -> Option<usize> {
         begun && !rest.contains(&b']')
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use sallyport_policy::{Level, Severity};
+
+    use super::*;
+
+    fn finding(rule: &str, kind: FindingKind) -> Finding {
+        Finding { rule: RuleId::new(rule), kind, severity: Severity::High, class: Level::Restricted, span: 0..1 }
+    }
+
+    #[test]
+    fn the_first_value_has_no_tag_and_further_ones_have_their_own() {
+        let jwt = finding("jwt", FindingKind::Secret);
+        let mut thread = Placeholders::new([1; 32]);
+        assert_eq!(thread.placeholder(&jwt, "one"), "[REDACTED_JWT]");
+        let two = thread.placeholder(&jwt, "two");
+        assert_eq!(two.len(), "[REDACTED_JWT_3f9a]".len());
+        assert_eq!(thread.placeholder(&finding("aws_key", FindingKind::Secret), "two"), "[REDACTED_AWS_KEY]");
+        assert_eq!(thread.placeholder(&jwt, "two"), two);
+        assert_eq!(thread.placeholder(&jwt, "one"), "[REDACTED_JWT]");
+        let mut again = Placeholders::new([1; 32]);
+        assert_eq!(again.placeholder(&jwt, "one"), "[REDACTED_JWT]");
+        assert_eq!(again.placeholder(&jwt, "two"), two);
+        let mut other = Placeholders::new([2; 32]);
+        other.placeholder(&jwt, "one");
+        assert_ne!(other.placeholder(&jwt, "two"), two);
+    }
+
+    #[test]
+    fn tags_grow_rather_than_collide() {
+        let jwt = finding("jwt", FindingKind::Secret);
+        let mut thread = Placeholders::new([1; 32]);
+        let tags: std::collections::HashSet<String> =
+            (0..3000).map(|i| thread.placeholder(&jwt, &format!("value {i}"))).collect();
+        assert_eq!(tags.len(), 3000);
+        assert!(tags.iter().any(|tag| tag.len() > "[REDACTED_JWT_3f9a]".len()));
+    }
+}

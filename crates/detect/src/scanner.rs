@@ -192,3 +192,84 @@ impl Scanner {
 fn whole_characters(text: &str, span: Range<usize>) -> Range<usize> {
     text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Fingerprinter, IndexKey, Placeholders, SecretEntry, SecretSet, redact};
+
+    use super::*;
+
+    fn scanner(values: &[(&str, &str)]) -> Scanner {
+        let key = IndexKey::new([7; 32]);
+        let entries = values.iter().map(|(name, value)| SecretEntry { name, value: value.as_bytes(), weak: false });
+        let set = SecretSet::build(&key, "test", entries);
+        let index = SecretIndex::merge(&key, &[Arc::new(set)]).unwrap();
+        Scanner::new(Arc::new(RuleSet::builtin().unwrap()), Arc::new(index))
+    }
+
+    fn redacted(scanner: &Scanner, text: &str, options: &ScanOptions) -> String {
+        redact(text, &scanner.scan(text, options), &mut Placeholders::new([1; 32]))
+    }
+
+    fn shown(text: &str) -> String {
+        redacted(&scanner(&[("vault/db", "kX9mQ2vL7pR4")]), text, &ScanOptions::default())
+    }
+
+    #[test]
+    fn each_kind_has_its_placeholder() {
+        assert_eq!(shown("pw kX9mQ2vL7pR4!"), "pw [SECRET:vault/db]!");
+        assert_eq!(shown("AUTH_TOKEN=u8Gx22ppLw\nx"), "AUTH_TOKEN=[REDACTED]\nx");
+        assert_eq!(shown("AUTH_TOKEN=kX9mQ2vL7pR4"), "AUTH_TOKEN=[SECRET:vault/db]");
+        assert_eq!(shown("id AKIAQ3EGRIMNV7BZT5XK."), "id [REDACTED_AWS_KEY].");
+        assert_eq!(shown("at 10.20.30.40, 536-22-8145"), "at [REDACTED_IP_ADDRESSES], [REDACTED_PII_SSN]");
+        assert_eq!(shown("postgres://app:Tq7_rL22@db/x"), "[REDACTED_CONNECTION_STRING]");
+        assert_eq!(shown("postgres://app:kX9mQ2vL7pR4@db/x"), "postgres://app:[SECRET:vault/db]@db/x");
+    }
+
+    #[test]
+    fn a_known_user_name_does_not_uncover_the_password_beside_it() {
+        let scanner = scanner(&[("user", "app_user_7731")]);
+        let text = redacted(&scanner, "postgres://app_user_7731:Tq7_rL22@db.prod/x", &ScanOptions::default());
+        assert!(!text.contains("Tq7_rL22") && text.contains("[SECRET:user]"), "{text}");
+    }
+
+    #[test]
+    fn options_silence_kinds_severities_and_rules_but_no_known_value_by_name() {
+        let scanner = scanner(&[("aws_key", "kX9mQ2vL7pR4")]);
+        let text = "kX9mQ2vL7pR4 AKIAQ3EGRIMNV7BZT5XK 10.20.30.40";
+        let mut options = ScanOptions { least_severity: Severity::Medium, ..ScanOptions::default() };
+        assert_eq!(redacted(&scanner, text, &options), "[SECRET:aws_key] [REDACTED_AWS_KEY] 10.20.30.40");
+        options.rules_off.insert(RuleId::new("aws_key"));
+        assert_eq!(redacted(&scanner, text, &options), "[SECRET:aws_key] AKIAQ3EGRIMNV7BZT5XK 10.20.30.40");
+        options.kinds = Kinds::NONE.with(FindingKind::Secret);
+        assert_eq!(redacted(&scanner, text, &options), text);
+    }
+
+    #[test]
+    fn the_strict_profile_hears_more() {
+        let scanner = scanner(&[]);
+        let text = "password = \"sunflower\"";
+        let strict = ScanOptions { profile: Profile::Strict, ..ScanOptions::default() };
+        assert_eq!(redacted(&scanner, text, &ScanOptions::default()), text);
+        assert_eq!(redacted(&scanner, text, &strict), "password = \"[REDACTED_PASSWORD_WORDS]\"");
+    }
+
+    #[test]
+    fn allowed_values_pass_and_others_do_not() {
+        let fingerprinter = Fingerprinter::new(&[4; 32]);
+        let entries = ["AKIAQ3EGRIMNV7BZT5XK", "kX9mQ2vL7pR4"].map(|value| fingerprinter.of(value)).into();
+        let scanner = scanner(&[("db", "kX9mQ2vL7pR4")]).with_allowed(AllowList { fingerprinter, entries });
+        let text = "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 AKIAQ3EGRIMNV7BZT5XL";
+        let expected = "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 [REDACTED_AWS_KEY]";
+        assert_eq!(redacted(&scanner, text, &ScanOptions::default()), expected);
+    }
+
+    #[test]
+    fn a_value_dressed_as_a_placeholder_is_found_all_the_same() {
+        assert_eq!(shown("[SECRET:kX9mQ2vL7pR4]"), "[SECRET:[SECRET:vault/db]]");
+        assert_eq!(shown("[SECRET:AKIAQ3EGRIMNV7BZT5XK]"), "[SECRET:[REDACTED_AWS_KEY]]");
+        for own in ["[SECRET:vault/db]", "[REDACTED_AWS_KEY_3f9a]", "password = \"[REDACTED_PASSWORD_ASSIGNMENT]\"", "[SECRET:x]"] {
+            assert_eq!(shown(own), own);
+        }
+    }
+}

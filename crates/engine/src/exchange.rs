@@ -10,7 +10,8 @@ use hudson_proxy::{Body, ExchangeContext, Gathered, Upstream};
 use parking_lot::Mutex;
 use sallyport_audit::{Actor, AiProvider};
 use sallyport_detect::{Placeholders, Scanner};
-use sallyport_policy::providers::{Endpoint, Provider, WireFamily};
+use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
+use sallyport_policy::settings::TelemetryPolicy;
 use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Verdict};
 use sallyport_wire::coding::{self, Bounds, Coding};
 use sallyport_wire::{Family, Limits};
@@ -59,7 +60,7 @@ pub(crate) async fn walk(
         Ok(response) => response,
         Err(Stop::Refused(refusal)) => {
             engine.counters.blocked();
-            refusal.response(family)
+            refusal.response(respond::shape(provider, family))
         }
         Err(Stop::Answered(response)) => *response,
     }
@@ -125,6 +126,8 @@ impl Exchange<'_> {
         let (mut parts, body) = request.into_parts();
         let taken = self.take(&parts.headers, body, limits.max_bytes).await?;
 
+        let unread = self.endpoint.kind == TrafficKind::Telemetry
+            && self.policy.snapshot.telemetry.value == TelemetryPolicy::Allow;
         let plain = match &taken {
             Taken::Held(held) => held.plain.clone(),
             Taken::Unread(..) => Bytes::new(),
@@ -133,6 +136,7 @@ impl Exchange<'_> {
         let session = threads::session_header(&parts.headers).map(str::to_owned);
         let look =
             Look { engine: self.engine, policy: self.policy, scanner: &scanner, family: self.family, limits };
+        let plain = if unread { Bytes::new() } else { plain };
         let seen = if plain.len() >= LARGE_BODY {
             tokio::task::block_in_place(|| look.at(&plain, content_type.as_deref(), session.as_deref()))
         } else {
@@ -141,7 +145,9 @@ impl Exchange<'_> {
         let Seen { inspected, placeholders } = seen;
         self.parties.provider.model = inspected.model.clone();
 
-        let mut found = {
+        let mut found = if unread {
+            Vec::new()
+        } else {
             let mut placeholders = placeholders.lock();
             head::redact(&mut parts, &self.provider.auth, &scanner, &self.policy.request, &mut placeholders)
         };
@@ -152,6 +158,8 @@ impl Exchange<'_> {
             // What is said after an upgrade is not read.
             _ if context.upgrade => BodyNature::Opaque,
             Taken::Unread(_, nature) => *nature,
+            // Parts that are no text pass unread, like a whole body that is none.
+            Taken::Held(_) if inspected.opaque_bytes > 0 => BodyNature::Opaque,
             Taken::Held(_) => inspected.nature,
         };
         if matches!(nature, BodyNature::Opaque | BodyNature::TooLarge) {
@@ -191,7 +199,10 @@ impl Exchange<'_> {
             Ok(response) => response,
             Err(error) => {
                 self.engine.record_failure(&self.parties, error.code());
-                return Err(Stop::Answered(Box::new(respond::upstream_failed(self.family, &error))));
+                return Err(Stop::Answered(Box::new(respond::upstream_failed(
+                    respond::shape(self.provider, self.family),
+                    &error,
+                ))));
             }
         };
         let ret = Return {

@@ -64,7 +64,7 @@ impl Flow {
     pub(crate) async fn process(&self) -> Option<&Process> {
         self.process
             .get_or_init(|| async {
-                let (owner, processes) = (self.owner.clone(), self.processes.clone());
+                let (owner, processes) = (self.owner, self.processes.clone());
                 tokio::task::spawn_blocking(move || processes.of_socket(owner.inode, owner.uid))
                     .await
                     .ok()

@@ -93,7 +93,10 @@ impl Health {
         let key = (condition, subject.to_owned());
         let since = items.get(&key).map_or_else(jiff::Timestamp::now, |item| item.since);
         if !items.contains_key(&key) {
-            tracing::warn!(code, %sentence, "health");
+            match severity {
+                HealthSeverity::Info => tracing::info!(code, %sentence, "health"),
+                _ => tracing::warn!(code, %sentence, "health"),
+            }
         }
         items.insert(
             key,

@@ -36,7 +36,7 @@ pub(crate) fn admit(method: &Method, headers: &HeaderMap, listen: SocketAddr) ->
     let own = listen.to_string();
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().and_then(|h| h.to_str().ok());
-    if hosts.next().is_some() || !host.is_some_and(|h| own == h) {
+    if hosts.next().is_some() || host.is_none_or(|h| own != h) {
         return Err(ForeignPage::Host);
     }
     for origin in headers.get_all(header::ORIGIN) {
@@ -57,27 +57,28 @@ pub(crate) fn admit(method: &Method, headers: &HeaderMap, listen: SocketAddr) ->
 mod tests {
     use super::*;
 
-    fn judge(method: Method, pairs: &[(&'static str, &str)]) -> Result<(), ForeignPage> {
+    fn judge(method: &Method, pairs: &[(&'static str, &str)]) -> Result<(), ForeignPage> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, value.parse().unwrap());
         }
-        admit(&method, &headers, "127.0.0.1:8877".parse().unwrap())
+        admit(method, &headers, "127.0.0.1:8877".parse().unwrap())
     }
 
     #[test]
     fn own_clients_are_admitted() {
-        assert_eq!(judge(Method::GET, &[("host", "127.0.0.1:8877")]), Ok(()));
-        assert_eq!(judge(Method::GET, &[("host", "127.0.0.1:8877"), ("sec-fetch-site", "none")]), Ok(()));
+        assert_eq!(judge(&Method::GET, &[("host", "127.0.0.1:8877")]), Ok(()));
+        assert_eq!(judge(&Method::GET, &[("host", "127.0.0.1:8877"), ("sec-fetch-site", "none")]), Ok(()));
         let same = [("host", "127.0.0.1:8877"), ("origin", "http://127.0.0.1:8877")];
-        assert_eq!(judge(Method::POST, &same), Ok(()));
+        assert_eq!(judge(&Method::POST, &same), Ok(()));
     }
 
     #[test]
     fn foreign_pages_are_not() {
         use ForeignPage::{FetchSite, Host, Origin, Preflight};
         let own = ("host", "127.0.0.1:8877");
-        let cases: [(Method, Vec<(&'static str, &str)>, ForeignPage); 12] = [
+        type Case = (Method, Vec<(&'static str, &'static str)>, ForeignPage);
+        let cases: [Case; 12] = [
             (Method::GET, vec![("host", "evil.example:8877")], Host),
             (Method::GET, vec![("host", "127.0.0.1")], Host),
             (Method::GET, vec![("host", "localhost:8877")], Host),
@@ -92,7 +93,7 @@ mod tests {
             (Method::OPTIONS, vec![own], Preflight),
         ];
         for (method, headers, expected) in cases {
-            assert_eq!(judge(method, &headers), Err(expected), "{headers:?}");
+            assert_eq!(judge(&method, &headers), Err(expected), "{headers:?}");
         }
     }
 }

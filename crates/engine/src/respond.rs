@@ -6,6 +6,7 @@
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use hudson_proxy::{Body, UpstreamError};
+use sallyport_policy::providers::{ErrorShape, Provider};
 use sallyport_wire::{Family, refusal};
 
 /// Why an exchange did not go upstream, in words for a person.
@@ -54,6 +55,15 @@ impl Refusal {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
         headers.insert("x-sallyport-code", HeaderValue::from_static(self.code));
         response
+    }
+}
+
+/// In whose words to answer: a path that is not understood still belongs to a provider whose clients expect its shape.
+pub(crate) fn shape(provider: &Provider, family: Family) -> Family {
+    match (family, provider.error_shape) {
+        (Family::Generic, ErrorShape::OpenAi) => Family::OpenAiChat,
+        (Family::Generic, ErrorShape::Anthropic) => Family::AnthropicMessages,
+        (family, _) => family,
     }
 }
 

@@ -122,7 +122,7 @@ impl Sources {
         let mut before = std::mem::take(&mut known.by_id);
         for source in loaded {
             let old = before.remove(&source.id);
-            let (state, gone) = merge(&self.key, source, old, now);
+            let (state, gone) = merge(&self.key, source, old.as_ref(), now);
             if let Some(gone) = gone {
                 known.retire(gone, now);
             }
@@ -155,18 +155,18 @@ impl Known {
 fn merge(
     key: &IndexKey,
     source: Loaded,
-    old: Option<SourceState>,
+    old: Option<&SourceState>,
     now: Timestamp,
 ) -> (SourceState, Option<SecretSet>) {
-    let old_set = old.as_ref().and_then(|state| state.set.clone());
+    let old_set = old.and_then(|state| state.set.clone());
     let mut state = SourceState {
         id: source.id,
         kind: source.kind,
         location: source.location,
-        skipped: old.as_ref().map_or(0, |state| state.skipped),
-        loaded_at: old.as_ref().and_then(|state| state.loaded_at),
+        skipped: old.map_or(0, |state| state.skipped),
+        loaded_at: old.and_then(|state| state.loaded_at),
         failure: None,
-        names: old.as_ref().map(|state| state.names.clone()).unwrap_or_default(),
+        names: old.map(|state| state.names.clone()).unwrap_or_default(),
         set: old_set.clone(),
     };
     match source.outcome {
@@ -388,6 +388,6 @@ mod tests {
         sources.persist().unwrap();
         let bytes = std::fs::read(folder.path().join("fingerprints.json")).unwrap();
         assert!(!bytes.windows(14).any(|w| w == b"first-secret-1"));
-        assert!(!bytes.windows(8).any(|w| w == BASE64.encode(b"first-secret-1")[..8].as_bytes()));
+        assert!(!bytes.windows(8).any(|w| w == &BASE64.encode(b"first-secret-1").as_bytes()[..8]));
     }
 }

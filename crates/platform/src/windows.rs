@@ -9,7 +9,7 @@ use keyring_core::{CredentialStore, Entry};
 use zeroize::Zeroizing;
 
 use crate::Error;
-use crate::keychain::{KeychainError, KeychainErrorCode, KeyringState, SECRET_SERVICE};
+use crate::keychain::{KeychainError, KeychainErrorCode, KeyringState};
 use crate::memory::{Hardening, LockState};
 use crate::paths::BaseDirs;
 use crate::process::Process;
@@ -110,11 +110,9 @@ pub(crate) fn found_item(entry: &Entry) -> (Option<String>, Option<String>) {
     (entry.get_attributes().ok().and_then(|a| a.get("target_name").cloned()), None)
 }
 
-/// Items are named `user.service`; the pattern is a regular expression on that name.
+/// Items are named `user.service`; the pattern is a regular expression on that name, with `SECRET_SERVICE` in it.
 pub(crate) fn user_secret_queries() -> &'static [&'static [(&'static str, &'static str)]] {
-    const PATTERN: &str = r"\.sallyport-secret$";
-    const _: () = assert!(PATTERN.len() == SECRET_SERVICE.len() + 3);
-    &[&[("pattern", PATTERN)]]
+    &[&[("pattern", r"\.sallyport-secret$")]]
 }
 
 pub(crate) fn item_modifiers(_: &str, _: &str) -> Vec<(&'static str, String)> {

@@ -34,6 +34,10 @@ impl Collector {
         Collector { judge, found: BTreeMap::new(), skipped_short: 0 }
     }
 
+    pub(crate) fn judge(&self) -> Judge {
+        self.judge
+    }
+
     pub(crate) fn add(&mut self, name: &str, value: &[u8]) {
         self.add_spelt(name, value, &[]);
     }

@@ -178,8 +178,9 @@ fn take(kind: Kind, file: &str, text: &str, collector: &mut Collector) {
                 }
             } else if !take_env(file, text, collector) && text.trim().lines().count() == 1 {
                 // One value in a file of its own, as containers are given them: the folder says what it is.
-                let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
-                collector.add_if_secret(folder, &format!("secret/{name}"), text.trim(), &[]);
+                if (collector.judge().looks_secret)("secret", text.trim()) {
+                    collector.add(file, text.as_bytes());
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The chain breaks at a row: was it changed, inserted, moved, or is something gone before it? Slow and only
 //! ever done once.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::report::{Fault, FaultKind};
 use super::walk::Link;
@@ -46,6 +46,10 @@ pub(super) fn row(connection: &Connection, link: &Link, place: u64) -> Result<Fa
         if next.as_ref().is_some_and(|next| next.seq == place) {
             return fault(place, FaultKind::Inserted);
         }
+        if let Some(seq) = referred_to(connection, &row, link.seq)? {
+            // It goes on from further back: all between was slipped in while it was written.
+            return fault(seq + 1, FaultKind::Inserted);
+        }
         let vouched = next.as_ref().is_none_or(|next| next.previous == row.hash);
         if row.stored == row.hash && vouched && link.before.is_some() {
             // It is intact by itself and its successor agrees: the row before it is another than it was.
@@ -88,6 +92,16 @@ pub(super) fn signed_row(
     } else {
         Fault { seq: since, kind: FaultKind::Rehashed { signed_at: checkpoint.seq } }
     })
+}
+
+/// The earlier row that this one says it follows.
+fn referred_to(connection: &Connection, row: &Claim, before: u64) -> Result<Option<u64>, rusqlite::Error> {
+    let Some(previous) = row.previous else { return Ok(None) };
+    connection.query_row(
+        "SELECT max(seq) FROM event WHERE hash = ?1 AND seq < ?2",
+        params![previous, before],
+        |row| row.get(0),
+    )
 }
 
 /// Whether another row says that it is the one that belongs here.

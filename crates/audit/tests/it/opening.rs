@@ -20,6 +20,9 @@ fn a_new_trail_is_private_and_whole_from_the_start() {
         std::fs::read_to_string(folder.path().join("audit.pub")).unwrap().trim()
     );
     assert!(check(folder.path(), &keys).is_whole());
+    let vacuum: i64 =
+        Attacker::on(folder.path()).0.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).unwrap();
+    assert_eq!(vacuum, 2, "a purge gives its space back");
     drop(trail);
     let (_trail, report) = open(folder.path(), &keys);
     assert_eq!(report, OpenReport { created: false, last_seq: 3, ahead_of_head: 0, discontinuities: vec![] });
@@ -76,6 +79,13 @@ fn a_trail_that_does_not_continue_is_opened_and_says_so() {
         }
     });
     assert_eq!(found, [Discontinuity::OtherDatabase { head_seq: 300 }]);
+
+    let (found, _) = reopened(|folder| {
+        for file in ["audit.db", "audit.head"] {
+            std::fs::remove_file(folder.join(file)).unwrap();
+        }
+    });
+    assert_eq!(found, [Discontinuity::MissingHead]);
 
     let (found, verified) = reopened(|folder| {
         let a = Attacker::on(folder);

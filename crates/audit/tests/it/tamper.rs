@@ -59,11 +59,7 @@ fn a_changed_row() {
         });
         assert_eq!(found, is(seq, FaultKind::Changed));
     }
-    assert_eq!(found_text(is(300, FaultKind::Changed)), "row 300 was changed");
-}
-
-fn found_text(fault: Fault) -> String {
-    fault.to_string()
+    assert_eq!(is(300, FaultKind::Changed).to_string(), "row 300 was changed");
 }
 
 #[test]

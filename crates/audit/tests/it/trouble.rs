@@ -64,13 +64,17 @@ fn rows_of_another_writer_are_passed_over_and_named() {
     fill(&trail, 1, 3);
     let attacker = Attacker::on(folder.path());
     let (_, body) = attacker.row(3);
-    attacker.set(4, &[], &body);
-    attacker.rehash(4);
+    for seq in [4, 5] {
+        attacker.set(seq, &[], &body);
+        attacker.rehash(seq);
+    }
     fill(&trail, 4, 6);
     drop(trail);
     let report = check(folder.path(), &keys);
-    assert_eq!(report.last_seq, 8);
-    assert!(matches!(report.fault, Some(Fault { seq: 4, .. })), "{report:?}");
+    // Five, the note about it, and three.
+    assert_eq!(report.last_seq, 9);
+    assert_eq!(report.fault, Some(Fault { seq: 4, kind: FaultKind::Inserted }));
+    assert_eq!(report.discontinuities[0].code, "foreign_rows");
 }
 
 /// Runs only as a child, with limits that the parent has set.

@@ -1,6 +1,6 @@
 //! All known values in one index: finds them in a text in any variant, holding none of them.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub struct SecretIndex {
     pub(super) openings: Openings,
     /// Some value holds a space: only then is `+` read as one.
     spaces: bool,
-    names: HashMap<RuleId, ()>,
+    names: HashSet<RuleId>,
 }
 
 impl std::fmt::Debug for SecretIndex {
@@ -85,7 +85,7 @@ impl SecretIndex {
             windows: Table::new(numbered(|pattern| pattern.window)),
             openings: Openings::new(Table::new(numbered(|pattern| pattern.opening)), &patterns),
             spaces: patterns.iter().any(|pattern| pattern.form == Form::Raw && pattern.spaces),
-            names: entries.iter().map(|entry| (entry.name.clone(), ())).collect(),
+            names: entries.iter().map(|entry| entry.name.clone()).collect(),
             hasher,
             entries,
             patterns,
@@ -102,7 +102,7 @@ impl SecretIndex {
             windows: Table::default(),
             openings: Openings::new(Table::default(), &[]),
             spaces: false,
-            names: HashMap::new(),
+            names: HashSet::new(),
         }
     }
 
@@ -116,7 +116,7 @@ impl SecretIndex {
 
     /// Whether a known value has this name; tells our own placeholders from look-alikes.
     pub fn has_name(&self, name: &str) -> bool {
-        self.names.contains_key(&RuleId::new(name))
+        self.names.contains(&RuleId::new(name))
     }
 
     /// Every known value in `text`, sorted by place, each place and name once.

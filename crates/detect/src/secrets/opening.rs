@@ -51,18 +51,14 @@ impl SecretIndex {
         let limit = text.len().saturating_sub(reach).max(from) - from;
         let plain = self.opening_in(area, limit);
         let decoded = views.iter().filter_map(|view| {
-            // A reading is no longer than the text, so `limit` falls at or before its own.
-            let open = self.opening_in(view.settled(), 0).map(|at| view.raw_start(at));
+            let open = self.opening_in(view.settled(), view.decoded_start(limit)).map(|at| view.raw_start(at));
             open.into_iter().chain(view.unfinished()).filter(|at| *at >= limit).min()
         });
         plain.into_iter().chain(decoded).min().map(|at| at + from)
     }
 
     fn opening_in(&self, bytes: &[u8], limit: usize) -> Option<usize> {
-        let mut last_space = None;
-        if let Some(at) = bytes.iter().rposition(u8::is_ascii_whitespace) {
-            last_space = Some(at);
-        }
+        let last_space = bytes.iter().rposition(u8::is_ascii_whitespace);
         let open = (limit..bytes.len()).find(|at| self.opens(bytes, *at, last_space));
         // Base64 shares bits with the character before it, which must wait as well.
         let lead = |at: usize| {

@@ -117,16 +117,15 @@ impl View {
         self.layers.iter().rev().fold(at, |at, layer| layer.raw_start(at))
     }
 
+    /// Where in this reading a place of the text stands; inside an escape, where its output begins.
+    pub(crate) fn decoded_start(&self, at: usize) -> usize {
+        self.layers.iter().fold(at, |at, layer| layer.decoded_start(at))
+    }
+
     /// The last place at or before `at` in the text where no escape of this reading is cut.
     pub(crate) fn boundary_before(&self, at: usize) -> usize {
-        // Mapping down and up again rounds to the start of the escape that covers `at`.
-        let mut down = at;
-        let mut depth = 0;
-        for layer in &self.layers {
-            down = layer.decoded_start(down);
-            depth += 1;
-        }
-        self.layers.iter().take(depth).rev().fold(down, |at, layer| layer.raw_start(at)).min(at)
+        // Down and up again rounds to the start of the escape that covers `at`.
+        self.raw_start(self.decoded_start(at)).min(at)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Processes by `/proc`.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{Mode, OFlags, readlinkat_raw};
 
 use crate::process::{Ancestor, Process};
 
@@ -32,14 +33,18 @@ fn holds(pid: u32, uid: u32, wanted: &[u8], deadline: Instant) -> bool {
     if !std::fs::metadata(&folder).is_ok_and(|m| m.uid() == uid) {
         return false;
     }
-    let Ok(entries) = std::fs::read_dir(Path::new(&folder).join("fd")) else {
-        return false;
-    };
+    // Relative to the open folder, with one buffer for all: a full path is looked up anew for each link.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::open(format!("{folder}/fd"), flags, Mode::empty()) else { return false };
+    let Ok(entries) = rustix::fs::Dir::read_from(&folder) else { return false };
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
     entries
         .enumerate()
         .take_while(|(i, _)| i % 256 != 255 || Instant::now() < deadline)
-        .filter_map(|(_, entry)| std::fs::read_link(entry.ok()?.path()).ok())
-        .any(|target| target.as_os_str().as_encoded_bytes() == wanted)
+        .filter_map(|(_, entry)| entry.ok())
+        .any(|entry| {
+            readlinkat_raw(&folder, entry.file_name(), &mut buffer).is_ok_and(|(target, _)| target == wanted)
+        })
 }
 
 pub(crate) fn describe_process(pid: u32) -> Option<Process> {

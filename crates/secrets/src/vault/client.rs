@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use sallyport_platform::{Paths, trust};
 use sallyport_policy::config::VaultConfig;
 use serde_json::Value;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::files;
 use crate::report::{ProblemCode, SourceError};
@@ -267,14 +267,6 @@ impl Refusal {
             .map(|w| w.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
         Refusal { words: words.join("; ").chars().filter(|c| !c.is_control()).take(200).collect() }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // Header values cannot be wiped; dropping them early is what can be done.
-        self.headers.clear();
-        self.server.zeroize();
     }
 }
 

@@ -51,7 +51,7 @@ impl Daemon {
     /// A keyring daemon with an unlocked default keyring.
     fn unlocked() -> Daemon {
         let mut child = Command::new(crate::tool("SALLYPORT_GNOME_KEYRING", "gnome-keyring-daemon"))
-            .args(["--replace", "--unlock", "--foreground", "--components=secrets"])
+            .args(["--unlock", "--foreground", "--components=secrets"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -59,6 +59,8 @@ impl Daemon {
             .expect("gnome-keyring-daemon");
         child.stdin.take().expect("stdin").write_all(b"password-of-the-test").expect("password");
         let daemon = Daemon(child);
+        // Asked of the bus first: a call to the service itself would make the bus start a second daemon.
+        wait_until("the keyring daemon is there", || service_pid() == Some(daemon.0.id()));
         wait_until("the keyring is there", || {
             bus("ReadAlias", &["string:default"]).is_some_and(|answer| answer.contains("/collection/"))
         });
@@ -84,6 +86,17 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The process that is the Secret Service on our bus.
+fn service_pid() -> Option<u32> {
+    let output = Command::new("dbus-send")
+        .args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"])
+        .args(["org.freedesktop.DBus.GetConnectionUnixProcessID", "string:org.freedesktop.secrets"])
+        .output()
+        .expect("dbus-send");
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    answer.split_whitespace().next_back()?.parse().ok()
 }
 
 /// Calls a method of the Secret Service.
@@ -221,8 +234,8 @@ fn a_keyring_that_does_not_answer_is_given_up() {
         daemon.signal("-STOP");
         fails_in_time(KeychainErrorCode::Timeout, Unlock::Never);
         let start = Instant::now();
-        assert_eq!(keychain.user_secrets().expect_err("error").code, KeychainErrorCode::Timeout);
-        assert!(start.elapsed() < Duration::from_secs(20));
+        assert_eq!(keychain.load("a-key").expect_err("error").code, KeychainErrorCode::Timeout);
+        assert!(start.elapsed() < IN_TIME);
         let report = report();
         assert_eq!(report.result.expect_err("error").code, ProblemCode::KeychainTimeout);
 
@@ -245,6 +258,9 @@ fn no_keyring_at_all_is_told_apart() {
         let keys = Keys::open(&paths(), Unlock::Never).expect("files");
         assert_eq!(keys.kind, KeyStoreKind::File);
         keys.store.store("a-key", b"key").expect("store");
+        let started_by_bus = service_pid().expect("pid").to_string();
+        assert!(Command::new("kill").arg(started_by_bus).status().expect("kill").success());
+        wait_until("that daemon has ended", || service_pid().is_none());
         // a keychain that appears later does not hide the keys that are in files
         let _daemon = Daemon::unlocked();
         let keys = Keys::open(&paths(), Unlock::Never).expect("files");
