@@ -311,7 +311,8 @@ fn the_configuration_is_malformed() -> Result<()> {
     fs::write(stage.path("config/config.yaml"), "listen: [\n")?;
     stage.cli(&["policy", "show"])?;
     let before = stage.status()?["listen"].clone();
-    ensure!(send(&stage, "nothing")?.0 == 200, "traffic stopped");
+    let (code, body) = send(&stage, "nothing")?;
+    ensure!(code == 200, "traffic stopped: {code} {body}");
     ensure!(stage.status()?["listen"] == before);
     no_panic(&stage)
 }
@@ -331,7 +332,8 @@ fn a_malformed_policy_leaves_the_last_good_one_in_force() -> Result<()> {
     for part in ["broken.yaml", "opaqe", "4"] {
         ensure!(item.contains(part), "it does not name {part}: {item}");
     }
-    ensure!(send(&stage, "nothing")?.0 == 200, "traffic stopped");
+    let (code, body) = send(&stage, "nothing")?;
+    ensure!(code == 200, "traffic stopped: {code} {body}");
     let checked = stage.cli(&["policy", "check", &folder.join("broken.yaml").display().to_string()])?;
     ensure!(checked.code == 1, "{checked:?}");
     no_panic(&stage)

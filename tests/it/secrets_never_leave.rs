@@ -90,7 +90,8 @@ fn in_any_form_in_any_coding_by_curl() -> Result<()> {
     for hash in hashes {
         let row = events.iter().find(|e| e["request"]["prompt_hash"] == hash.as_str());
         let row = row.with_context(|| format!("no audit row has the hash {hash} of what was sent"))?;
-        let redactions = row["request"]["redactions"].as_array().context("no redactions in the row")?;
+        let redactions =
+            row["request"]["redactions_applied"].as_array().context("no redactions in the row")?;
         ensure!(!redactions.is_empty(), "a row without redactions: {row}");
     }
     let trail = fs::read(house.stage.path("state/audit.db"))?;

@@ -162,14 +162,14 @@ fn a_secret_in_pieces_is_taken_out() -> Result<()> {
             send_in_pieces(&feed, &script, "Before. ", 100)?;
             wait_for(&mut channel, "the text before the secret", "Before.").with_context(|| case.clone())?;
             send_in_pieces(&feed, &script, &format!("The token is {SECRET}, "), size)?;
-            send_in_pieces(&feed, &script, "and that was it. After.", 100)?;
+            send_in_pieces(&feed, &script, "and that was it. After. ", 100)?;
             wait_for(&mut channel, "the text after the secret", "After.").with_context(|| case.clone())?;
             feed.send(script.closing.clone())?;
             feed.end();
             let answer = channel.response().with_context(|| case.clone())?;
             let text = text_of(&answer.body)?;
             ensure!(!text.contains(SECRET), "{case}: the secret came back: {text}");
-            let expected = "Before. The token is [SECRET:STREAM_TOKEN], and that was it. After.";
+            let expected = "Before. The token is [SECRET:STREAM_TOKEN], and that was it. After. ";
             ensure!(text == expected, "{case}: {text}");
             ensure!(find(&answer.body, SECRET.as_bytes()).is_none(), "{case}: the secret is in the stream");
             ensure!(answer.text().ends_with(&script.closing), "{case}: the end of the stream changed");

@@ -29,7 +29,10 @@ impl Keychain {
         }
         fs::set_permissions(dir.path().join("run"), fs::Permissions::from_mode(0o700))?;
         let mut bus = Command::new(tools::required("dbus-daemon")?);
-        bus.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address={}", address(dir.path())));
+        // A configuration of its own: the system's would start a second keyring by itself as soon as somebody asks.
+        let config = dir.path().join("bus.conf");
+        fs::write(&config, BUS.replace("ADDRESS", &address(dir.path())))?;
+        bus.args(["--nofork", "--nopidfile"]).arg(format!("--config-file={}", config.display()));
         let bus = Background::start(isolated(bus, dir.path()), &dir.path().join("bus.log"))?;
         wait::until("the session bus", || dir.path().join("run/bus").exists().then_some(()))?;
 
@@ -112,6 +115,21 @@ impl Keychain {
 /// The attributes by which the product finds a user's own secrets in the Secret Service.
 pub const ATTRIBUTES: [(&str, &str); 1] = [("application", "sallyport")];
 pub const NAME_ATTRIBUTE: &str = "name";
+
+/// A session bus on which everybody of this user may do everything, and no service starts by itself.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>ADDRESS</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"#;
 
 fn address(dir: &Path) -> String {
     format!("unix:path={}", dir.join("run/bus").display())

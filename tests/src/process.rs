@@ -40,13 +40,6 @@ impl Background {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Sends a signal to the process itself, not to its children.
-    pub fn signal(&self, signal: Signal) {
-        if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
-            let _ = kill_process(pid, signal);
-        }
-    }
-
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("process {} to end", self.child.id());
         wait::within(limit, &what, || self.child.try_wait().ok().flatten())
@@ -65,6 +58,13 @@ impl Drop for Background {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to one process; it may be gone already.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::clients::Client;
 use crate::front::Front;
-use crate::process::{Background, Outcome, run_with_input};
+use crate::process::{self, Background, Outcome, run_with_input};
 use crate::roots::TestRoot;
 use crate::{tools, wait};
 
@@ -32,6 +32,7 @@ pub struct Stage {
     config: Value,
     environment: Vec<(String, String)>,
     proxy: Option<SocketAddr>,
+    pid: Option<u32>,
     starts: usize,
 }
 
@@ -46,7 +47,7 @@ impl Stage {
             "listen": "127.0.0.1:0",
             "secrets": {"keychain": false, "well_known_files": false},
         });
-        Ok(Stage { engine: None, home, config, environment: Vec::new(), proxy: None, starts: 0 })
+        Ok(Stage { engine: None, home, config, environment: Vec::new(), proxy: None, pid: None, starts: 0 })
     }
 
     /// Leads the front's names to the front, and trusts its root.
@@ -93,7 +94,7 @@ impl Stage {
         self.home().join(part)
     }
 
-    /// Starts the engine, and waits until it answers.
+    /// Starts the engine, and waits until it has its keys and its trail.
     pub fn start(&mut self) -> Result<()> {
         self.start_with(Vec::new())
     }
@@ -101,7 +102,12 @@ impl Stage {
     /// Starts the engine under another command, such as a tracer.
     pub fn start_with(&mut self, wrapper: Vec<String>) -> Result<()> {
         // JSON is YAML.
-        self.start_raw(&serde_json::to_string_pretty(&self.config)?, wrapper)
+        self.start_raw(&serde_json::to_string_pretty(&self.config)?, wrapper)?;
+        // Control answers before these are there.
+        let files =
+            ["ca/root.pem", "ca/bundle.pem", "audit.db", "audit.pub"].map(|f| self.path("state").join(f));
+        let ready = wait::until("the engine's files", || files.iter().all(|f| f.exists()).then_some(()));
+        ready.with_context(|| self.output())
     }
 
     /// Starts the engine with a configuration file of these very bytes.
@@ -110,6 +116,7 @@ impl Stage {
         match self.answering() {
             Ok(status) => {
                 self.proxy = status["listen"].as_str().and_then(|l| l.parse().ok());
+                self.pid = status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
                 Ok(())
             }
             Err(e) => bail!("the engine did not come up: {e:#}\n--- its output\n{}", self.output()),
@@ -161,8 +168,9 @@ impl Stage {
         self.proxy.context("the engine is not running")
     }
 
+    /// The engine itself, also where a tracer stands around it.
     pub fn pid(&self) -> Result<u32> {
-        Ok(self.engine.as_ref().context("the engine is not running")?.pid())
+        self.pid.context("the engine is not running")
     }
 
     /// What the engine printed since its latest start.
@@ -184,7 +192,7 @@ impl Stage {
     /// Asks the engine to end, and fails if it does not or if it ends badly.
     pub fn stop(&mut self) -> Result<()> {
         let Some(mut engine) = self.engine.take() else { return Ok(()) };
-        engine.signal(Signal::TERM);
+        process::signal(self.pid()?, Signal::TERM);
         let status = engine.wait(wait::PATIENCE)?;
         ensure!(status.success(), "the engine ended with {status}\n{}", engine.output());
         Ok(())
@@ -245,7 +253,6 @@ impl Stage {
     /// The root certificate that clients must trust, as `ca export` prints it, in a file.
     pub fn trust(&self) -> Result<PathBuf> {
         let path = self.path("exported-root.pem");
-        // Control answers before the authority is made.
         let printed = wait::until("the root certificate", || {
             self.cli(&["ca", "export", "--pem"]).and_then(Outcome::ok).ok()
         })?;

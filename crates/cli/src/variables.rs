@@ -61,6 +61,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) bundle: &'a Path,
     /// Where joined files go; see [`Join`].
     pub(crate) joined: &'a Path,
+    /// Hosts whose traffic is inspected, exact or `*.suffix`.
+    pub(crate) inspected: &'a [String],
     /// The shell's present variables.
     pub(crate) present: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a path that the person had set can be read as a file.
@@ -90,7 +92,7 @@ pub(crate) fn environment(inputs: &Inputs<'_>) -> Environment {
         let theirs = if ours { (inputs.present)(&saved) } else { (inputs.present)(name) };
         let value = match holds {
             Holds::Proxy => format!("http://{}", inputs.listen),
-            Holds::Direct => direct(name, theirs.as_deref(), &mut environment.notes),
+            Holds::Direct => direct(name, theirs.as_deref(), inputs.inspected, &mut environment.notes),
             Holds::Root => certificates(name, theirs.as_deref(), inputs.root, inputs, &mut environment),
             Holds::Bundle => certificates(name, theirs.as_deref(), inputs.bundle, inputs, &mut environment),
             Holds::Fixed(value) => value.to_owned(),
@@ -132,16 +134,27 @@ pub(crate) fn undo(present: &dyn Fn(&str) -> Option<String>) -> Vec<Undo> {
 }
 
 /// The person's exceptions and ours, each once. A lone `*` would switch every proxy off: left out.
-fn direct(name: &str, theirs: Option<&str>, notes: &mut Vec<String>) -> String {
+fn direct(name: &str, theirs: Option<&str>, inspected: &[String], notes: &mut Vec<String>) -> String {
     let mut hosts: Vec<&str> = NO_PROXY.to_vec();
     for host in theirs.unwrap_or_default().split(',').map(str::trim).filter(|h| !h.is_empty()) {
         if host == "*" {
             notes.push(format!("{name} held \"*\", which sends everything past every proxy: left out"));
         } else if !hosts.contains(&host) {
             hosts.push(host);
+            if let Some(missed) = inspected.iter().find(|inspected| exempts(host, inspected)) {
+                notes.push(format!("{name} holds {host}, which sends {missed} past Sallyport, unread"));
+            }
         }
     }
     hosts.join(",")
+}
+
+/// Whether an exception covers a host, as most tools read it: the name itself and all below it.
+fn exempts(exception: &str, inspected: &str) -> bool {
+    let exception = exception.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+    let inspected = inspected.trim_start_matches("*.").to_ascii_lowercase();
+    let below = |name: &str, parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
+    inspected == exception || below(&inspected, &exception)
 }
 
 /// Our file, or a joined one where the person had set a file of their own: without it, hosts behind a
@@ -197,6 +210,7 @@ mod tests {
             root: Path::new("/s/root.pem"),
             bundle: Path::new("/s/bundle.pem"),
             joined: Path::new("/s/joined"),
+            inspected: &["api.openai.com".to_owned(), "*.openai.azure.com".to_owned()],
             present: &|name| present.get(name).cloned(),
             readable: &|path| path.starts_with("/readable"),
         })
@@ -245,6 +259,24 @@ mod tests {
         assert_eq!(set["NO_PROXY"], "localhost,127.0.0.1,::1,corp.example,.lan");
         assert_eq!(set["no_proxy"], "localhost,127.0.0.1,::1");
         assert_eq!(made.notes.len(), 1);
+    }
+
+    #[test]
+    fn exceptions_for_ai_hosts_are_kept_and_said() {
+        for (exception, said) in [
+            ("api.openai.com", true),
+            (".openai.com", true),
+            ("*.OpenAI.com", true),
+            ("openai.azure.com", true),
+            ("com", true),
+            ("penai.com", false),
+            ("api.openai.com.evil.example", false),
+            ("corp.example", false),
+        ] {
+            let made = run(&map(&[("NO_PROXY", exception)]));
+            assert_eq!(!made.notes.is_empty(), said, "{exception}: {:?}", made.notes);
+            assert!(made.set.iter().any(|(name, value)| name == "NO_PROXY" && value.ends_with(exception)));
+        }
     }
 
     #[test]

@@ -243,3 +243,78 @@ fn floor(text: &str, mut at: usize) -> usize {
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sallyport_detect::{IndexKey, RuleSet, SecretEntry, SecretIndex, SecretSet};
+
+    use super::*;
+
+    const SECRET: &str = "tr0ub4dor-and-horse-7";
+
+    fn scanner() -> Scanner {
+        let key = IndexKey::new([1; 32]);
+        let entry = SecretEntry { name: "db/password", value: SECRET.as_bytes(), weak: false };
+        let set = Arc::new(SecretSet::build(&key, "test", [entry]));
+        let index = SecretIndex::merge(&key, &[set]).unwrap();
+        Scanner::new(Arc::new(RuleSet::builtin().unwrap()), Arc::new(index))
+    }
+
+    fn inspect(family: Family, content_type: &str, body: &str) -> Inspected {
+        let mut placeholders = Placeholders::new([2; 32]);
+        let limits = Limits::default();
+        Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
+            &scanner(),
+            &ScanOptions::default(),
+            &mut placeholders,
+        )
+    }
+
+    fn redacted(inspected: &Inspected) -> &str {
+        std::str::from_utf8(inspected.redacted.as_deref().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_the_span_of_a_finding_changes() {
+        let body = r#"{ "model":"m",  "x": 1.50, "messages":[{"role":"user","content":"a \u00e9 tr0ub4dor-and-horse-7\n b"}] }"#;
+        let inspected = inspect(Family::OpenAiChat, "application/json", body);
+        assert_eq!(redacted(&inspected), body.replace(SECRET, "[SECRET:db/password]"));
+        assert_eq!(inspected.found[0].place, "/messages/0/content");
+        assert_eq!(inspected.found[0].redaction(), "secret:db/password");
+        assert_eq!(inspected.model.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn a_secret_over_two_blocks_of_one_speaker_is_taken_out_of_both() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":[
+            {"type":"text","text":"it is tr0ub4dor-an"},{"type":"text","text":"d-horse-7, you know"}]}]}"#;
+        let inspected = inspect(Family::AnthropicMessages, "application/json", body);
+        let new = redacted(&inspected);
+        assert!(new.contains(r#""it is [SECRET:db/password]"}"#), "{new}");
+        assert!(new.contains(r#""text":", you know""#), "{new}");
+    }
+
+    #[test]
+    fn signed_text_is_not_edited_but_seen() {
+        let body = r#"{"messages":[{"role":"assistant","content":[
+            {"type":"thinking","thinking":"tr0ub4dor-and-horse-7","signature":"c2ln"}]}]}"#;
+        let inspected = inspect(Family::AnthropicMessages, "application/json", body);
+        assert!(inspected.redacted.is_none());
+        assert_eq!(inspected.found[0].edit, Editable::SignedText);
+    }
+
+    #[test]
+    fn malformed_json_is_looked_at_as_text() {
+        let inspected = inspect(Family::OpenAiChat, "application/json", "{\"a\": tr0ub4dor-and-horse-7");
+        assert_eq!(inspected.nature, BodyNature::Malformed);
+        assert_eq!(inspected.found.len(), 1);
+    }
+
+    #[test]
+    fn an_innocent_body_stays_the_clients_own() {
+        let inspected = inspect(Family::Generic, "application/json", r#"{"hello":["world",1]}"#);
+        assert!(inspected.redacted.is_none() && inspected.found.is_empty());
+    }
+}

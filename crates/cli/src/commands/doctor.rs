@@ -102,17 +102,19 @@ fn examine(paths: &Paths, status: Result<Status, ClientError>) -> Report {
             items.push(listener(status));
             items.push(shell(status));
         }
-        Err(error) => items.push(unreachable(error)),
+        Err(error) => {
+            items.push(unreachable(error));
+            // A running engine says by itself how it stands with the keychain of its own session.
+            items.push(keychain(paths));
+        }
     }
-    items.push(keychain(paths));
     items.push(certificates(paths));
     items.push(approval());
     if let Ok(status) = status {
+        // Where both of us looked, a person needs to read it once.
+        items.retain(|own| !status.health.iter().any(|theirs| theirs.code == own.code));
         items.extend(status.health.into_iter().map(Item::from));
     }
-    // Both the engine and we look at some things; a person needs to read them once.
-    let mut seen = std::collections::HashSet::new();
-    items.retain(|item| seen.insert((item.code.clone(), item.sentence.clone())));
     items.sort_by_key(|item| std::cmp::Reverse(item.severity));
     Report { healthy: items.iter().all(|item| item.severity <= Severity::Info), items }
 }
@@ -195,10 +197,10 @@ fn keychain(paths: &Paths) -> Item {
     match Keychain::open_for(paths.instance_tag().as_deref(), Unlock::Never) {
         Ok(_) => Item::ok("keychain", "Keychain", "It can be written and read."),
         Err(e) => Item::new(
-            e.code.as_str(),
+            "no-keychain",
             Severity::Info,
             "The keychain can't be used",
-            format!("{e}. Keys rest in files that only you can read, which is weaker."),
+            format!("Sallyport {e}. Keys rest in files that only you can read, which is weaker."),
             e.hint(),
         ),
     }
@@ -206,7 +208,7 @@ fn keychain(paths: &Paths) -> Item {
 
 fn certificates(paths: &Paths) -> Item {
     const CODE: &str = "certificates";
-    const FIX: &str = "Restart the engine: it writes the bundle when it starts.";
+    const FIX: &str = "Start the engine, or restart it: it writes the file as soon as it has its keys.";
     let root = match trust::root(paths) {
         Ok(root) => root,
         Err(failure) => {

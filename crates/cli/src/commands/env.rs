@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sallyport_policy::providers::Registry;
+
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
@@ -60,8 +62,9 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
     let (root, bundle) = (paths.root_file(), paths.bundle_file());
     for file in [&root, &bundle] {
         if !file.is_file() {
-            return Err(Failure::new(format!("the certificate file {} is missing", file.display()))
-                .hint("restart the engine: it writes the file when it starts"));
+            return Err(Failure::new(format!("the certificate file {} is missing", file.display())).hint(
+                "the engine writes it as soon as it has its keys; `sallyport doctor` says what it waits for",
+            ));
         }
     }
     let environment = variables::environment(&Inputs {
@@ -69,6 +72,7 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
         root: &root,
         bundle: &bundle,
         joined: &paths.ca_dir(),
+        inspected: &Registry::builtin().intercepted_hosts(),
         present: &present,
         readable: &|path| path.is_file() && std::fs::File::open(path).is_ok(),
     });

@@ -33,7 +33,7 @@ enum Command {
     },
     /// Show which certificate variables of this shell lead to our root
     ///
-    /// Exits with 1 when a variable is unset, or names a file without our root.
+    /// Exits with 1 when the bundle lacks our root, or a variable names a file without it.
     #[command(after_help = format!("Example:\n  sallyport trust status\n\n{EXIT_CODES}"))]
     Status {
         /// Print one JSON object
@@ -99,7 +99,8 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
                 show(&status, out)?
             }
             let bundle = status.stores.iter().any(|s| s.location == status.bundle && s.holds_root);
-            let whole = bundle && status.variables.iter().all(|v| v.trust == Trust::Trusted);
+            let astray = |v: &Variable| matches!(v.trust, Trust::Unreadable | Trust::WithoutOurRoot);
+            let whole = bundle && !status.variables.iter().any(astray);
             Ok(if whole { Exit::Ok } else { Exit::Negative })
         }
     }
