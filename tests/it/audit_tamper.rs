@@ -90,10 +90,31 @@ fn set_body(connection: &Connection, seq: i64, body: &str) -> Result<()> {
     Ok(())
 }
 
-/// A change that a forger would like: another model's name, where the row has one.
+/// A change in a place that no index repeats: another hash of what was sent, or another event id.
 fn forge(body: &str) -> String {
-    let forged = body.replace("gpt-4o", "gpt-5o");
-    if forged == body { body.replace("event_id\":\"0", "event_id\":\"1") } else { forged }
+    for field in ["\"prompt_hash\":\"", "\"user_id\":\"", "\"timestamp\":\""] {
+        if let Some(at) = body.find(field).map(|at| at + field.len()) {
+            let other = if &body[at..=at] == "1" { "2" } else { "1" };
+            return format!("{}{other}{}", &body[..at], &body[at + 1..]);
+        }
+    }
+    body.replace("gpt-4o", "gpt-5o")
+}
+
+/// Removes rows, and what the index says of them.
+fn remove(connection: &Connection, from: i64, to: i64) -> Result<()> {
+    for table in ["event", "facet"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE seq BETWEEN ?1 AND ?2"), params![from, to])?;
+    }
+    Ok(())
+}
+
+/// Gives row `from` the number `to`, in the index too.
+fn renumber(connection: &Connection, from: i64, to: i64) -> Result<()> {
+    for table in ["event", "facet"] {
+        connection.execute(&format!("UPDATE {table} SET seq = ?2 WHERE seq = ?1"), params![from, to])?;
+    }
+    Ok(())
 }
 
 /// Makes the chain fit again from row `from` to the end, as somebody who knows how it is made would.
@@ -120,8 +141,11 @@ fn every_kind_of_tampering_is_named() -> Result<()> {
     let trail = Trail::record()?;
     let whole = trail.after(|_| Ok(()))?;
     ensure!(whole.code == OK, "an untouched copy does not verify: {whole:?}");
-    let last = rows(&Connection::open(trail.home.path().join("state/audit.db"))?)?.len() as i64;
+    let all = rows(&Connection::open(trail.home.path().join("state/audit.db"))?)?;
+    let last = all.len() as i64;
     ensure!(last >= 2 * REQUESTS as i64, "only {last} rows");
+    let victim = all.iter().skip(5).find(|(_, _, body)| body.contains("prompt_hash")).map(|(seq, ..)| *seq);
+    let victim = victim.context("no row has a prompt_hash")?;
 
     let found = |case: &str, row: Option<i64>, outcome: Outcome| -> Result<()> {
         ensure!(outcome.code == NEGATIVE, "{case} was not noticed: {outcome:?}");
@@ -136,50 +160,35 @@ fn every_kind_of_tampering_is_named() -> Result<()> {
 
     found(
         "a changed row",
-        Some(5),
-        trail.after(|c| {
-            let body = &rows(c)?[4].2;
-            set_body(c, 5, &forge(body))
-        })?,
+        Some(victim),
+        trail.after(|c| set_body(c, victim, &forge(&rows(c)?[victim as usize - 1].2)))?,
     )?;
     found(
         "a changed row with its own hash made anew",
-        None,
+        Some(victim),
         trail.after(|c| {
             let all = rows(c)?;
-            let body = forge(&all[4].2);
-            let hash =
-                Sha256::new().chain_update(&all[3].1).chain_update(body.as_bytes()).finalize().to_vec();
-            c.execute("UPDATE event SET hash = ?1 WHERE seq = 5", params![hash])?;
-            set_body(c, 5, &body)
+            let body = forge(&all[victim as usize - 1].2);
+            let before = &all[victim as usize - 2].1;
+            let hash = Sha256::new().chain_update(before).chain_update(body.as_bytes()).finalize().to_vec();
+            c.execute("UPDATE event SET hash = ?2 WHERE seq = ?1", params![victim, hash])?;
+            set_body(c, victim, &body)
         })?,
     )?;
-    found(
-        "a deleted row",
-        Some(6),
-        trail.after(|c| {
-            c.execute("DELETE FROM event WHERE seq = 6", [])?;
-            Ok(())
-        })?,
-    )?;
+    found("a deleted row", Some(6), trail.after(|c| remove(c, 6, 6))?)?;
     found(
         "a deleted row, the rest moved up",
         None,
         trail.after(|c| {
-            c.execute("DELETE FROM event WHERE seq = 6", [])?;
-            for seq in 7..=last {
-                c.execute("UPDATE event SET seq = seq - 1 WHERE seq = ?1", [seq])?;
-            }
-            Ok(())
+            remove(c, 6, 6)?;
+            (7..=last).try_for_each(|seq| renumber(c, seq, seq - 1))
         })?,
     )?;
     found(
         "an inserted row",
         None,
         trail.after(|c| {
-            for seq in (8..=last).rev() {
-                c.execute("UPDATE event SET seq = seq + 1 WHERE seq = ?1", [seq])?;
-            }
+            (8..=last).rev().try_for_each(|seq| renumber(c, seq, seq + 1))?;
             c.execute("INSERT INTO event SELECT 8, hash, body FROM event WHERE seq = 3", [])?;
             Ok(())
         })?,
@@ -196,22 +205,8 @@ fn every_kind_of_tampering_is_named() -> Result<()> {
             Ok(())
         })?,
     )?;
-    found(
-        "a cut tail",
-        None,
-        trail.after(|c| {
-            c.execute("DELETE FROM event WHERE seq > ?1", [last - 3])?;
-            Ok(())
-        })?,
-    )?;
-    found(
-        "a tail of one row cut",
-        None,
-        trail.after(|c| {
-            c.execute("DELETE FROM event WHERE seq = ?1", [last])?;
-            Ok(())
-        })?,
-    )?;
+    found("a cut tail", None, trail.after(|c| remove(c, last - 2, last))?)?;
+    found("a tail of one row cut", None, trail.after(|c| remove(c, last, last))?)?;
     found(
         "a re-hashed suffix",
         None,
@@ -231,14 +226,7 @@ fn every_kind_of_tampering_is_named() -> Result<()> {
             rehash(c, 2)
         })?,
     )?;
-    found(
-        "an emptied trail",
-        None,
-        trail.after(|c| {
-            c.execute("DELETE FROM event", [])?;
-            Ok(())
-        })?,
-    )?;
+    found("an emptied trail", None, trail.after(|c| remove(c, 1, last))?)?;
 
     let home = tempfile::Builder::new().prefix("tr").tempdir()?;
     copy(trail.home.path(), home.path())?;

@@ -6,6 +6,7 @@ mod bad_days;
 mod common;
 mod constraints;
 mod crash_durability;
+mod daily_use;
 mod listener;
 mod secrets_never_leave;
 mod stable_turns;

@@ -12,7 +12,7 @@ use crate::placeholder::own_placeholders;
 use crate::resolve::{Candidate, resolve};
 use crate::rules::{Rule, RuleSet};
 use crate::secrets::SecretIndex;
-use crate::secrets::views::View;
+use crate::secrets::views::Views;
 
 /// A set of finding kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) struct Gathered {
     pub(crate) rejected: Vec<Range<usize>>,
     /// The whole matches of accepted candidates, context included.
     pub(crate) wholes: Vec<Range<usize>>,
-    pub(crate) views: Vec<View>,
+    pub(crate) views: Views,
 }
 
 impl Scanner {

@@ -103,9 +103,7 @@ impl StreamSanitiser {
                     cut = solid.start;
                 }
             }
-            for view in &gathered.views {
-                cut = from + view.boundary_before(cut - from);
-            }
+            cut = from + gathered.views.boundary_before(cut - from);
             cut = text.floor_char_boundary(cut).max(from);
             if cut < limit {
                 return self.forced_cut(limit, &solids);

@@ -11,7 +11,7 @@ use super::opening::Openings;
 use super::set::{Pattern, SecretSet, SetError};
 use super::table::Table;
 use super::variants::{Form, is_base64};
-use super::views::{Coding, View, views};
+use super::views::{Coding, Views};
 
 /// How far before a weak value its name may stand, on the same line.
 const NAME_REACH: usize = 64;
@@ -127,38 +127,29 @@ impl SecretIndex {
         self.find_in(text, 0, &self.views(text))
     }
 
-    pub(crate) fn views(&self, text: &[u8]) -> Vec<View> {
-        if self.patterns.is_empty() { Vec::new() } else { views(text, self.spaces) }
+    pub(crate) fn views(&self, text: &[u8]) -> Views {
+        if self.patterns.is_empty() { Views::default() } else { Views::of(text, self.spaces) }
     }
 
     /// As [`Self::find`] for what begins at `from` or after; the text before is context. `views`
     /// are the readings of `text[from..]`.
-    pub(crate) fn find_in(&self, text: &[u8], from: usize, views: &[View]) -> Vec<SecretHit> {
-        let mut hits = Vec::new();
+    pub(crate) fn find_in(&self, text: &[u8], from: usize, views: &Views) -> Vec<SecretHit> {
         if self.patterns.is_empty() {
-            return hits;
+            return Vec::new();
         }
         let area = text.get(from..).unwrap_or_default();
-        self.probe(area, |span, pattern| {
-            let variant = match pattern.form {
-                Form::Raw => Variant::Raw,
-                Form::Hex => Variant::Hex,
-                Form::Base64 { .. } => Variant::Base64,
-            };
-            self.admit(text, span.start + from..span.end + from, pattern, variant, &mut hits);
-        });
-        for view in views {
-            self.probe(view.bytes(), |span, pattern| {
-                let raw = view.raw(span);
-                let variant = match (pattern.form, view.coding) {
-                    (Form::Hex, _) => Variant::Hex,
-                    (Form::Base64 { .. }, _) => Variant::Base64,
-                    (Form::Raw, Coding::Percent) => Variant::Percent,
-                    (Form::Raw, Coding::Backslash) => Variant::Escaped,
-                };
-                self.admit(text, raw.start + from..raw.end + from, pattern, variant, &mut hits);
-            });
+        let mut search = Search { index: self, text, from, area, views, hits: Vec::new() };
+        self.probe(area, 0..area.len(), |at, print| search.verify(None, at, print));
+        // A window that no escape touches was seen in the text itself, or in the reading below.
+        for (number, view) in views.iter() {
+            let mut done = 0;
+            for output in view.outputs() {
+                let first = output.start.saturating_sub(WINDOW - 1).max(done);
+                done = output.end.max(first);
+                self.probe(view.bytes(), first..done, |at, print| search.verify(Some(number), at, print));
+            }
         }
+        let mut hits = search.hits;
         hits.sort_by(|a, b| {
             let order = |hit: &SecretHit| (hit.span.start, hit.span.end, hit.weak);
             order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name)).then(a.variant.cmp(&b.variant))
@@ -167,57 +158,16 @@ impl SecretIndex {
         hits
     }
 
-    /// Calls `matched` for each pattern that stands in `area`.
-    fn probe(&self, area: &[u8], mut matched: impl FnMut(Range<usize>, &Pattern)) {
-        for (i, window) in area.array_windows::<WINDOW>().enumerate() {
+    /// Calls `maybe` for each window that begins in `starts` and may be a pattern's.
+    #[inline]
+    fn probe(&self, bytes: &[u8], starts: Range<usize>, mut maybe: impl FnMut(usize, u32)) {
+        let end = starts.end.saturating_add(WINDOW - 1).min(bytes.len());
+        for (i, window) in bytes.get(starts.start..end).unwrap_or_default().array_windows::<WINDOW>().enumerate() {
             let print = IndexHasher::print(self.hasher.window(*window));
             if self.windows.maybe(print) {
-                self.verify(area, i, print, &mut matched);
+                maybe(starts.start + i, print);
             }
         }
-    }
-
-    #[cold]
-    fn verify(&self, area: &[u8], i: usize, print: u32, matched: &mut impl FnMut(Range<usize>, &Pattern)) {
-        for number in self.windows.patterns(print) {
-            let Some(pattern) = self.patterns.get(number as usize) else { continue };
-            let Some(start) = i.checked_sub(pattern.at as usize) else { continue };
-            let mut span = start..start + pattern.len as usize;
-            let Some(bytes) = area.get(span.clone()) else { continue };
-            let digest = match pattern.form {
-                Form::Hex => self.hasher.whole.digest_lower(bytes),
-                _ => self.hasher.whole.digest(bytes),
-            };
-            if digest != pattern.digest {
-                continue;
-            }
-            if let Form::Base64 { lead, trail } = pattern.form {
-                let shared =
-                    |at: Option<usize>| at.and_then(|at| area.get(at)).is_some_and(|byte| is_base64(*byte));
-                if lead && shared(span.start.checked_sub(1)) {
-                    span.start -= 1;
-                }
-                if trail && shared(Some(span.end)) {
-                    span.end += 1;
-                }
-            }
-            matched(span, pattern);
-        }
-    }
-
-    fn admit(
-        &self,
-        text: &[u8],
-        span: Range<usize>,
-        pattern: &Pattern,
-        variant: Variant,
-        hits: &mut Vec<SecretHit>,
-    ) {
-        let Some(known) = self.entries.get(pattern.entry as usize) else { return };
-        if known.weak && !beside_name(text, span.start, &known.folded) {
-            return;
-        }
-        hits.push(SecretHit { span, name: known.name.clone(), variant, weak: known.weak });
     }
 
     pub(super) fn window_print(&self, bytes: &[u8], at: usize) -> Option<u32> {
@@ -227,6 +177,80 @@ impl SecretIndex {
 
     pub(super) fn pattern(&self, number: u32) -> Option<&Pattern> {
         self.patterns.get(number as usize)
+    }
+}
+
+/// One search through a text and its readings.
+struct Search<'a> {
+    index: &'a SecretIndex,
+    text: &'a [u8],
+    from: usize,
+    area: &'a [u8],
+    views: &'a Views,
+    hits: Vec<SecretHit>,
+}
+
+impl Search<'_> {
+    /// Looks at a window of one reading, and at the same window in the readings above: the value
+    /// around it may stand behind escapes that do not touch the window.
+    #[cold]
+    fn verify(&mut self, reading: Option<usize>, at: usize, print: u32) {
+        let bytes = reading.and_then(|number| self.views.view(number)).map_or(self.area, |view| view.bytes());
+        for number in self.index.windows.patterns(print) {
+            let Some(pattern) = self.index.patterns.get(number as usize) else { continue };
+            if let Some(span) = self.index.stands(bytes, at, pattern) {
+                self.admit(reading, span, pattern);
+            }
+        }
+        for (number, view) in self.views.iter().filter(|(_, view)| view.below == reading) {
+            if let Some(at) = view.unchanged(at..at + WINDOW) {
+                self.verify(Some(number), at, print);
+            }
+        }
+    }
+
+    fn admit(&mut self, reading: Option<usize>, span: Range<usize>, pattern: &Pattern) {
+        let span = reading.map_or(span.clone(), |number| self.views.raw(number, span));
+        let span = span.start + self.from..span.end + self.from;
+        let Some(known) = self.index.entries.get(pattern.entry as usize) else { return };
+        if known.weak && !beside_name(self.text, span.start, &known.folded) {
+            return;
+        }
+        let coding = reading.and_then(|number| self.views.view(number)).map(|view| view.coding);
+        let variant = match (pattern.form, coding) {
+            (Form::Hex, _) => Variant::Hex,
+            (Form::Base64 { .. }, _) => Variant::Base64,
+            (Form::Raw, None) => Variant::Raw,
+            (Form::Raw, Some(Coding::Percent)) => Variant::Percent,
+            (Form::Raw, Some(Coding::Backslash)) => Variant::Escaped,
+        };
+        self.hits.push(SecretHit { span, name: known.name.clone(), variant, weak: known.weak });
+    }
+}
+
+impl SecretIndex {
+    /// The span of `pattern` if it stands around the window at `at`.
+    fn stands(&self, bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Range<usize>> {
+        let start = at.checked_sub(pattern.at as usize)?;
+        let mut span = start..start + pattern.len as usize;
+        let value = bytes.get(span.clone())?;
+        let digest = match pattern.form {
+            Form::Hex => self.hasher.whole.digest_lower(value),
+            _ => self.hasher.whole.digest(value),
+        };
+        if digest != pattern.digest {
+            return None;
+        }
+        if let Form::Base64 { lead, trail } = pattern.form {
+            let shared = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_base64(*byte));
+            if lead && shared(span.start.checked_sub(1)) {
+                span.start -= 1;
+            }
+            if trail && shared(Some(span.end)) {
+                span.end += 1;
+            }
+        }
+        Some(span)
     }
 }
 

@@ -10,7 +10,7 @@ use super::key::WINDOW;
 use super::set::{Pattern, classes};
 use super::table::Table;
 use super::variants::{Form, is_base64};
-use super::views::View;
+use super::views::Views;
 
 #[derive(Default)]
 pub(crate) struct Openings {
@@ -50,9 +50,11 @@ impl SecretIndex {
         let area = text.get(from..).unwrap_or_default();
         let limit = text.len().saturating_sub(reach).max(from) - from;
         let plain = self.opening_in(area, limit);
-        let decoded = views.iter().filter_map(|view| {
-            let open = self.opening_in(view.settled(), view.decoded_start(limit)).map(|at| view.raw_start(at));
-            open.into_iter().chain(view.unfinished()).filter(|at| *at >= limit).min()
+        let decoded = views.iter().filter_map(|(number, view)| {
+            let open = self.opening_in(view.settled(), views.decoded_start(number, limit));
+            let open = open.map(|at| views.raw_start(number, at));
+            let cut = view.unfinished().map(|at| view.below.map_or(at, |below| views.raw_start(below, at)));
+            open.into_iter().chain(cut).filter(|at| *at >= limit).min()
         });
         plain.into_iter().chain(decoded).min().map(|at| at + from)
     }

@@ -23,116 +23,127 @@ struct Escape {
     raw_len: u8,
 }
 
-struct Layer {
+/// A reading of the text, or of another reading.
+pub(crate) struct View {
+    pub(crate) coding: Coding,
+    /// The reading that this one decodes; none if it decodes the text itself.
+    pub(crate) below: Option<usize>,
     bytes: Zeroizing<Vec<u8>>,
     escapes: Vec<Escape>,
     /// Where a last, unfinished escape begins in the input, if the input ends in one.
     unfinished: Option<usize>,
 }
 
-/// A reading: one or more layers, the last of which holds the decoded bytes.
-pub(crate) struct View {
-    pub(crate) coding: Coding,
-    layers: Vec<Layer>,
-}
+/// All readings of one text. A reading stands behind the one it decodes.
+#[derive(Default)]
+pub(crate) struct Views(Vec<View>);
 
 /// How often an escape may itself be escaped: JSON in JSON in a source literal.
 const DEPTH: usize = 3;
 
-/// All readings of `text` that differ from it. `pluses`: some known value holds a space, which a
-/// form writes as `+`.
-pub(crate) fn views(text: &[u8], pluses: bool) -> Vec<View> {
-    let mut views = Vec::new();
-    if memchr::memchr(b'\\', text).is_some() {
-        push_nested(&mut views, Coding::Backslash, text, unescape);
+impl Views {
+    /// All readings of `text` that differ from it. `pluses`: some known value holds a space, which
+    /// a form writes as `+`.
+    pub(crate) fn of(text: &[u8], pluses: bool) -> Views {
+        let mut views = Views::default();
+        if memchr::memchr(b'\\', text).is_some() {
+            views.push_nested(Coding::Backslash, text, unescape);
+        }
+        if has_percent_escape(text) {
+            views.push_nested(Coding::Percent, text, |input| unpercent(input, false));
+        }
+        if pluses && memchr::memchr(b'+', text).is_some() {
+            views.0.push(unpercent(text, true).into_view(Coding::Percent, None));
+        }
+        views
     }
-    if has_percent_escape(text) {
-        push_nested(&mut views, Coding::Percent, text, |input| unpercent(input, false));
-    }
-    if pluses && memchr::memchr(b'+', text).is_some() {
-        views.push(View { coding: Coding::Percent, layers: vec![unpercent(text, true)] });
-    }
-    views
-}
 
-fn push_nested(views: &mut Vec<View>, coding: Coding, text: &[u8], decode: impl Fn(&[u8]) -> Layer) {
-    let first = decode(text);
-    let mut chain = vec![first];
-    for _ in 1..DEPTH {
-        let Some(last) = chain.last() else { return };
-        if last.escapes.is_empty() {
-            break;
+    fn push_nested(&mut self, coding: Coding, text: &[u8], decode: impl Fn(&[u8]) -> Layer) {
+        let mut layer = decode(text);
+        let mut below = None;
+        for _ in 0..DEPTH {
+            let nothing = layer.escapes.is_empty() && layer.unfinished.is_none();
+            if below.is_some() && nothing {
+                break;
+            }
+            self.0.push(layer.into_view(coding, below));
+            below = Some(self.0.len() - 1);
+            // What an unfinished escape will become is not known, so deeper readings end before it.
+            let Some(last) = self.0.last() else { break };
+            layer = decode(last.settled());
         }
-        // What an unfinished escape will become is not known, so deeper readings end before it.
-        let next = decode(last.settled());
-        if next.escapes.is_empty() && next.unfinished.is_none() {
-            break;
-        }
-        chain.push(next);
     }
-    // Each depth is a reading of its own; the deeper one repeats the layers above it, without
-    // their bytes, since only the way back is needed.
-    let mut maps: Vec<Vec<Escape>> = Vec::new();
-    for layer in chain {
-        let mut layers: Vec<Layer> = maps
-            .iter()
-            .map(|escapes| Layer {
-                bytes: Zeroizing::new(Vec::new()),
-                escapes: escapes.clone(),
-                unfinished: None,
-            })
-            .collect();
-        maps.push(layer.escapes.clone());
-        layers.push(layer);
-        views.push(View { coding, layers });
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &View)> {
+        self.0.iter().enumerate()
+    }
+
+    pub(crate) fn view(&self, number: usize) -> Option<&View> {
+        self.0.get(number)
+    }
+
+    /// The bytes of the text that a span of a reading came from.
+    pub(crate) fn raw(&self, number: usize, span: Range<usize>) -> Range<usize> {
+        let mut span = span;
+        self.each_below(number, |view| span = view.input_start(span.start)..view.input_end(span.end));
+        span
+    }
+
+    pub(crate) fn raw_start(&self, number: usize, at: usize) -> usize {
+        let mut at = at;
+        self.each_below(number, |view| at = view.input_start(at));
+        at
+    }
+
+    fn each_below(&self, number: usize, mut each: impl FnMut(&View)) {
+        let mut next = Some(number);
+        while let Some(view) = next.and_then(|number| self.0.get(number)) {
+            each(view);
+            next = view.below;
+        }
+    }
+
+    /// Where in a reading a place of the text stands; inside an escape, where its output begins.
+    pub(crate) fn decoded_start(&self, number: usize, at: usize) -> usize {
+        let Some(view) = self.0.get(number) else { return at };
+        let below = view.below.map_or(at, |below| self.decoded_start(below, at));
+        view.output_start(below)
+    }
+
+    /// The last place at or before `at` in the text where no escape of any reading is cut.
+    pub(crate) fn boundary_before(&self, at: usize) -> usize {
+        // Down and up again rounds to the start of the escape that covers `at`.
+        let rounded = |(number, _)| self.raw_start(number, self.decoded_start(number, at));
+        self.iter().map(rounded).fold(at, usize::min)
     }
 }
 
 impl View {
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.layers.last().map(|layer| layer.bytes.as_slice()).unwrap_or_default()
+        &self.bytes
     }
 
-    /// The bytes of this reading that no unfinished escape at the end can change.
+    /// The bytes that no unfinished escape at the end can change.
     pub(crate) fn settled(&self) -> &[u8] {
-        self.layers.last().map(Layer::settled).unwrap_or_default()
-    }
-
-    /// Where an escape that the text cuts off begins.
-    pub(crate) fn unfinished(&self) -> Option<usize> {
-        let (last, above) = self.layers.split_last()?;
-        let at = last.unfinished?;
-        Some(above.iter().rev().fold(at, |at, layer| layer.raw_start(at)))
-    }
-
-    /// The bytes of the text that a span of this reading came from.
-    pub(crate) fn raw(&self, span: Range<usize>) -> Range<usize> {
-        self.layers
-            .iter()
-            .rev()
-            .fold(span, |span, layer| layer.raw_start(span.start)..layer.raw_end(span.end))
-    }
-
-    pub(crate) fn raw_start(&self, at: usize) -> usize {
-        self.layers.iter().rev().fold(at, |at, layer| layer.raw_start(at))
-    }
-
-    /// Where in this reading a place of the text stands; inside an escape, where its output begins.
-    pub(crate) fn decoded_start(&self, at: usize) -> usize {
-        self.layers.iter().fold(at, |at, layer| layer.decoded_start(at))
-    }
-
-    /// The last place at or before `at` in the text where no escape of this reading is cut.
-    pub(crate) fn boundary_before(&self, at: usize) -> usize {
-        // Down and up again rounds to the start of the escape that covers `at`.
-        self.raw_start(self.decoded_start(at)).min(at)
-    }
-}
-
-impl Layer {
-    fn settled(&self) -> &[u8] {
-        let end = self.unfinished.map_or(self.bytes.len(), |at| self.decoded_start(at));
+        let end = self.unfinished.map_or(self.bytes.len(), |at| self.output_start(at));
         self.bytes.get(..end).unwrap_or_default()
+    }
+
+    /// Where, in the input, an escape that the text cuts off begins.
+    pub(crate) fn unfinished(&self) -> Option<usize> {
+        self.unfinished
+    }
+
+    /// What escapes put in place, as spans of this reading.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = Range<usize>> {
+        self.escapes.iter().map(|escape| escape.out..escape.out + usize::from(escape.out_len))
+    }
+
+    /// Where a stretch of the input stands here, if no escape touches it.
+    pub(crate) fn unchanged(&self, input: Range<usize>) -> Option<usize> {
+        let next = self.escapes.partition_point(|escape| escape.raw + usize::from(escape.raw_len) <= input.start);
+        let free = self.escapes.get(next).is_none_or(|escape| escape.raw >= input.end);
+        free.then(|| self.output_start(input.start))
     }
 
     fn before(&self, at: usize) -> Option<Escape> {
@@ -140,7 +151,7 @@ impl Layer {
         self.escapes.get(next.checked_sub(1)?).copied()
     }
 
-    fn raw_start(&self, at: usize) -> usize {
+    fn input_start(&self, at: usize) -> usize {
         match self.before(at) {
             None => at,
             Some(escape) if at < escape.out + usize::from(escape.out_len) => escape.raw,
@@ -149,7 +160,7 @@ impl Layer {
     }
 
     /// The end in the input of the decoded bytes before `end`.
-    fn raw_end(&self, end: usize) -> usize {
+    fn input_end(&self, end: usize) -> usize {
         let Some(last) = end.checked_sub(1) else { return 0 };
         match self.before(last) {
             None => end,
@@ -160,16 +171,23 @@ impl Layer {
         }
     }
 
-    fn decoded_start(&self, raw: usize) -> usize {
-        let next = self.escapes.partition_point(|escape| escape.raw <= raw);
+    fn output_start(&self, input: usize) -> usize {
+        let next = self.escapes.partition_point(|escape| escape.raw <= input);
         match next.checked_sub(1).and_then(|i| self.escapes.get(i)) {
-            None => raw,
-            Some(escape) if raw < escape.raw + usize::from(escape.raw_len) => escape.out,
+            None => input,
+            Some(escape) if input < escape.raw + usize::from(escape.raw_len) => escape.out,
             Some(escape) => {
-                raw - escape.raw - usize::from(escape.raw_len) + escape.out + usize::from(escape.out_len)
+                input - escape.raw - usize::from(escape.raw_len) + escape.out + usize::from(escape.out_len)
             }
         }
     }
+}
+
+/// A reading in the making.
+struct Layer {
+    bytes: Zeroizing<Vec<u8>>,
+    escapes: Vec<Escape>,
+    unfinished: Option<usize>,
 }
 
 fn after(escape: Escape, at: usize) -> usize {
@@ -199,7 +217,7 @@ fn unpercent(input: &[u8], pluses: bool) -> Layer {
         match input.get(at..).unwrap_or_default() {
             [b'+', ..] => {
                 layer.copy(input, done..at);
-                layer.bytes.push(b' ');
+                layer.escape(at, 1, b" ");
                 done = at + 1;
             }
             [b'%', high, low, ..] => {
@@ -366,6 +384,10 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 impl Layer {
+    fn into_view(self, coding: Coding, below: Option<usize>) -> View {
+        View { coding, below, bytes: self.bytes, escapes: self.escapes, unfinished: self.unfinished }
+    }
+
     fn with_room(len: usize) -> Layer {
         // Decoding never grows the text, so the buffer never moves and leaves no copy behind.
         Layer { bytes: Zeroizing::new(Vec::with_capacity(len)), escapes: Vec::new(), unfinished: None }
@@ -408,17 +430,18 @@ mod tests {
     #[test]
     fn spans_find_the_way_back() {
         let text = r"xx\\u0041\\u0042yy";
-        let all = views(text.as_bytes(), false);
-        let deep = &all[1];
-        assert_eq!(deep.bytes(), b"xxAByy");
-        assert_eq!(&text[deep.raw(2..4)], r"\\u0041\\u0042");
-        assert_eq!(&text[deep.raw(1..3)], r"x\\u0041");
-        assert_eq!(&text[deep.raw(4..6)], "yy");
+        let all = Views::of(text.as_bytes(), false);
+        assert_eq!(all.view(1).unwrap().bytes(), b"xxAByy");
+        assert_eq!(&text[all.raw(1, 2..4)], r"\\u0041\\u0042");
+        assert_eq!(&text[all.raw(1, 1..3)], r"x\\u0041");
+        assert_eq!(&text[all.raw(1, 4..6)], "yy");
         for at in 2..9 {
-            assert_eq!(deep.boundary_before(at), 2);
+            assert_eq!(all.boundary_before(at), 2);
         }
-        assert_eq!(deep.boundary_before(9), 9);
-        assert_eq!(deep.boundary_before(16), 16);
+        assert_eq!(all.boundary_before(9), 9);
+        assert_eq!(all.boundary_before(16), 16);
+        assert_eq!(all.view(1).unwrap().unchanged(0..2), Some(0));
+        assert_eq!(all.view(1).unwrap().unchanged(1..3), None);
     }
 
     #[test]
@@ -426,9 +449,9 @@ mod tests {
         for (text, at) in
             [(r"ab\", 2), (r"ab\u00", 2), (r"ab\x4", 2), ("ab%", 2), ("ab%4", 2), (r"a\ud83d\u", 1)]
         {
-            let all = views(text.as_bytes(), false);
-            assert_eq!(all.last().unwrap().unfinished(), Some(at), "{text}");
-            assert_eq!(all.last().unwrap().settled(), &text.as_bytes()[..at]);
+            let all = Views::of(text.as_bytes(), false);
+            assert_eq!(all.view(0).unwrap().unfinished(), Some(at), "{text}");
+            assert_eq!(all.view(0).unwrap().settled(), &text.as_bytes()[..at]);
         }
     }
 }

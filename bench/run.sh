@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# `make bench`: an optimised binary, then all ways interleaved in one run. The table goes into docs/performance.md by hand,
+# with its date: figures of one machine are no promise.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cargo build --locked --release -p sallyport-cli -p sallyport-bench
+target=${CARGO_TARGET_DIR:-target}/release
+"$target/latency" "$target/sallyport" "$SALLYPORT_DEV/bench-venv/bin/mitmdump" bench/regexes.py
+for bench in "-p sallyport-detect --bench scan" "-p sallyport-wire --bench walk" "-p sallyport-audit --bench append"; do
+  echo; echo "== cargo bench $bench"
+  # shellcheck disable=SC2086
+  cargo bench --locked --quiet $bench
+done
