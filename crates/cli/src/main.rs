@@ -13,7 +13,7 @@ mod text;
 mod variables;
 mod when;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -79,8 +79,16 @@ fn run(command: Command, out: &mut Out) -> Outcome {
     }
 }
 
+/// Crates below us that may log headers and frames at finer levels: credentials live there.
+const TALKATIVE: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "zbus"];
+
 fn log_to_stderr(daemon: bool) {
     let default = if daemon { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("SALLYPORT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let asked = EnvFilter::try_from_env("SALLYPORT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let quiet = TALKATIVE.iter().filter_map(|name| format!("{name}=warn").parse().ok());
+    tracing_subscriber::fmt()
+        .with_env_filter(quiet.fold(asked, EnvFilter::add_directive))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }

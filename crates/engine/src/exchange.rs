@@ -195,14 +195,17 @@ impl Exchange<'_> {
         let head_only = parts.method == Method::HEAD;
         self.engine.record_prompt(&self.parties, &sent).await.map_err(|_| Refusal::trail_unavailable())?;
 
+        let unanswered = Unanswered { engine: self.engine, parties: &self.parties, open: true };
         let response = match upstream.send(Request::from_parts(parts, body)).await {
-            Ok(response) => response,
+            Ok(response) => {
+                unanswered.close();
+                response
+            }
             Err(error) => {
+                unanswered.close();
                 self.engine.record_failure(&self.parties, error.code());
-                return Err(Stop::Answered(Box::new(respond::upstream_failed(
-                    respond::shape(self.provider, self.family),
-                    &error,
-                ))));
+                let shape = respond::shape(self.provider, self.family);
+                return Err(Stop::Answered(Box::new(respond::upstream_failed(shape, &error))));
             }
         };
         let ret = Return {
@@ -312,6 +315,27 @@ impl Exchange<'_> {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
         }
         Ok(rebuilt(wire, held.trailers))
+    }
+}
+
+/// A request that was sent and has no answer yet. When the client goes away this is dropped, and the row written.
+struct Unanswered<'e> {
+    engine: &'e Engine,
+    parties: &'e Parties,
+    open: bool,
+}
+
+impl Unanswered<'_> {
+    fn close(mut self) {
+        self.open = false;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.engine.record_failure(self.parties, "client_gone");
+        }
     }
 }
 
