@@ -117,9 +117,7 @@ pub const ATTRIBUTES: [(&str, &str); 1] = [("application", "sallyport")];
 pub const NAME_ATTRIBUTE: &str = "name";
 
 /// A session bus on which everybody of this user may do everything, and no service starts by itself.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
+const BUS: &str = r#"<busconfig>
   <type>session</type>
   <listen>ADDRESS</listen>
   <auth>EXTERNAL</auth>

@@ -1,5 +1,6 @@
 //! Durable events a second with sixteen producers, the wait of each, and rows verified a second, beside what
-//! one `fdatasync` costs on the same disk in the same minute. Run with `cargo bench -p sallyport-audit`; set
+//! one `fdatasync` costs on the same disk in the same minute. Run with `cargo bench -p sallyport-audit`,
+//! on a machine that does nothing else; set
 //! `BENCH_FOLDER` to choose the disk.
 #![allow(clippy::print_stdout, reason = "figures are this program's output")]
 
@@ -135,6 +136,19 @@ fn folder() -> std::io::Result<tempfile::TempDir> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // `cargo bench -p sallyport-audit -- verify` runs that part alone.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let runs = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
+    if runs("append") {
+        bench_append()?;
+    }
+    if runs("verify") {
+        bench_verify()?;
+    }
+    Ok(())
+}
+
+fn bench_append() -> Result<(), Box<dyn std::error::Error>> {
     let mut figures = Vec::new();
     for round in 1..=ROUNDS {
         let folder = folder()?;
@@ -166,7 +180,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         median(|f| f.3),
         median(|f| f.4)
     );
+    Ok(())
+}
 
+fn bench_verify() -> Result<(), Box<dyn std::error::Error>> {
     let folder = folder()?;
     let paths = TrailPaths::in_folder(folder.path());
     let (trail, _) = Trail::open(&paths, &Keys::default(), TrailOptions::default())?;
@@ -179,11 +196,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let key = trail.public_key();
     drop(trail);
     let mut rates = Vec::new();
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         let start = Instant::now();
         let report = verify(&paths.database, &paths.head, &key)?;
         assert!(report.is_whole(), "{report:?}");
         rates.push(report.rows as f64 / start.elapsed().as_secs_f64());
+        println!("round {round}: {:.0} rows/s", rates.last().copied().unwrap_or_default());
     }
     rates.sort_by(f64::total_cmp);
     let size = std::fs::metadata(&paths.database)?.len() / VERIFIED;

@@ -21,8 +21,10 @@ use sallyport_ipc::types::{Event, KeyStoreKind};
 use sallyport_platform::process::Processes;
 use sallyport_platform::{Keys, Paths, Unlock};
 use sallyport_policy::config::{ProxyScheme, UpstreamProxy};
+use sallyport_policy::settings::Origin;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::EngineControl;
@@ -30,7 +32,7 @@ use crate::engine::{Engine, Identity};
 use crate::foyer::Foyer;
 use crate::handler::{EngineHandler, Leaves};
 use crate::health::{Condition, Health};
-use crate::keys::{Installation, KeyRing};
+use crate::keys::{Installation, KeyRing, OpenKeys};
 use crate::policy::Policy;
 use crate::record::ControlAction;
 use crate::sources::Sources;
@@ -106,18 +108,42 @@ pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
     let foyer = Arc::new(foyer);
     tracing::info!(listen = %foyer.listen, "listening");
 
-    let control =
-        Arc::new(EngineControl { foyer: foyer.clone(), engine: Default::default(), stop: stop.clone() });
-    let control_task = tokio::spawn(sallyport_ipc::serve(
-        control_listener,
-        foyer.identity.uid,
-        control.clone(),
-        stop.clone(),
-    ));
-    let outcome = serve(&foyer, &control, policy, bound.listener, &stop).await;
+    let mut door = Door {
+        listener: Some(control_listener),
+        control: Arc::new(EngineControl {
+            foyer: foyer.clone(),
+            engine: Default::default(),
+            stop: stop.clone(),
+        }),
+        serving: None,
+        stop: stop.clone(),
+    };
+    let outcome = serve(&foyer, &mut door, policy, bound.listener, &stop).await;
     stop.cancel();
-    let _ = control_task.await;
+    if let Some(serving) = door.serving.take() {
+        let _ = serving.await;
+    }
     outcome
+}
+
+/// The control socket. Calls wait in its backlog until there is something to say: that the engine stands, with all of
+/// its files, or what it waits for.
+struct Door {
+    listener: Option<ControlListener>,
+    control: Arc<EngineControl>,
+    serving: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Door {
+    fn open(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            let uid = self.control.foyer.identity.uid;
+            let control = self.control.clone();
+            self.serving =
+                Some(tokio::spawn(sallyport_ipc::serve(listener, uid, control, self.stop.clone())));
+        }
+    }
 }
 
 fn harden(health: &Health) {
@@ -136,25 +162,24 @@ fn harden(health: &Health) {
 
 async fn serve(
     foyer: &Arc<Foyer>,
-    control: &Arc<EngineControl>,
+    door: &mut Door,
     policy: Policy,
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> Result<(), DaemonError> {
-    let Some((foundation, listener)) = lay_foundation(foyer, &policy, listener, stop).await? else {
+    let Some((foundation, listener)) = lay_foundation(foyer, door, &policy, listener, stop).await? else {
         return Ok(());
     };
     let engine = Arc::new(build(foyer, policy, foundation).await?);
-    let _ = control.engine.set(engine.clone());
-    for path in [sallyport_platform::trust::write_bundle(&engine.paths, engine.authority.root_pem())] {
-        if let Err(error) = path {
-            tracing::warn!(%error, "the trust bundle could not be written");
-        }
+    if let Err(error) = sallyport_platform::trust::write_bundle(&engine.paths, engine.authority.root_pem()) {
+        tracing::warn!(%error, "the trust bundle could not be written");
     }
     open_trail(&engine).await;
     if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
         tracing::error!(%error, "the start could not be recorded");
     }
+    let _ = door.control.engine.set(engine.clone());
+    door.open();
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
@@ -183,6 +208,7 @@ struct Foundation {
 /// again: nothing is sent unscanned, and nothing else breaks.
 async fn lay_foundation(
     foyer: &Arc<Foyer>,
+    door: &mut Door,
     policy: &Policy,
     listener: TcpListener,
     stop: &CancellationToken,
@@ -216,6 +242,7 @@ async fn lay_foundation(
             format!("{} AI traffic is refused until then; all else goes on.", sentence.0),
             sentence.1.clone(),
         );
+        door.open();
         tokio::select! {
             () = stop.cancelled() => break None,
             () = tokio::time::sleep(RETRY) => {}
@@ -304,7 +331,11 @@ fn explain(error: &dyn std::error::Error) -> String {
 async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Result<Engine, DaemonError> {
     let Foundation { keys, installation, authority } = foundation;
     let paths = foyer.paths.clone();
-    let sources = Sources::open(installation.index, paths.state_dir().join("fingerprints.json"));
+    // A keychain that somebody named is waited for like a vault; one that is only looked at by default is not.
+    let keychain = &policy.snapshot.secrets.keychain;
+    let awaits_keychain = keychain.value && keychain.origin != Origin::Default;
+    let file = paths.state_dir().join("fingerprints.json");
+    let sources = Sources::open(installation.index, file, awaits_keychain);
     let rules = Arc::new(RuleSet::builtin()?);
     let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
     let engine = Engine {
@@ -325,7 +356,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
             sallyport_platform::KeyStoreKind::Keychain => KeyStoreKind::Keychain,
             sallyport_platform::KeyStoreKind::File => KeyStoreKind::File,
         },
-        keys,
+        keys: OpenKeys::new(keys),
         health: foyer.health.clone(),
         flows: Default::default(),
         counters: Default::default(),
@@ -351,10 +382,10 @@ async fn open_trail(engine: &Arc<Engine>) -> bool {
             durability: opener.policy().snapshot.audit.durability.value,
             ..TrailOptions::default()
         };
-        Trail::open(&paths, &KeyRing(opener.keys.store.as_ref()), options)
+        opener.keys.with_store(|store| Trail::open(&paths, &KeyRing(store), options))
     });
     match opening.await {
-        Ok(Ok((trail, report))) => {
+        Ok(Some(Ok((trail, report)))) => {
             for found in &report.discontinuities {
                 engine.health.raise(
                     Condition::AuditBehindHead,
@@ -368,11 +399,11 @@ async fn open_trail(engine: &Arc<Engine>) -> bool {
             engine.health.clear(Condition::AuditUnavailable, "trail");
             true
         }
-        Ok(Err(error)) => {
+        Ok(Some(Err(error))) => {
             trail_unavailable(engine, &explain(&error));
             false
         }
-        Err(_) => {
+        Ok(None) | Err(_) => {
             trail_unavailable(engine, "opening it failed");
             false
         }

@@ -57,7 +57,7 @@ pub(crate) struct Engine {
     /// None while the trail can't be opened: nothing goes upstream then.
     pub(crate) trail: ArcSwapOption<Trail>,
     pub(crate) authority: Arc<CertAuthority>,
-    pub(crate) keys: sallyport_platform::Keys,
+    pub(crate) keys: crate::keys::OpenKeys,
     pub(crate) key_store: sallyport_ipc::types::KeyStoreKind,
     pub(crate) health: Arc<Health>,
     pub(crate) flows: Flows,
@@ -104,8 +104,13 @@ impl Engine {
         if policy.is_open_on_failure() {
             return Ok(());
         }
-        let awaited: Vec<String> =
-            self.sources.states().into_iter().filter(|s| s.is_awaited()).map(|s| s.location).collect();
+        let awaited: Vec<String> = self
+            .sources
+            .states()
+            .into_iter()
+            .filter(|s| self.sources.is_awaited(s))
+            .map(|s| s.location)
+            .collect();
         if !awaited.is_empty() {
             return Err(Refusal::sources_awaited(&awaited));
         }

@@ -1,11 +1,36 @@
 //! The platform's key store, in the shape that the authority and the trail each ask for, and the installation's keys.
 
 use sallyport_detect::IndexKey;
-use sallyport_platform::{KeyStore as PlatformStore, KeyStoreError as PlatformError};
+use sallyport_platform::{KeyStore as PlatformStore, KeyStoreError as PlatformError, Keys};
 use zeroize::Zeroizing;
 
 /// 32 random bytes from which this installation's keys for fingerprints and threads are derived.
 const INSTALLATION_KEY: &str = "installation-key";
+
+/// The open key store of an engine. A keychain's connection may not be closed on a thread that runs async tasks, so
+/// it is closed on one of its own.
+pub(crate) struct OpenKeys(Option<Keys>);
+
+impl OpenKeys {
+    pub(crate) fn new(keys: Keys) -> OpenKeys {
+        OpenKeys(Some(keys))
+    }
+
+    pub(crate) fn with_store<T>(&self, use_it: impl FnOnce(&dyn PlatformStore) -> T) -> Option<T> {
+        self.0.as_ref().map(|keys| use_it(keys.store.as_ref()))
+    }
+}
+
+impl Drop for OpenKeys {
+    fn drop(&mut self) {
+        if let Some(keys) = self.0.take() {
+            let closing = std::thread::spawn(move || drop(keys));
+            if closing.join().is_err() {
+                tracing::warn!("the key store could not be closed in order");
+            }
+        }
+    }
+}
 
 /// One store for all who keep keys.
 pub(crate) struct KeyRing<'k>(pub(crate) &'k dyn PlatformStore);

@@ -90,11 +90,38 @@ pub(crate) fn load(paths: &Paths) -> Loaded {
             Err(more) => problems = more,
         }
     }
-    let policy = recall(&last_good)
-        .and_then(|texts| resolve(&texts, paths).ok())
-        .or_else(|| resolve(&Texts { managed: texts.managed.clone(), ..Texts::default() }, paths).ok())
-        .unwrap_or_else(embedded);
+    let fallback = texts.without_the_broken(recall(&last_good).unwrap_or_default(), paths);
+    let policy = resolve(&fallback, paths)
+        .or_else(|_| resolve(&Texts { user_documents: Vec::new(), ..fallback.clone() }, paths))
+        .or_else(|_| {
+            let Texts { user, managed, .. } = fallback;
+            resolve(&Texts { user, managed, ..Texts::default() }, paths)
+        })
+        .unwrap_or_else(|_| embedded());
     Loaded { policy, problems }
+}
+
+impl Texts {
+    /// Each of the four parts as it is if all of it can be read, else as it was when it last could; where it never
+    /// could, what of it can be read.
+    fn without_the_broken(&self, good: Texts, paths: &Paths) -> Texts {
+        let one = |now: &Option<Text>, then: Option<Text>| match now {
+            Some(text) if layer(text, paths).is_err() => then,
+            now => now.clone(),
+        };
+        let reads = |text: &Text| documents::parse(&text.text, &text.file).is_ok();
+        let all = |now: &[Text], then: Vec<Text>| match now.iter().all(reads) {
+            true => now.to_vec(),
+            false if !then.is_empty() => then,
+            false => now.iter().filter(|text| reads(text)).cloned().collect(),
+        };
+        Texts {
+            user: one(&self.user, good.user),
+            user_documents: all(&self.user_documents, good.user_documents),
+            managed: one(&self.managed, good.managed),
+            managed_documents: all(&self.managed_documents, good.managed_documents),
+        }
+    }
 }
 
 fn embedded() -> Policy {
@@ -252,6 +279,16 @@ mod tests {
         let loaded = load(&paths);
         assert_eq!(loaded.policy.snapshot.opaque.value, OpaquePolicy::Block);
         assert!(loaded.problems[0].to_string().contains("mine.yaml:2:"), "{:?}", loaded.problems);
+    }
+
+    #[test]
+    fn a_broken_document_leaves_a_good_configuration_alone() {
+        let (_folder, paths) = home();
+        std::fs::write(paths.config_file(), "listen: 127.0.0.1:9999\n").unwrap();
+        std::fs::write(paths.policies_dir().join("bad.yaml"), "kind: [\n").unwrap();
+        let loaded = load(&paths);
+        assert_eq!(loaded.problems.len(), 1);
+        assert_eq!(loaded.policy.snapshot.listen.value.port(), 9999);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use crate::engine::Engine;
 use crate::health::Condition;
 use crate::loader::{CHILD_ARGUMENT, Loaded, Order};
-use crate::sources::SourceState;
 
 /// Between two loads when all is well, and after a failure.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -120,13 +119,13 @@ fn report(engine: &Engine) -> bool {
             );
         }
         let Some(failure) = &state.failure else { continue };
-        if is_no_keychain(state) {
+        if state.is_absent_keychain() {
             let sentence = format!("{}.", failure.message);
             engine.health.raise(Condition::NoKeychain, &state.id, sentence, failure.hint.clone());
             no_keychain.push(state.id.clone());
             continue;
         }
-        let (condition, list) = match (state.is_awaited(), state.loaded_at) {
+        let (condition, list) = match (engine.sources.is_awaited(state), state.loaded_at) {
             (true, _) => (Condition::SecretsNeverLoaded, &mut awaited),
             (false, Some(_)) => (Condition::SecretsStale, &mut stale),
             (false, None) => (Condition::SourceUnavailable, &mut unavailable),
@@ -145,14 +144,8 @@ fn report(engine: &Engine) -> bool {
     engine.health.retain(Condition::SecretsNeverLoaded, &awaited);
     engine.health.retain(Condition::WeakSecret, &weak);
     engine.health.retain(Condition::NoKeychain, &no_keychain);
-    states.iter().all(|state| state.failure.is_none() || is_no_keychain(state))
+    states.iter().all(|state| state.failure.is_none() || state.is_absent_keychain())
         && !engine.health.holds_for(Condition::SourceUnavailable, "loader")
-}
-
-/// A machine without a keychain lacks nothing that anybody named; one with a locked keychain does.
-pub(crate) fn is_no_keychain(state: &SourceState) -> bool {
-    let failure = state.failure.as_ref().map(|failure| failure.code.as_str());
-    matches!(failure, Some("keychain_unavailable" | "keychain_missing")) && state.loaded_at.is_none()
 }
 
 pub(crate) fn totals(engine: &Engine) -> SecretTotals {
@@ -161,7 +154,8 @@ pub(crate) fn totals(engine: &Engine) -> SecretTotals {
     let (secrets, weak) = names.fold((0, 0), |(all, weak), name| (all + 1, weak + u64::from(name.weak)));
     SecretTotals {
         sources: states.len() as u64,
-        failed_sources: states.iter().filter(|s| s.failure.is_some() && !is_no_keychain(s)).count() as u64,
+        failed_sources: states.iter().filter(|s| s.failure.is_some() && !s.is_absent_keychain()).count()
+            as u64,
         secrets,
         weak,
         loaded_at: states.iter().filter_map(|state| state.loaded_at).max(),

@@ -42,15 +42,17 @@ pub(crate) struct Failure {
 }
 
 impl SourceState {
-    /// Whether AI traffic must wait, because nothing of this source was ever read.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.set.is_none() && AWAITED_KINDS.contains(&self.kind.as_str())
+    /// There is no keychain on this machine, and never was one; a locked one is there.
+    pub(crate) fn is_absent_keychain(&self) -> bool {
+        let failure = self.failure.as_ref().map(|failure| failure.code.as_str());
+        matches!(failure, Some("keychain_unavailable" | "keychain_missing")) && self.loaded_at.is_none()
     }
 }
 
 /// All sources of this engine.
 pub(crate) struct Sources {
     key: IndexKey,
+    awaits_keychain: bool,
     file: PathBuf,
     known: Mutex<Known>,
 }
@@ -72,17 +74,27 @@ struct Retired {
 impl Sources {
     /// Takes up what an earlier run left in `file`. A file that can't be used is ignored: the first load
     /// replaces it.
-    pub(crate) fn open(key: IndexKey, file: PathBuf) -> Sources {
+    pub(crate) fn open(key: IndexKey, file: PathBuf, awaits_keychain: bool) -> Sources {
         let known = std::fs::read(&file)
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok())
             .map(|stored| stored.revive(&key))
             .unwrap_or_default();
-        Sources { key, file, known: Mutex::new(known) }
+        Sources { key, awaits_keychain, file, known: Mutex::new(known) }
     }
 
     pub(crate) fn key(&self) -> &IndexKey {
         &self.key
+    }
+
+    /// Whether AI traffic must wait for a source, because somebody named it and nothing of it was ever read. A machine
+    /// without a keychain has nothing to wait for.
+    pub(crate) fn is_awaited(&self, state: &SourceState) -> bool {
+        let named = match state.kind.as_str() {
+            "keychain" => self.awaits_keychain && !state.is_absent_keychain(),
+            kind => AWAITED_KINDS.contains(&kind),
+        };
+        state.set.is_none() && named
     }
 
     pub(crate) fn states(&self) -> Vec<SourceState> {
@@ -322,7 +334,7 @@ mod tests {
     }
 
     fn open(folder: &tempfile::TempDir) -> Sources {
-        Sources::open(key(), folder.path().join("fingerprints.json"))
+        Sources::open(key(), folder.path().join("fingerprints.json"), false)
     }
 
     #[test]
@@ -334,7 +346,7 @@ mod tests {
         sources.absorb(vec![failed("v", "vault")], now + DAY);
         let state = &sources.states()[0];
         assert_eq!(state.loaded_at, Some(now));
-        assert!(state.failure.is_some() && !state.is_awaited());
+        assert!(state.failure.is_some() && !sources.is_awaited(state));
         assert!(finds(&sources, "first-secret-1"));
     }
 
@@ -346,7 +358,7 @@ mod tests {
         sources.absorb(vec![failed("v", "vault"), failed("k", "keychain")], Timestamp::now());
         assert!(sources.is_complete());
         let awaited: Vec<_> =
-            sources.states().into_iter().filter(SourceState::is_awaited).map(|s| s.id).collect();
+            sources.states().into_iter().filter(|s| sources.is_awaited(s)).map(|s| s.id).collect();
         assert_eq!(awaited, ["v"]);
     }
 
@@ -375,9 +387,9 @@ mod tests {
         sources.absorb(vec![loaded("v", "vault", &["first-secret-1"])], Timestamp::now());
         sources.persist().unwrap();
         let file = folder.path().join("fingerprints.json");
-        assert!(!finds(&Sources::open(IndexKey::new([4; 32]), file.clone()), "first-secret-1"));
+        assert!(!finds(&Sources::open(IndexKey::new([4; 32]), file.clone(), false), "first-secret-1"));
         std::fs::write(&file, b"not json").unwrap();
-        assert!(Sources::open(key(), file).states().is_empty());
+        assert!(Sources::open(key(), file, false).states().is_empty());
     }
 
     #[test]

@@ -161,11 +161,28 @@ impl SecretIndex {
     /// Calls `maybe` for each window that begins in `starts` and may be a pattern's.
     #[inline]
     fn probe(&self, bytes: &[u8], starts: Range<usize>, mut maybe: impl FnMut(usize, u32)) {
+        /// Windows that are looked up before one branch is taken for all of them.
+        const BATCH: usize = 8;
         let end = starts.end.saturating_add(WINDOW - 1).min(bytes.len());
-        for (i, window) in bytes.get(starts.start..end).unwrap_or_default().array_windows::<WINDOW>().enumerate() {
+        let mut rest = bytes.get(starts.start..end).unwrap_or_default();
+        let mut at = starts.start;
+        while let Some(batch) = rest.first_chunk::<{ BATCH + WINDOW - 1 }>() {
+            let mut prints = [0u32; BATCH];
+            for (print, window) in prints.iter_mut().zip(batch.array_windows::<WINDOW>()) {
+                *print = IndexHasher::print(self.hasher.window(*window));
+            }
+            if prints.iter().fold(false, |any, print| any | self.windows.maybe(*print)) {
+                for (i, print) in prints.iter().enumerate().filter(|(_, print)| self.windows.maybe(**print)) {
+                    maybe(at + i, *print);
+                }
+            }
+            rest = rest.get(BATCH..).unwrap_or_default();
+            at += BATCH;
+        }
+        for (i, window) in rest.array_windows::<WINDOW>().enumerate() {
             let print = IndexHasher::print(self.hasher.window(*window));
             if self.windows.maybe(print) {
-                maybe(starts.start + i, print);
+                maybe(at + i, print);
             }
         }
     }
@@ -195,6 +212,9 @@ impl Search<'_> {
     /// around it may stand behind escapes that do not touch the window.
     #[cold]
     fn verify(&mut self, reading: Option<usize>, at: usize, print: u32) {
+        if !self.index.windows.contains(print) {
+            return;
+        }
         let bytes = reading.and_then(|number| self.views.view(number)).map_or(self.area, |view| view.bytes());
         for number in self.index.windows.patterns(print) {
             let Some(pattern) = self.index.patterns.get(number as usize) else { continue };

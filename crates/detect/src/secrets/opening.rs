@@ -41,7 +41,7 @@ impl SecretIndex {
         &self,
         text: &[u8],
         from: usize,
-        views: &[View],
+        views: &Views,
         reach: usize,
     ) -> Option<usize> {
         if self.is_empty() {

@@ -21,8 +21,8 @@ impl Table {
         if rows.is_empty() {
             return Table::default();
         }
-        // Sparse enough that the table behind is asked for about one byte in 32.
-        let bit_count = (rows.len() * 32).next_power_of_two().clamp(1 << 12, 1 << 28);
+        // Sparse enough that the table behind is asked for about one byte in 64 to 128.
+        let bit_count = (rows.len() * 64).next_power_of_two().clamp(1 << 15, 1 << 28);
         let shift = 32 - bit_count.trailing_zeros();
         let mut bits = vec![0u64; bit_count / 64];
         for (print, _) in &rows {
@@ -41,8 +41,12 @@ impl Table {
 
     #[inline(always)]
     pub(crate) fn maybe(&self, print: u32) -> bool {
-        let bit = (print >> self.shift) as usize;
-        self.bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 != 0)
+        let bit = print >> self.shift;
+        self.bits.get((bit / 64) as usize).copied().unwrap_or(0) >> (bit % 64) & 1 != 0
+    }
+
+    pub(crate) fn contains(&self, print: u32) -> bool {
+        self.patterns(print).next().is_some()
     }
 
     /// The numbers of the patterns with this print.

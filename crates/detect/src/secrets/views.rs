@@ -408,9 +408,7 @@ mod tests {
     use super::*;
 
     fn readings(text: &str) -> Vec<String> {
-        views(text.as_bytes(), true)
-            .iter()
-            .map(|view| String::from_utf8_lossy(view.bytes()).into_owned())
+        Views::of(text.as_bytes(), true).iter().map(|(_, view)| String::from_utf8_lossy(view.bytes()).into_owned())
             .collect()
     }
 

@@ -205,10 +205,10 @@ impl Client {
                 "Initialise and unseal it, or correct `address` under `secrets.vaults`.",
             );
         }
-        let shown = if words.is_empty() { String::new() } else { format!(": {}", refusal.words) };
+        let shown = &refusal.words;
         SourceError::new(
             ProblemCode::VaultFailed,
-            format!("{server} answered with status {}{shown}.", status.as_u16()),
+            format!("{server} answered with status {}: {shown}.", status.as_u16()),
             "Look at the server's log; Sallyport tries again at the next refresh.",
         )
     }
@@ -266,8 +266,17 @@ impl Refusal {
             .filter_map(Value::as_str)
             .map(|w| w.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
-        Refusal { words: words.join("; ").chars().filter(|c| !c.is_control()).take(200).collect() }
+        let words = if words.is_empty() { plain_words(bytes) } else { words.join("; ") };
+        Refusal { words: words.chars().filter(|c| !c.is_control()).take(200).collect() }
     }
+}
+
+/// What something other than Vault says, unless it is a page or binary: "Client sent an HTTP request to an HTTPS
+/// server" is worth passing on.
+fn plain_words(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+    if line.is_empty() || line.contains(['<', '{']) { "it gave no reason".into() } else { line.to_owned() }
 }
 
 /// The address as it may be shown: user and password, which nobody should put there, are left out.
@@ -426,6 +435,7 @@ mod tests {
         let refusal =
             Refusal::read(br#"{"errors":["1 error occurred:\n\t* permission denied\n\n"],"warnings":["w"]}"#);
         assert_eq!(refusal.words, "1 error occurred: * permission denied; w");
-        assert_eq!(Refusal::read(b"<html>").words, "");
+        assert_eq!(Refusal::read(b"<html>").words, "it gave no reason");
+        assert_eq!(Refusal::read(b"Client sent an HTTP request.\n").words, "Client sent an HTTP request");
     }
 }

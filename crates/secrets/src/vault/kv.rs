@@ -245,7 +245,7 @@ impl Engine<'_> {
         SourceError::new(
             ProblemCode::VaultFailed,
             format!("{} rejected a request: {}.", self.place.server, refusal.words),
-            "Check `mount`, `path`, `kv` and `namespace` under `secrets.vaults`.",
+            "Check `address`, `mount`, `path`, `kv` and `namespace` under `secrets.vaults`.",
         )
     }
 }

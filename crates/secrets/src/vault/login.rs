@@ -61,10 +61,9 @@ async fn exchange(
     check: &str,
 ) -> Result<Session, SourceError> {
     let refused = |server: &str, words: &str| {
-        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
         SourceError::new(
             ProblemCode::VaultLoginRefused,
-            format!("{server} refused the {method} login{words}."),
+            format!("{server} refused the {method} login: {words}."),
             format!(
                 "Check {check} under `secrets.vaults`, and that the {method} method is enabled on the server."
             ),

@@ -14,6 +14,22 @@ const INSIDE: &str = "SALLYPORT_TEST_INSIDE_SESSION";
 /// The limit of one call, and time for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(10);
 
+/// A session bus that starts no services: with the usual one, any late call would start a keyring daemon that
+/// outlives the test.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"#;
+
 /// Runs `body` on a session bus of its own.
 fn in_session(test: &str, body: fn()) {
     if std::env::var_os(INSIDE).is_some() {
@@ -26,7 +42,10 @@ fn in_session(test: &str, body: fn()) {
     for folder in ["run", "data"] {
         sallyport_platform::fs::ensure_private_dir(&home.path().join(folder)).expect("folder");
     }
+    let bus = home.path().join("bus.conf");
+    std::fs::write(&bus, BUS).expect("bus configuration");
     let output = Command::new(session)
+        .arg(format!("--config-file={}", bus.display()))
         .arg("--")
         .arg(std::env::current_exe().expect("this test"))
         .args(["--exact", &format!("keyring::{test}"), "--nocapture"])
@@ -50,21 +69,30 @@ struct Daemon(Child);
 impl Daemon {
     /// A keyring daemon with an unlocked default keyring.
     fn unlocked() -> Daemon {
-        let mut child = Command::new(crate::tool("SALLYPORT_GNOME_KEYRING", "gnome-keyring-daemon"))
-            .args(["--unlock", "--foreground", "--components=secrets"])
+        let mut daemon = Daemon::start("--unlock");
+        daemon.0.stdin.take().expect("stdin").write_all(b"password-of-the-test").expect("password");
+        wait_until("the keyring is there", || {
+            bus("ReadAlias", &["string:default"]).is_some_and(|answer| answer.contains("/collection/"))
+        });
+        daemon
+    }
+
+    /// One that holds no keyring.
+    fn empty() -> Daemon {
+        let daemon = Daemon::start("--start");
+        wait_until("the keyring daemon is there", || bus("ReadAlias", &["string:default"]).is_some());
+        daemon
+    }
+
+    fn start(how: &str) -> Daemon {
+        let child = Command::new(crate::tool("SALLYPORT_GNOME_KEYRING", "gnome-keyring-daemon"))
+            .args([how, "--foreground", "--components=secrets"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("gnome-keyring-daemon");
-        child.stdin.take().expect("stdin").write_all(b"password-of-the-test").expect("password");
-        let daemon = Daemon(child);
-        // Asked of the bus first: a call to the service itself would make the bus start a second daemon.
-        wait_until("the keyring daemon is there", || service_pid() == Some(daemon.0.id()));
-        wait_until("the keyring is there", || {
-            bus("ReadAlias", &["string:default"]).is_some_and(|answer| answer.contains("/collection/"))
-        });
-        daemon
+        Daemon(child)
     }
 
     fn signal(&self, name: &str) {
@@ -86,17 +114,6 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The process that is the Secret Service on our bus.
-fn service_pid() -> Option<u32> {
-    let output = Command::new("dbus-send")
-        .args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"])
-        .args(["org.freedesktop.DBus.GetConnectionUnixProcessID", "string:org.freedesktop.secrets"])
-        .output()
-        .expect("dbus-send");
-    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-    answer.split_whitespace().next_back()?.parse().ok()
 }
 
 /// Calls a method of the Secret Service.
@@ -252,15 +269,15 @@ fn a_keyring_that_does_not_answer_is_given_up() {
 #[test]
 fn no_keyring_at_all_is_told_apart() {
     in_session("no_keyring_at_all_is_told_apart", || {
-        // the bus starts the daemon when it is asked for, and it holds no keyring
+        // a bus without a keychain, then a keychain without a keyring
+        fails_in_time(KeychainErrorCode::NoService, Unlock::Never);
+        let empty = Daemon::empty();
         fails_in_time(KeychainErrorCode::NoKeyring, Unlock::Never);
         assert_eq!(report().result.expect_err("error").code, ProblemCode::KeychainMissing);
         let keys = Keys::open(&paths(), Unlock::Never).expect("files");
         assert_eq!(keys.kind, KeyStoreKind::File);
         keys.store.store("a-key", b"key").expect("store");
-        let started_by_bus = service_pid().expect("pid").to_string();
-        assert!(Command::new("kill").arg(started_by_bus).status().expect("kill").success());
-        wait_until("that daemon has ended", || service_pid().is_none());
+        drop(empty);
         // a keychain that appears later does not hide the keys that are in files
         let _daemon = Daemon::unlocked();
         let keys = Keys::open(&paths(), Unlock::Never).expect("files");
