@@ -17,6 +17,7 @@ pub mod shape;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod table;
 
 pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
 pub use placeholder::{Placeholders, redact};

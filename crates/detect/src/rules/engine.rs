@@ -10,6 +10,7 @@ use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input, MatchKind};
 
 use super::RuleSet;
+use super::keywords::SHORTEST;
 use super::file::{Reach, Rule, syntax_config};
 use super::validators::{Seen, shannon};
 
@@ -49,14 +50,11 @@ impl RuleSet {
         wanted: impl Fn(&Rule) -> bool,
     ) -> Vec<(u32, Vec<Range<usize>>)> {
         let mut windows = Windows { text, from, slots: vec![Slot::Unknown; self.rules.len()] };
-        if let Some(keywords) = &self.keywords {
-            let area = aho_corasick::Input::new(text).range(from..text.len());
-            for hit in keywords.find_overlapping_iter(area) {
-                for number in self.waiting.get(hit.pattern().as_usize()).into_iter().flatten() {
-                    windows.add(&self.rules, *number, hit.start(), hit.end(), &wanted);
-                }
+        self.keywords.each(text, from, |word, start, end| {
+            for number in self.waiting.get(word).into_iter().flatten() {
+                windows.add(&self.rules, *number, start, end, &wanted);
             }
-        }
+        });
         for number in &self.gated {
             let Some(rule) = self.rules.get(*number as usize) else { continue };
             if let Some(gate) = rule.gate.as_ref().filter(|_| wanted(rule)) {
@@ -127,7 +125,8 @@ impl Windows<'_> {
         }
         let window = match rule.reach {
             Reach::Bytes(longest) => {
-                end.saturating_sub(longest).max(self.from)..(start + longest).min(self.text.len())
+                // By its start alone, so that windows come in order whatever the keyword's length.
+                (start + SHORTEST).saturating_sub(longest).max(self.from)..(start + longest).min(self.text.len())
             }
             Reach::Line => {
                 let before = self.text.get(self.from..start).unwrap_or_default();
@@ -139,7 +138,6 @@ impl Windows<'_> {
             Reach::Text => self.from..self.text.len(),
         };
         match windows.last_mut() {
-            // Hits come in the order of their ends, so windows come in the order of their starts.
             Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
             _ => windows.push(window),
         }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::gate::Gate;
+use super::keywords::SHORTEST;
 use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
@@ -162,7 +163,7 @@ fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> 
     if keywords.is_empty() == gate.is_none() {
         return Err(fail(id_line, format!("the rule {id} needs either keywords or a gate")));
     }
-    if let Some(short) = keywords.iter().find(|keyword| keyword.len() < 3 || !keyword.is_ascii()) {
+    if let Some(short) = keywords.iter().find(|keyword| keyword.len() < SHORTEST || !keyword.is_ascii()) {
         return Err(fail(
             keywords_line,
             format!("the keyword {short:?} must be three ASCII characters or more"),

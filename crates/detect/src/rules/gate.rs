@@ -81,9 +81,25 @@ fn each_run(text: &[u8], len: usize, mut hit: impl FnMut(usize, usize)) {
     }
 }
 
+#[inline(always)]
 fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
+    BASE64.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+/// One load a byte: most bytes of a text are asked for.
+static BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let value = byte as u8;
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            table[byte] = value.is_ascii_alphanumeric() || value == b'+' || value == b'/';
+        }
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

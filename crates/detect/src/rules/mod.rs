@@ -4,12 +4,12 @@ mod check;
 mod engine;
 mod file;
 mod gate;
+mod keywords;
 mod validators;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use sallyport_policy::RuleId;
 
 pub use check::RuleProblem;
@@ -17,13 +17,14 @@ pub use file::{Example, Rule, RuleError};
 pub(crate) use validators::LOOK_BEHIND;
 
 use engine::Liveness;
+use keywords::Keywords;
 
 /// All rules in force, ready to scan in one pass.
 pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: HashMap<RuleId, usize>,
-    keywords: Option<AhoCorasick>,
-    /// For each keyword of the automaton, the rules that wait for it.
+    keywords: Keywords,
+    /// For each keyword, the rules that wait for it.
     waiting: Vec<Vec<u32>>,
     gated: Vec<u32>,
     liveness: OnceLock<Option<Liveness>>,
@@ -98,10 +99,10 @@ impl RuleSet {
                 rules.push(rule);
             }
         }
-        RuleSet::assemble(rules, by_id)
+        Ok(RuleSet::assemble(rules, by_id))
     }
 
-    fn assemble(rules: Vec<Rule>, by_id: HashMap<RuleId, usize>) -> Result<RuleSet, RuleError> {
+    fn assemble(rules: Vec<Rule>, by_id: HashMap<RuleId, usize>) -> RuleSet {
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let (mut words, mut waiting) = (Vec::new(), Vec::<Vec<u32>>::new());
         for (rule, number) in rules.iter().zip(0u32..) {
@@ -117,20 +118,10 @@ impl RuleSet {
                 }
             }
         }
-        let whole = |message: String| RuleError { file: "all rules".into(), line: 0, message };
-        let keywords = match words.is_empty() {
-            true => None,
-            false => Some(
-                AhoCorasick::builder()
-                    .ascii_case_insensitive(true)
-                    .kind(Some(AhoCorasickKind::DFA))
-                    .build(&words)
-                    .map_err(|error| whole(error.to_string()))?,
-            ),
-        };
+        let keywords = Keywords::new(words);
         let gated =
             rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
-        Ok(RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() })
+        RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() }
     }
 
     pub fn len(&self) -> usize {

@@ -9,7 +9,7 @@ use sallyport_policy::RuleId;
 use super::key::{IndexHasher, IndexKey, WINDOW};
 use super::opening::Openings;
 use super::set::{Pattern, SecretSet, SetError};
-use super::table::Table;
+use crate::table::Table;
 use super::variants::{Form, is_base64};
 use super::views::{Coding, Views};
 

@@ -7,7 +7,6 @@ mod index;
 mod key;
 mod opening;
 mod set;
-mod table;
 #[cfg(test)]
 mod tests;
 mod variants;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::index::SecretIndex;
 use super::key::WINDOW;
 use super::set::{Pattern, classes};
-use super::table::Table;
+use crate::table::Table;
 use super::variants::{Form, is_base64};
 use super::views::Views;
 

@@ -1,6 +1,6 @@
 //! A static table from 32-bit prints to patterns, made to be asked once per byte of text.
 
-/// Prints of one kind (windows, or openings) with the patterns that have them.
+/// Prints of one kind (windows, openings, keywords) with the patterns that have them.
 #[derive(Default)]
 pub(crate) struct Table {
     /// One bit per hash, so that nearly every byte of a text costs one load.
