@@ -27,7 +27,13 @@ pub(crate) struct Way {
 
 impl Way {
     pub(crate) fn direct(name: &'static str, upstream: &Upstream) -> Way {
-        Way { name, host: "api.openai.com", address: upstream.address, connect: false, root: upstream.root.clone() }
+        Way {
+            name,
+            host: "api.openai.com",
+            address: upstream.address,
+            connect: false,
+            root: upstream.root.clone(),
+        }
     }
 
     pub(crate) fn through(

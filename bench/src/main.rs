@@ -17,7 +17,8 @@ use bytes::Bytes;
 use crate::client::{Connection, Way};
 
 const ROUNDS: usize = 7;
-const SIZES: [(&str, usize, usize); 3] = [("2 KB", 2_000, 150), ("100 KB", 100_000, 60), ("1 MB", 1_000_000, 15)];
+const SIZES: [(&str, usize, usize); 3] =
+    [("2 KB", 2_000, 150), ("100 KB", 100_000, 60), ("1 MB", 1_000_000, 15)];
 /// The slow peer gets fewer requests a round; its median does not move for it.
 const SLOW: usize = 8;
 

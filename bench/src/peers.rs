@@ -37,7 +37,8 @@ pub(crate) async fn sallyport(binary: &Path, upstream: &Upstream, durability: &s
     let root = home.path().join("upstream.pem");
     std::fs::write(&root, &upstream.root_pem)?;
     let secrets = home.path().join("secrets.env");
-    let lines: String = (0..1_000).map(|n| format!("SECRET_{n}=s3cr3t-{:016x}\n", n * 0x9e37_79b9_7f4a_u64)).collect();
+    let lines: String =
+        (0..1_000).map(|n| format!("SECRET_{n}=s3cr3t-{:016x}\n", n * 0x9e37_79b9_7f4a_u64)).collect();
     std::fs::write(&secrets, lines)?;
     std::fs::write(
         config.join("config.yaml"),
@@ -64,7 +65,13 @@ pub(crate) async fn sallyport(binary: &Path, upstream: &Upstream, durability: &s
         {
             let address = status["listen"].as_str().context("no listen")?.parse()?;
             let pem = command(&["ca", "export", "--pem"]).output()?.stdout;
-            return Ok(Peer { child, pid, address, root: CertificateDer::from_pem_slice(&pem)?, _home: home });
+            return Ok(Peer {
+                child,
+                pid,
+                address,
+                root: CertificateDer::from_pem_slice(&pem)?,
+                _home: home,
+            });
         }
         if started.elapsed() > START {
             bail!("Sallyport did not start: {}", String::from_utf8_lossy(&output.stdout));

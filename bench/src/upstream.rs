@@ -27,10 +27,11 @@ pub(crate) async fn start() -> Result<Upstream> {
     let names = vec!["api.openai.com".to_owned(), "tunnel.example".to_owned()];
     let leaf = CertificateParams::new(names)?.signed_by(&key, &root)?;
     let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], private)?;
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], private)?;
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -41,7 +42,9 @@ pub(crate) async fn start() -> Result<Upstream> {
                 socket.set_nodelay(true)?;
                 let tls = acceptor.accept(socket).await?;
                 let service = hyper::service::service_fn(answer);
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await?;
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(tls), service)
+                    .await?;
                 anyhow::Ok(())
             });
         }
@@ -51,7 +54,8 @@ pub(crate) async fn start() -> Result<Upstream> {
 
 async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let _ = request.into_body().collect().await;
-    let text = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
+    let text =
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     Ok(response)

@@ -168,7 +168,13 @@ mod tests {
     use super::*;
 
     fn finding(rule: &str, kind: FindingKind) -> Finding {
-        Finding { rule: RuleId::new(rule), kind, severity: Severity::High, class: Level::Restricted, span: 0..1 }
+        Finding {
+            rule: RuleId::new(rule),
+            kind,
+            severity: Severity::High,
+            class: Level::Restricted,
+            span: 0..1,
+        }
     }
 
     #[test]

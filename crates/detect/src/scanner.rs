@@ -201,7 +201,8 @@ mod tests {
 
     fn scanner(values: &[(&str, &str)]) -> Scanner {
         let key = IndexKey::new([7; 32]);
-        let entries = values.iter().map(|(name, value)| SecretEntry { name, value: value.as_bytes(), weak: false });
+        let entries =
+            values.iter().map(|(name, value)| SecretEntry { name, value: value.as_bytes(), weak: false });
         let set = SecretSet::build(&key, "test", entries);
         let index = SecretIndex::merge(&key, &[Arc::new(set)]).unwrap();
         Scanner::new(Arc::new(RuleSet::builtin().unwrap()), Arc::new(index))
@@ -268,7 +269,12 @@ mod tests {
     fn a_value_dressed_as_a_placeholder_is_found_all_the_same() {
         assert_eq!(shown("[SECRET:kX9mQ2vL7pR4]"), "[SECRET:[SECRET:vault/db]]");
         assert_eq!(shown("[SECRET:AKIAQ3EGRIMNV7BZT5XK]"), "[SECRET:[REDACTED_AWS_KEY]]");
-        for own in ["[SECRET:vault/db]", "[REDACTED_AWS_KEY_3f9a]", "password = \"[REDACTED_PASSWORD_ASSIGNMENT]\"", "[SECRET:x]"] {
+        for own in [
+            "[SECRET:vault/db]",
+            "[REDACTED_AWS_KEY_3f9a]",
+            "password = \"[REDACTED_PASSWORD_ASSIGNMENT]\"",
+            "[SECRET:x]",
+        ] {
             assert_eq!(shown(own), own);
         }
     }

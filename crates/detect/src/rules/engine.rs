@@ -10,8 +10,8 @@ use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input, MatchKind};
 
 use super::RuleSet;
-use super::keywords::SHORTEST;
 use super::file::{Reach, Rule, syntax_config};
+use super::keywords::SHORTEST;
 use super::validators::{Seen, shannon};
 
 /// One match of one rule.
@@ -126,7 +126,8 @@ impl Windows<'_> {
         let window = match rule.reach {
             Reach::Bytes(longest) => {
                 // By its start alone, so that windows come in order whatever the keyword's length.
-                (start + SHORTEST).saturating_sub(longest).max(self.from)..(start + longest).min(self.text.len())
+                (start + SHORTEST).saturating_sub(longest).max(self.from)
+                    ..(start + longest).min(self.text.len())
             }
             Reach::Line => {
                 let before = self.text.get(self.from..start).unwrap_or_default();

@@ -9,9 +9,9 @@ use sallyport_policy::RuleId;
 use super::key::{IndexHasher, IndexKey, WINDOW};
 use super::opening::Openings;
 use super::set::{Pattern, SecretSet, SetError};
-use crate::table::Table;
 use super::variants::{Form, is_base64};
 use super::views::{Coding, Views};
+use crate::table::Table;
 
 /// How far before a weak value its name may stand, on the same line.
 const NAME_REACH: usize = 64;
@@ -262,7 +262,8 @@ impl SecretIndex {
             return None;
         }
         if let Form::Base64 { lead, trail } = pattern.form {
-            let shared = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_base64(*byte));
+            let shared =
+                |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_base64(*byte));
             if lead && shared(span.start.checked_sub(1)) {
                 span.start -= 1;
             }

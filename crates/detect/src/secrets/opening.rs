@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use super::index::SecretIndex;
 use super::key::WINDOW;
 use super::set::{Pattern, classes};
-use crate::table::Table;
 use super::variants::{Form, is_base64};
 use super::views::Views;
+use crate::table::Table;
 
 #[derive(Default)]
 pub(crate) struct Openings {

@@ -141,7 +141,8 @@ impl View {
 
     /// Where a stretch of the input stands here, if no escape touches it.
     pub(crate) fn unchanged(&self, input: Range<usize>) -> Option<usize> {
-        let next = self.escapes.partition_point(|escape| escape.raw + usize::from(escape.raw_len) <= input.start);
+        let next =
+            self.escapes.partition_point(|escape| escape.raw + usize::from(escape.raw_len) <= input.start);
         let free = self.escapes.get(next).is_none_or(|escape| escape.raw >= input.end);
         free.then(|| self.output_start(input.start))
     }
@@ -408,7 +409,9 @@ mod tests {
     use super::*;
 
     fn readings(text: &str) -> Vec<String> {
-        Views::of(text.as_bytes(), true).iter().map(|(_, view)| String::from_utf8_lossy(view.bytes()).into_owned())
+        Views::of(text.as_bytes(), true)
+            .iter()
+            .map(|(_, view)| String::from_utf8_lossy(view.bytes()).into_owned())
             .collect()
     }
 
