@@ -217,7 +217,8 @@ fn connect(path: &Path) -> Result<Connection, AuditError> {
     connection.busy_timeout(Duration::from_secs(2)).tried("open")?;
     let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value);
     let all = || -> Result<(), rusqlite::Error> {
-        // Only a new file takes this one; freed pages can then be given back after a purge.
+        // Only a new file takes these two: pages that hold some ten events, and that are given back after a purge.
+        set("page_size", &8192)?;
         set("auto_vacuum", &"INCREMENTAL")?;
         set("journal_mode", &"WAL")?;
         // Every commit syncs the WAL; on macOS past the drive's own cache.
@@ -225,7 +226,7 @@ fn connect(path: &Path) -> Result<Connection, AuditError> {
         set("fullfsync", &true)?;
         set("checkpoint_fullfsync", &true)?;
         // A larger log than the default: one batch in hundreds pays for copying it back.
-        set("wal_autocheckpoint", &4000)?;
+        set("wal_autocheckpoint", &2000)?;
         set("journal_size_limit", &(64 * 1024 * 1024))?;
         set("secure_delete", &true)?;
         set("trusted_schema", &false)

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use sallyport_engine::loader;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
@@ -25,6 +26,10 @@ use crate::exit::{Exit, Outcome};
 use crate::output::{Out, note};
 
 fn main() -> ExitCode {
+    // The engine starts itself as its own loader. No command for people: it is in no help and no completion.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == loader::CHILD_ARGUMENT) {
+        return loader::run_child();
+    }
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => {
@@ -36,9 +41,6 @@ fn main() -> ExitCode {
             };
         }
     };
-    if matches!(command, Command::LoadSecretsChild) {
-        return sallyport_engine::loader::run_child();
-    }
     log_to_stderr(matches!(command, Command::Daemon(_)));
     let mut out = Out::stdout();
     let outcome = run(command, &mut out).and_then(|exit| Ok(out.flush().map(|()| exit)?));
@@ -74,8 +76,6 @@ fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Rules(args) => commands::rules::run(args, out),
         Command::Completions(args) => commands::completions::run(&args, out),
         Command::Man(args) => commands::man::run(&args, out),
-        // Handled before logging starts: it speaks on stdout.
-        Command::LoadSecretsChild => Ok(Exit::Usage),
     }
 }
 

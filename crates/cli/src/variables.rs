@@ -65,8 +65,17 @@ pub(crate) struct Inputs<'a> {
     pub(crate) inspected: &'a [String],
     /// The shell's present variables.
     pub(crate) present: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether a path that the person had set can be read as a file.
-    pub(crate) readable: &'a dyn Fn(&Path) -> bool,
+    /// What the certificate file that the person had set means for us.
+    pub(crate) theirs: &'a dyn Fn(&Path) -> Theirs,
+}
+
+/// A certificate file that the person had set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theirs {
+    Unreadable,
+    /// Our bundle holds all of it, such as the system's own list.
+    InBundle,
+    Other,
 }
 
 /// A file to be written before the variables are used: what the person trusted, and our root.
@@ -172,7 +181,11 @@ fn certificates(
     if theirs == inputs.root || theirs == inputs.bundle {
         return ours.display().to_string();
     }
-    if !(inputs.readable)(theirs) {
+    let kind = (inputs.theirs)(theirs);
+    if kind == Theirs::InBundle {
+        return inputs.bundle.display().to_string();
+    }
+    if kind == Theirs::Unreadable {
         environment.notes.push(format!(
             "{name} named {}, which is not a readable file: replaced by {}",
             theirs.display(),
@@ -212,7 +225,11 @@ mod tests {
             joined: Path::new("/s/joined"),
             inspected: &["api.openai.com".to_owned(), "*.openai.azure.com".to_owned()],
             present: &|name| present.get(name).cloned(),
-            readable: &|path| path.starts_with("/readable"),
+            theirs: &|path| match path.to_str() {
+                Some("/readable/corp.pem") => Theirs::Other,
+                Some("/etc/system.pem") => Theirs::InBundle,
+                _ => Theirs::Unreadable,
+            },
         })
     }
 
@@ -286,6 +303,7 @@ mod tests {
             ("SSL_CERT_FILE", "/readable/corp.pem"),
             ("CURL_CA_BUNDLE", "/gone.pem"),
             ("AWS_CA_BUNDLE", ""),
+            ("GIT_SSL_CAINFO", "/etc/system.pem"),
         ]));
         assert_eq!(made.joins.len(), 1);
         let joined = made.joins[0].to.display().to_string();
@@ -294,6 +312,7 @@ mod tests {
         assert_eq!(set["SSL_CERT_FILE"], joined);
         assert_eq!(set["CURL_CA_BUNDLE"], "/s/bundle.pem");
         assert_eq!(set["AWS_CA_BUNDLE"], "/s/bundle.pem");
+        assert_eq!(set["GIT_SSL_CAINFO"], "/s/bundle.pem");
         assert_eq!(made.notes.len(), 1);
     }
 

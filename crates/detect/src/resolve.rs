@@ -110,7 +110,7 @@ mod tests {
         use FindingKind::{KnownSecret, Secret};
         let known = candidate("user", KnownSecret, Severity::Critical, 10..18, 10..18);
         let url = candidate("url", Secret, Severity::High, 0..40, 20..30);
-        let parts = shown(vec![url.clone(), known.clone()], &[]);
+        let parts = shown(vec![url.clone(), known], &[]);
         assert_eq!(parts, [("url".into(), 0..10), ("user".into(), 10..18), ("url".into(), 18..40)]);
         let password = candidate("password", KnownSecret, Severity::Critical, 20..30, 20..30);
         assert_eq!(shown(vec![url, password], &[]), [("password".into(), 20..30)]);

@@ -205,9 +205,7 @@ fn judge(
     } else {
         purges(bounds, key, key_changed, &mut faults);
         let newest = checkpoints(connection, bounds, &mut faults)?;
-        if faults.is_empty() {
-            ghosts(connection, &mut faults)?;
-        }
+        ghosts(connection, bounds, &mut faults)?;
         end(connection, bounds, head, newest, &mut faults)?;
     }
     // A key that was lost can't vouch for what it signed; the recorded change of keys says so already.
@@ -268,15 +266,12 @@ fn checkpoints(
     Checkpoint::last(connection)
 }
 
-/// Facets without a row would show in counts. (Rows without a facet were found on the walk.)
-fn ghosts(connection: &Connection, faults: &mut Vec<Fault>) -> Result<(), rusqlite::Error> {
-    let ghost: Option<u64> = connection
-        .query_row(
-            "SELECT seq FROM facet f WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.seq = f.seq)",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
+/// Facets of rows before the first would show in counts. (The walk found those that don't fit theirs; those
+/// beyond the last are a cut tail.)
+fn ghosts(connection: &Connection, bounds: &Bounds, faults: &mut Vec<Fault>) -> Result<(), rusqlite::Error> {
+    let ghost: Option<u64> =
+        connection
+            .query_row("SELECT min(seq) FROM facet WHERE seq < ?1", [bounds.first], |row| row.get(0))?;
     faults.extend(ghost.map(|seq| Fault { seq, kind: FaultKind::IndexAltered }));
     Ok(())
 }

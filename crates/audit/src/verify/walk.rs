@@ -1,11 +1,12 @@
 //! One thread's share of the rows: hash by hash, each held against its facet and the checkpoints about it.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, Rows};
 use uuid::Uuid;
 
 use super::diagnose;
 use super::report::{Fault, FaultKind, RecordedDiscontinuity};
-use crate::canonical::{Hash, row_hash, unhex};
+use crate::canonical::{Hash, hex, row_hash, unhex};
 use crate::checkpoint::Checkpoint;
 use crate::event::action_types;
 use crate::facet::{Facet, Seen, TEXT_COLUMNS, Text};
@@ -70,12 +71,14 @@ pub(super) fn walk(
         |row| row.get(0),
     )?;
 
-    let sql = format!(
-        "SELECT e.seq, e.hash, e.body, f.seq, f.redactions, {TEXT_COLUMNS} \
-         FROM event e LEFT JOIN facet f ON f.seq = e.seq WHERE e.seq BETWEEN ?1 AND ?2 ORDER BY e.seq"
-    );
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement =
+        connection.prepare("SELECT seq, hash, body FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq")?;
     let mut rows = statement.query([range.from, range.to])?;
+    // Two cursors side by side: cheaper than a join, which looks each facet up.
+    let sql =
+        format!("SELECT seq, redactions, {TEXT_COLUMNS} FROM facet WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq");
+    let mut facets = connection.prepare(&sql)?;
+    let mut facets = facets.query([range.from, range.to.min(range.covered)])?;
     loop {
         let row = match rows.next() {
             Ok(Some(row)) => row,
@@ -88,15 +91,20 @@ pub(super) fn walk(
         };
         walked.rows += 1;
         let expected = link.seq + 1;
-        match check(row, &link, range.covered, &mut walked.discontinuities)? {
-            Ok(next) => link = next,
-            Err(suspicion) => {
-                walked.faults.push(match suspicion {
-                    Suspicion::Sure(fault) => fault,
-                    Suspicion::Row(seq) if seq != expected => {
-                        Fault { seq: expected, kind: FaultKind::Removed { last: seq - 1 } }
-                    }
-                    Suspicion::Row(seq) => diagnose::row(connection, &link, seq)?,
+        match check(row, &link)? {
+            Ok((next, seen)) => {
+                if next.seq <= range.covered && !facet_agrees(&mut facets, next.seq, &seen)? {
+                    walked.faults.push(Fault { seq: next.seq, kind: FaultKind::IndexAltered });
+                    return Ok(walked);
+                }
+                walked.discontinuities.extend(discontinuity(next.seq, &seen));
+                link = next;
+            }
+            Err(seq) => {
+                walked.faults.push(if seq == expected {
+                    diagnose::row(connection, &link, seq)?
+                } else {
+                    Fault { seq: expected, kind: FaultKind::Removed { last: seq - 1 } }
                 });
                 // What follows can't be judged by a broken chain, but signatures behind it must not accuse an
                 // innocent row; the first fault is the one that is named.
@@ -139,35 +147,43 @@ fn before(connection: &Connection, range: &Range) -> Result<Link, rusqlite::Erro
     })
 }
 
-enum Suspicion {
-    Sure(Fault),
-    /// Something is wrong at or before this row; see `diagnose`.
-    Row(u64),
-}
-
-fn check(
-    row: &Row<'_>,
-    link: &Link,
-    covered: u64,
-    discontinuities: &mut Vec<RecordedDiscontinuity>,
-) -> Result<Result<Link, Suspicion>, rusqlite::Error> {
+/// The row and what it says, if it continues the chain; else its number, for `diagnose`.
+fn check<'r>(row: &'r Row<'_>, link: &Link) -> Result<Result<(Link, Seen<'r>), u64>, rusqlite::Error> {
     let seq: u64 = row.get(0)?;
-    let changed = || Ok(Err(Suspicion::Row(seq)));
     if seq != link.seq + 1 {
-        return changed();
+        return Ok(Err(seq));
     }
     // Values of another type are tampering, too.
-    let (Ok(stored), Ok(body)) = (row.get::<_, Hash>(1), row.get_ref(2)?.as_str()) else { return changed() };
-    let Ok(seen) = serde_json::from_str::<Seen<'_>>(body) else { return changed() };
-    let claimed = unhex::<32>(&seen.prev_hash.0);
-    if seen.seq != seq || claimed != Some(link.hash) || row_hash(&link.hash, body.as_bytes()) != stored {
-        return changed();
+    let (Ok(stored), Ok(body)) = (row.get::<_, Hash>(1), row.get_ref(2)?.as_bytes()) else {
+        return Ok(Err(seq));
+    };
+    let Ok(seen) = serde_json::from_slice::<Seen<'_>>(body) else { return Ok(Err(seq)) };
+    let follows = seen.seq == seq && *seen.prev_hash.0 == *hex(&link.hash);
+    if !follows || row_hash(&link.hash, body) != stored {
+        return Ok(Err(seq));
     }
-    if !facet_agrees(row, seq, &seen, covered)? {
-        return Ok(Err(Suspicion::Sure(Fault { seq, kind: FaultKind::IndexAltered })));
+    Ok(Ok((Link { seq, hash: stored, before: Some(link.hash) }, seen)))
+}
+
+/// Column 0 is the row's number, 1 its redactions, then come its texts.
+fn facet_agrees(facets: &mut Rows<'_>, seq: u64, seen: &Seen<'_>) -> Result<bool, rusqlite::Error> {
+    let Some(row) = facets.next()? else { return Ok(false) };
+    let facet = Facet::of(seen);
+    let number = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_i64().ok());
+    if number(0)? != i64::try_from(seq).ok() || number(1)? != i64::try_from(facet.redactions).ok() {
+        return Ok(false);
     }
-    discontinuities.extend(discontinuity(seq, &seen));
-    Ok(Ok(Link { seq, hash: stored, before: Some(link.hash) }))
+    for (column, text) in (2..).zip(facet.texts) {
+        let same = match (row.get_ref(column)?, text) {
+            (ValueRef::Null, None) => true,
+            (ValueRef::Text(stored), Some(text)) => stored == text.as_bytes(),
+            _ => false,
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn discontinuity(seq: u64, seen: &Seen<'_>) -> Option<RecordedDiscontinuity> {
@@ -198,24 +214,4 @@ pub(super) fn recorded(connection: &Connection) -> Result<Vec<RecordedDiscontinu
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Column 3 is the facet's own row number, 4 its redactions, then its texts.
-fn facet_agrees(row: &Row<'_>, seq: u64, seen: &Seen<'_>, covered: u64) -> Result<bool, rusqlite::Error> {
-    if seq > covered {
-        return Ok(true);
-    }
-    if row.get_ref(3)?.as_i64_or_null().ok().flatten().is_none() {
-        return Ok(false);
-    }
-    let facet = Facet::of(seen);
-    if row.get_ref(4)?.as_i64().ok() != i64::try_from(facet.redactions).ok() {
-        return Ok(false);
-    }
-    for (column, text) in (5..).zip(facet.texts) {
-        if row.get_ref(column)?.as_str_or_null().ok() != Some(text) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

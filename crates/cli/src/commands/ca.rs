@@ -74,12 +74,39 @@ fn show(ca: &CaView, out: &mut Out) -> Result<(), Failure> {
         ("bundle", bundle),
         ("speaks for", format!("{} and for nothing else:", hosts(ca.constraints.len()))),
     ])?;
-    for name in &ca.constraints {
-        out.line(format!("  {name}"))?;
+    for line in filled(&ca.constraints, 98) {
+        out.line(format!("  {line}"))?;
     }
     Ok(())
 }
 
+/// Names side by side, as many as fit on a line.
+fn filled(names: &[String], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + name.len() <= width => {
+                line.push_str("  ");
+                line.push_str(name);
+            }
+            _ => lines.push(name.clone()),
+        }
+    }
+    lines
+}
+
 fn hosts(n: usize) -> String {
     if n == 1 { "1 name".into() } else { format!("{n} names") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fill_lines() {
+        let names = ["aaa", "bbb", "ccc", "dddddddddd"].map(str::to_owned);
+        assert_eq!(filled(&names, 9), ["aaa  bbb", "ccc", "dddddddddd"]);
+        assert!(filled(&[], 9).is_empty());
+    }
 }

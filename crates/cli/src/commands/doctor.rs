@@ -145,9 +145,18 @@ fn configuration(file: &Path) -> Item {
 }
 
 fn unreachable(error: &ClientError) -> Item {
-    let fix = error.hint().unwrap_or_else(|| "Start it with `sallyport daemon`.".into());
-    let sentence = format!("{error}. Tools that are led through Sallyport reach no provider now.");
+    let fix =
+        error.hint().map_or_else(|| "Start it with `sallyport daemon`.".into(), |hint| sentence_case(&hint));
+    let sentence = format!(
+        "{}. Tools that are led through Sallyport reach no provider now.",
+        sentence_case(&error.to_string())
+    );
     Item::new("engine-not-reachable", Severity::Critical, "The engine is not reachable", sentence, fix)
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn protection(status: &Status) -> Item {

@@ -9,7 +9,7 @@ use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, note};
 use crate::shell::Shell;
-use crate::variables::{self, Environment, Inputs, Join, Undo};
+use crate::variables::{self, Environment, Inputs, Join, Theirs, Undo};
 
 /// Print the variables that lead this shell's tools through Sallyport
 ///
@@ -74,7 +74,7 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
         joined: &paths.ca_dir(),
         inspected: &Registry::builtin().intercepted_hosts(),
         present: &present,
-        readable: &|path| path.is_file() && std::fs::File::open(path).is_ok(),
+        theirs: &|path| theirs(path, &bundle),
     });
     for join in &environment.joins {
         write_join(join, &root)?;
@@ -86,6 +86,14 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
 /// Empty and unset differ; a value that is no Unicode can't be one of those we set or keep.
 pub(crate) fn present(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+fn theirs(path: &Path, bundle: &Path) -> Theirs {
+    match (std::fs::read_to_string(path), std::fs::read_to_string(bundle)) {
+        (Err(_), _) => Theirs::Unreadable,
+        (Ok(theirs), Ok(bundle)) if bundle.contains(theirs.trim()) => Theirs::InBundle,
+        _ => Theirs::Other,
+    }
 }
 
 fn write_join(join: &Join, root: &Path) -> Result<(), Failure> {

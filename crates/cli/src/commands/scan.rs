@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
 use crate::commands::rules;
+use crate::commands::status::plural;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, note};
 use crate::text::{Lines, masked_line, printable, readable};
@@ -202,19 +203,19 @@ fn summary(tally: &Tally, out: &mut Out) -> Result<(), Failure> {
         out.blank()?;
     }
     let mut parts = vec![match tally.findings {
-        0 => format!("No findings in {}", count(tally.files, "text")),
+        0 => format!("No findings in {}", count(tally.files, "file")),
         n => format!(
             "{} in {} of {}",
             count(n, "finding"),
             tally.files_with_findings,
-            count(tally.files, "text")
+            count(tally.files, "file")
         ),
     }];
     if tally.binary > 0 {
         parts.push(format!("{} not scanned", count(tally.binary, "binary file")));
     }
     if tally.too_large > 0 {
-        parts.push(format!("{} not scanned", count(tally.too_large, "file above 256 MiB")));
+        parts.push(format!("{} not scanned", count(tally.too_large, "oversized file")));
     }
     if tally.unreadable > 0 {
         parts.push(format!("{} could not be read", tally.unreadable));
@@ -227,12 +228,5 @@ fn summary(tally: &Tally, out: &mut Out) -> Result<(), Failure> {
 }
 
 fn count(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => match what.split_once(' ') {
-            // "file above …" takes its plural on the first word, "binary file" on the last.
-            Some(("file", rest)) => format!("{n} files {rest}"),
-            _ => format!("{n} {what}s"),
-        },
-    }
+    plural(n as u64, what)
 }

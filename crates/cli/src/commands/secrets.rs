@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
+use sallyport_detect::shape;
 use sallyport_ipc::Client;
 use sallyport_ipc::types::{SourceState, SourceStatus};
 use sallyport_platform::{Keychain, KeychainError, Paths, Unlock};
@@ -79,6 +80,11 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
             let value = read_value(name)?;
             keychain(&paths)?.add_user_secret(name, &value)?;
             out.line(format!("Kept {name} in the keychain."))?;
+            if std::str::from_utf8(&value).is_ok_and(shape::is_common_word) {
+                out.line(
+                    "Its value is a common word, so it is taken out only where its name stands beside it.",
+                )?;
+            }
             sync(&paths, out)
         }
         Command::Remove { name } => {

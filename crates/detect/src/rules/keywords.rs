@@ -75,7 +75,8 @@ impl Keywords {
 /// Blind to case; what else it confuses is told apart afterwards.
 #[inline(always)]
 fn print(gram: [u8; GRAM]) -> u32 {
-    (u32::from_le_bytes(gram) | 0x2020_2020).wrapping_mul(0x9e37_79b1)
+    let folded = u64::from(u32::from_le_bytes(gram) | 0x2020_2020);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Detection rules: their files, the set they make, and the proof that each does what it says.
 
+mod assigned;
 mod check;
 mod engine;
 mod file;

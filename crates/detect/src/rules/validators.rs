@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 
+use super::assigned::{assigned, assigned_word, env_value, secret_named, user_and_password};
 use crate::shape;
 
 /// How far before a match a validator may look.
@@ -55,7 +56,7 @@ pub(crate) fn names() -> String {
 }
 
 impl<'t> Seen<'t> {
-    fn value(&self) -> &'t str {
+    pub(super) fn value(&self) -> &'t str {
         std::str::from_utf8(self.value).unwrap_or_default()
     }
 
@@ -67,12 +68,12 @@ impl<'t> Seen<'t> {
         before.get(line..).unwrap_or_default()
     }
 
-    fn before(&self) -> Option<u8> {
+    pub(super) fn before(&self) -> Option<u8> {
         self.span.start.checked_sub(1).and_then(|at| self.text.get(at)).copied()
     }
 
     /// The byte after the value. A stream waits for it before it calls a validator for good.
-    fn after(&self) -> Option<u8> {
+    pub(super) fn after(&self) -> Option<u8> {
         self.text.get(self.span.end).copied()
     }
 
@@ -82,25 +83,25 @@ impl<'t> Seen<'t> {
     }
 
     /// Where the name of an assignment begins, after the spaces and words before it.
-    fn name_start(&self) -> usize {
+    pub(super) fn name_start(&self) -> usize {
         let lead = self.text.get(self.whole.start..self.span.start).unwrap_or_default();
         let end = lead.iter().rposition(|byte| is_name(*byte)).map_or(0, |at| at + 1);
         let name = lead.get(..end).unwrap_or_default();
         self.whole.start + name.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1)
     }
 
-    fn name(&self) -> &'t str {
+    pub(super) fn name(&self) -> &'t str {
         let lead = self.text.get(self.name_start()..self.span.start).unwrap_or_default();
         let end = lead.iter().position(|byte| !is_name(*byte)).unwrap_or(lead.len());
         lead.get(..end).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
     }
 
     /// Whether the name stands at the start of a line.
-    fn begins_line(&self) -> bool {
+    pub(super) fn begins_line(&self) -> bool {
         self.name_start().checked_sub(1).and_then(|at| self.text.get(at)).is_none_or(|byte| *byte == b'\n')
     }
 
-    fn is_quoted(&self) -> bool {
+    pub(super) fn is_quoted(&self) -> bool {
         self.before().is_some_and(|byte| matches!(byte, b'"' | b'\''))
     }
 }
@@ -151,7 +152,7 @@ fn token(seen: &Seen<'_>) -> bool {
 }
 
 /// A value that only its neighbourhood makes a token: its own look must be random.
-fn named_token(seen: &Seen<'_>) -> bool {
+pub(super) fn named_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     token(seen)
         && !shape::is_stand_in(value)
@@ -182,101 +183,6 @@ fn webhook(seen: &Seen<'_>) -> bool {
 fn slack_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     token(seen) && value.bytes().filter(u8::is_ascii_digit).count() >= 4 && !shape::is_stand_in(value)
-}
-
-/// `name = value` in code or configuration.
-fn assigned(seen: &Seen<'_>) -> bool {
-    shape::names_secret(seen.name())
-        && (seen.is_quoted() || is_dense(seen.value()))
-        && is_credible(seen.value())
-}
-
-fn assigned_word(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
-    shape::names_secret(seen.name())
-        && !shape::is_stand_in(value)
-        && !shape::is_place(value)
-        && !is_markup(value)
-}
-
-/// The value of a `NAME=value` line of a shell or an environment file.
-fn env_value(seen: &Seen<'_>) -> bool {
-    let (name, value) = (seen.name(), seen.value());
-    let shouted = !name.bytes().any(|byte| byte.is_ascii_lowercase());
-    // Small letters are also how programs name arguments: only a line that begins so counts.
-    let first = seen.name_start().checked_sub(1).and_then(|at| seen.text.get(at)).copied();
-    let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
-    let placed = if shouted { open } else { seen.begins_line() };
-    let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
-    placed && enough && shape::names_secret(name) && is_credible(value)
-}
-
-/// A name that says secret and a value that looks random, both.
-fn secret_named(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
-    shape::names_secret(seen.name()) && shape::is_random(value) && named_token(seen) && is_credible(value)
-}
-
-fn user_and_password(seen: &Seen<'_>) -> bool {
-    seen.value().split_once(':').is_some_and(|(_, password)| password.len() >= 4 && is_credible(password))
-}
-
-/// A value without quotes in code is a name as a rule; a secret has digits and no structure.
-fn is_dense(value: &str) -> bool {
-    value.len() >= 8
-        && value.bytes().any(|byte| byte.is_ascii_digit())
-        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && shape::distinct(value) >= 6
-        && shape::explained(value) * 2 <= value.len()
-}
-
-fn is_credible(value: &str) -> bool {
-    let number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-+x_".contains(&byte));
-    !number
-        && value.bytes().any(|byte| byte.is_ascii_alphanumeric())
-        && !shape::is_stand_in(value)
-        && !shape::is_place(value)
-        && !value.contains("://")
-        && !value.starts_with(['\\', '=', '(', '&', '|', ',', ')', '<', '{', '['])
-        && !is_prose(value)
-        && !is_identifier(value)
-        && !is_constant(value)
-        && !is_markup(value)
-}
-
-/// `WIN32_ERROR`: how programs spell constants.
-fn is_constant(value: &str) -> bool {
-    value.contains('_')
-        && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-        && value.split('_').any(|part| part.len() >= 3 && shape::is_wordlike(part))
-}
-
-fn is_prose(value: &str) -> bool {
-    value.split_ascii_whitespace().count() >= 3
-        && value
-            .split_ascii_whitespace()
-            .filter(|word| shape::is_wordlike(word.trim_matches(|c: char| !c.is_ascii_alphabetic())))
-            .count()
-            >= 2
-}
-
-/// A name of the program rather than a value: words joined as programmers join them.
-fn is_identifier(value: &str) -> bool {
-    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:$@/# ".contains(&byte));
-    plain
-        && (shape::explained(value) * 10 >= value.len() * 6
-            || shape::is_all_words(value)
-            || shape::is_camel_case(value))
-}
-
-/// Patterns, templates, code.
-fn is_markup(value: &str) -> bool {
-    let marks = value.bytes().filter(|byte| b"<>{}()[]|\\".contains(byte)).count();
-    marks * 4 > value.len()
-        || value.contains("()")
-        || value.contains("=>")
-        || value.contains("==")
-        || value.contains("\\n") && marks > 1
 }
 
 fn aws_key(seen: &Seen<'_>) -> bool {
@@ -328,11 +234,9 @@ fn connection(seen: &Seen<'_>) -> bool {
         .iter()
         .any(|name| site == *name || site.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
     let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
-    password.len() >= 4
-        && !shape::is_stand_in(password)
-        && !taught.contains(&lower.as_str())
-        && !(lower.contains("password") && shape::explained(password) + 4 >= password.len())
-        && (!in_example || typed)
+    let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
+    let shown_to_all = only_says_password || taught.contains(&lower.as_str()) || in_example && !typed;
+    password.len() >= 4 && !shown_to_all && !shape::is_stand_in(password)
 }
 
 /// Names that every container or cloud has are no secret of a house.

@@ -109,11 +109,10 @@ impl IndexHasher {
     #[inline(always)]
     pub(crate) fn window(&self, bytes: [u8; WINDOW]) -> u64 {
         let folded = u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020;
-        let product = u128::from(folded ^ self.add) * u128::from(self.multiply);
-        (product as u64) ^ ((product >> 64) as u64)
+        (folded ^ self.add).wrapping_mul(self.multiply)
     }
 
-    /// The kept part of a window's hash.
+    /// The kept part of a window's hash: the upper half, which every byte of the window reaches.
     #[inline(always)]
     pub(crate) fn print(hash: u64) -> u32 {
         (hash >> 32) as u32

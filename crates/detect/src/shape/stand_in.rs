@@ -113,7 +113,7 @@ fn is_call(value: &str) -> bool {
     let path = !head.is_empty()
         && head.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:&!*>-".contains(&byte));
     let bracketed = !rest.is_empty() && (rest.ends_with([')', ']']) || rest.contains(['(']));
-    path && bracketed || head.contains("::") && path
+    path && (bracketed || head.contains("::"))
 }
 
 /// Stars, dots, one or two characters over and over, a keyboard row.

@@ -1,0 +1,109 @@
+//! Values that stand behind a name: is this a secret, or a word, a name, a piece of code?
+//!
+//! Name, shape and place are judged together; each alone would be loud in real code.
+
+use super::validators::{Seen, named_token};
+use crate::shape;
+
+/// `name = value` in code or configuration.
+pub(super) fn assigned(seen: &Seen<'_>) -> bool {
+    shape::names_secret(seen.name())
+        && (seen.is_quoted() || is_dense(seen.value()))
+        && is_credible(seen.value())
+}
+
+pub(super) fn assigned_word(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    shape::names_secret(seen.name())
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && !is_markup(value)
+}
+
+/// The value of a `NAME=value` line of a shell or an environment file.
+pub(super) fn env_value(seen: &Seen<'_>) -> bool {
+    let (name, value) = (seen.name(), seen.value());
+    let shouted = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    // Small letters are also how programs name arguments: only a line that begins so counts.
+    let first = seen.name_start().checked_sub(1).and_then(|at| seen.text.get(at)).copied();
+    let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
+    let placed = if shouted { open } else { seen.begins_line() };
+    let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
+    placed && enough && is_env_name(name) && is_credible(value)
+}
+
+/// The words that the specification names for environment variables, and what else the name says.
+fn is_env_name(name: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["_key", "accesskey", "apikey", "credential", "passwd", "password", "privatekey", "secret", "token"];
+    let lower = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.contains(word)) && shape::names_secret(name)
+}
+
+/// A name that says secret and a value that looks random, both.
+pub(super) fn secret_named(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    shape::names_secret(seen.name()) && shape::is_random(value) && named_token(seen) && is_credible(value)
+}
+
+pub(super) fn user_and_password(seen: &Seen<'_>) -> bool {
+    seen.value().split_once(':').is_some_and(|(_, password)| password.len() >= 4 && is_credible(password))
+}
+
+/// A value without quotes in code is a name as a rule; a secret has digits and no structure.
+fn is_dense(value: &str) -> bool {
+    value.len() >= 8
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && shape::distinct(value) >= 6
+        && shape::explained(value) * 2 <= value.len()
+}
+
+pub(super) fn is_credible(value: &str) -> bool {
+    let number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-+x_".contains(&byte));
+    !number
+        && value.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && !value.contains("://")
+        && !value.starts_with(['\\', '=', '(', '&', '|', ',', ')', '<', '{', '['])
+        && !is_prose(value)
+        && !is_identifier(value)
+        && !is_constant(value)
+        && !is_markup(value)
+}
+
+/// `WIN32_ERROR`: how programs spell constants.
+fn is_constant(value: &str) -> bool {
+    value.contains('_')
+        && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && value.split('_').any(|part| part.len() >= 3 && shape::is_wordlike(part))
+}
+
+fn is_prose(value: &str) -> bool {
+    value.split_ascii_whitespace().count() >= 3
+        && value
+            .split_ascii_whitespace()
+            .filter(|word| shape::is_wordlike(word.trim_matches(|c: char| !c.is_ascii_alphabetic())))
+            .count()
+            >= 2
+}
+
+/// A name of the program rather than a value: words joined as programmers join them.
+fn is_identifier(value: &str) -> bool {
+    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:$@/# ".contains(&byte));
+    plain
+        && (shape::explained(value) * 10 >= value.len() * 6
+            || shape::is_all_words(value)
+            || shape::is_camel_case(value))
+}
+
+/// Patterns, templates, code.
+fn is_markup(value: &str) -> bool {
+    let marks = value.bytes().filter(|byte| b"<>{}()[]|\\".contains(byte)).count();
+    marks * 4 > value.len()
+        || value.contains("()")
+        || value.contains("=>")
+        || value.contains("==")
+        || value.contains("\\n") && marks > 1
+}
