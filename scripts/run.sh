@@ -4,9 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Optimised, but without link-time optimisation: half the wait of the packaged build, and fast enough to work with.
-cargo build --locked --release -p sallyport-cli \
-  --config 'profile.release.lto="off"' --config profile.release.codegen-units=16 --config profile.release.debug=false
+cargo build --locked --release -p sallyport-cli
 sallyport=${CARGO_TARGET_DIR:-target}/release/sallyport
 
 if "$sallyport" status --json >/dev/null 2>&1; then

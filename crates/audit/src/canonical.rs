@@ -71,6 +71,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// Whether `text` is the hex of `bytes`, without writing it down.
+pub(crate) fn is_hex_of(text: &str, bytes: &[u8]) -> bool {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    text.len() == bytes.len() * 2
+        && bytes
+            .iter()
+            .zip(text.as_bytes().chunks_exact(2))
+            .all(|(b, pair)| pair == [digit(b >> 4), digit(b & 15)])
+}
+
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |d: u8| match d {
         b'0'..=b'9' => Some(d - b'0'),
@@ -197,8 +207,10 @@ mod tests {
     fn hex_goes_both_ways() {
         assert_eq!(hex(&[0, 0x9f, 0xff]), "009fff");
         assert_eq!(unhex("009fff"), Some([0, 0x9f, 0xff]));
+        assert!(is_hex_of("009fff", &[0, 0x9f, 0xff]));
         for wrong in ["009ff", "009FFF", "009f f", "", "zz9fff"] {
             assert_eq!(unhex::<3>(wrong), None, "{wrong}");
+            assert!(!is_hex_of(wrong, &[0, 0x9f, 0xff]), "{wrong}");
         }
     }
 }

@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// The same, blamed on what the command line named.
-    pub(crate) fn as_usage(self) -> Failure {
+    pub(crate) fn into_usage(self) -> Failure {
         Failure { exit: Exit::Usage, ..self }
     }
 
@@ -102,12 +102,6 @@ impl fmt::Display for Failure {
             write!(f, "\nhint: {hint}")?;
         }
         Ok(())
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Failure {
-        Failure::new(format!("{error:#}"))
     }
 }
 

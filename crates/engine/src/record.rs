@@ -243,6 +243,54 @@ mod tests {
     }
 
     #[test]
+    fn every_field_of_the_schema_is_filled() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../audit/assets/audit-event.schema.json")).unwrap();
+        let text = |word: &str| Some(word.to_owned());
+        let parties = Parties {
+            actor: Actor {
+                user_id: text("ann"),
+                agent_id: text("curl"),
+                service_account: text("unassigned"),
+                ip_address: text("127.0.0.1"),
+                user_agent: text("curl/8"),
+            },
+            provider: AiProvider {
+                name: text("openai"),
+                model: text("m"),
+                endpoint: text("api.openai.com/v1/x"),
+                api_version: text("v1"),
+            },
+            ..parties()
+        };
+        let sent =
+            SentFacts { body: BodyFacts::of(b"x"), level: Level::Public, redactions: vec!["jwt".into()] };
+        let received = ReceivedFacts {
+            hash: text("00"),
+            length: 1,
+            latency_ms: 1,
+            tokens: Some(1),
+            finish_reason: "stop".into(),
+            redactions: vec!["jwt".into()],
+        };
+        let now = Timestamp::now();
+        let events = [prompt_sent(&parties, &sent, now), completion_received(&parties, &received, now)]
+            .map(|event| serde_json::to_value(event).unwrap());
+        let filled =
+            |pointer: &str| events.iter().any(|event| event.pointer(pointer).is_some_and(|v| !v.is_null()));
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            assert!(filled(&format!("/{name}")), "{name}");
+            let (inner, prefix) = match property.get("items") {
+                Some(items) => (&items["properties"], format!("/{name}/0")),
+                None => (&property["properties"], format!("/{name}")),
+            };
+            for field in inner.as_object().into_iter().flatten().map(|(field, _)| field) {
+                assert!(filled(&format!("{prefix}/{field}")), "{name}.{field}");
+            }
+        }
+    }
+
+    #[test]
     fn a_blocked_request_says_what_was_broken() {
         let sent = SentFacts {
             body: BodyFacts::of(b"x"),

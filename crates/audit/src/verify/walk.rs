@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::diagnose;
 use super::report::{Fault, FaultKind, RecordedDiscontinuity};
-use crate::canonical::{Hash, hex, row_hash, unhex};
+use crate::canonical::{Hash, is_hex_of, row_hash, unhex};
 use crate::checkpoint::Checkpoint;
 use crate::event::action_types;
 use crate::facet::{Facet, Seen, TEXT_COLUMNS, Text};
@@ -154,12 +154,12 @@ fn check<'r>(row: &'r Row<'_>, link: &Link) -> Result<Result<(Link, Seen<'r>), u
         return Ok(Err(seq));
     }
     // Values of another type are tampering, too.
-    let (Ok(stored), Ok(body)) = (row.get::<_, Hash>(1), row.get_ref(2)?.as_bytes()) else {
+    let (Ok(stored), Ok(body)) = (row.get::<_, Hash>(1), row.get_ref(2)?.as_str()) else {
         return Ok(Err(seq));
     };
-    let Ok(seen) = serde_json::from_slice::<Seen<'_>>(body) else { return Ok(Err(seq)) };
-    let follows = seen.seq == seq && *seen.prev_hash.0 == *hex(&link.hash);
-    if !follows || row_hash(&link.hash, body) != stored {
+    let Ok(seen) = serde_json::from_str::<Seen<'_>>(body) else { return Ok(Err(seq)) };
+    let follows = seen.seq == seq && is_hex_of(&seen.prev_hash.0, &link.hash);
+    if !follows || row_hash(&link.hash, body.as_bytes()) != stored {
         return Ok(Err(seq));
     }
     Ok(Ok((Link { seq, hash: stored, before: Some(link.hash) }, seen)))

@@ -348,7 +348,7 @@ mod tests {
     use super::*;
     use crate::output::testing::Captured;
 
-    fn row(json: serde_json::Value) -> Row {
+    fn row(json: &serde_json::Value) -> Row {
         Row {
             seq: 7,
             hash: [0xab; 32],
@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn exchange() -> Row {
-        row(serde_json::json!({
+        row(&serde_json::json!({
             "event_id": "01890a5d-ac96-774b-bcce-b302099a8057", "timestamp": "2026-03-01T09:00:00Z",
             "event_type": "prompt_sent", "actor": {}, "ai_provider": {"name": "openai", "model": "gpt-5"},
             "request": {"classification": "confidential", "redactions_applied": ["jwt", "aws_key", "jwt"]}
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn a_row_says_what_happened_in_a_few_words() {
         assert_eq!(what(&exchange()), "took out aws_key, jwt ×2");
-        let done = row(serde_json::json!({
+        let done = row(&serde_json::json!({
             "event_id": "01890a5d-ac96-774b-bcce-b302099a8057", "timestamp": "2026-03-01T09:00:00Z",
             "event_type": "action_executed", "actor": {}, "ai_provider": {"name": "none"},
             "actions": [{"action_type": "protection_off", "outcome": "done\u{1b}[2J"}],

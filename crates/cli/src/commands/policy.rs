@@ -166,7 +166,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::caused(format!("could not read {}", path.display()), error).as_usage()
+    Failure::caused(format!("could not read {}", path.display()), error).into_usage()
 }
 
 fn show_report(report: &Report, out: &mut Out) -> Result<(), Failure> {

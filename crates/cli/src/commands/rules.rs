@@ -89,7 +89,7 @@ fn rule_error(error: &RuleError) -> Failure {
 
 fn read(path: &Path) -> Result<RuleSet, Failure> {
     let tried = |path: &Path, e: &std::io::Error| {
-        Failure::caused(format!("could not read {}", path.display()), e).as_usage()
+        Failure::caused(format!("could not read {}", path.display()), e).into_usage()
     };
     let mut files = Vec::new();
     if path.is_dir() {

@@ -105,7 +105,7 @@ impl Scan<'_> {
     fn tree(&mut self, root: &Path, no_ignore: bool) -> Result<(), Failure> {
         if let Err(e) = std::fs::symlink_metadata(root) {
             let failure = Failure::caused(format!("could not scan {}", root.display()), &e);
-            return Err(failure.as_usage().hint("name a file or folder that exists"));
+            return Err(failure.into_usage().hint("name a file or folder that exists"));
         }
         let walk = ignore::WalkBuilder::new(root)
             .hidden(false)
