@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 export SALLYPORT_DEV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport-dev
 export CARGO_TARGET_DIR ?= $(SALLYPORT_DEV)/target
+# The OpenBao server that the tests start.
+export SALLYPORT_BAO ?= $(SALLYPORT_DEV)/venv/bin/bao
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +18,7 @@ run: ## build, start the engine on its defaults, prove that it redacts, say how 
 	@scripts/run.sh
 
 test: setup lint build ## everything CI checks: lint, unit tests, the real binary with real clients and servers
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 whole: setup build ## the whole-product tests alone; some of them: make whole ONLY=streaming
 	cargo test --workspace --locked --test whole -- $(ONLY)
