@@ -19,6 +19,7 @@ run: ## build, start the engine on its defaults, prove that it redacts, say how 
 
 test: setup lint build ## everything CI checks: lint, unit tests, the real binary with real clients and servers
 	cargo test --workspace --locked --no-fail-fast
+	cargo test --locked -p sallyport-certs --features testing
 
 whole: setup build ## the whole-product tests alone; some of them: make whole ONLY=streaming
 	cargo test --workspace --locked --test whole -- $(ONLY)

@@ -117,6 +117,13 @@ fn serve(
     victim: SocketAddr,
 ) -> io::Result<()> {
     let head = read_head(&mut client)?;
+    // A browser opens connections before it has use for them: one from before the turn is used after it.
+    let turned = *state.lock();
+    if let Some(victim) = turned {
+        let mut server = TcpStream::connect(victim)?;
+        server.write_all(head.as_bytes())?;
+        return join(client, server);
+    }
     if head.starts_with("GET /turn ") {
         *state.lock() = Some(victim);
         return client.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");

@@ -26,7 +26,7 @@ fn main() {
     rules.warm();
     println!("{:<42} {:>9.1} ms", "warm them", millis(started));
 
-    for count in [0, 1_000, 100_000] {
+    for count in [1_000, 100_000] {
         let index = Arc::new(index(count));
         rate(&format!("exact secrets, {count}"), text.len(), || {
             black_box(index.find(black_box(text.as_bytes())));

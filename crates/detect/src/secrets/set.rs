@@ -244,19 +244,29 @@ impl Pattern {
 /// The window least likely to stand in other text: many different characters, digits among
 /// letters. Taken near the start, so that a stream learns early that a tail is harmless.
 fn telling_window(bytes: &[u8]) -> usize {
-    const REACH: usize = 160;
-    let mut best = (0, 0);
-    for (at, window) in bytes.windows(WINDOW).take(REACH).enumerate() {
-        let mut score = 0;
-        for (i, byte) in window.iter().enumerate() {
-            let seen = window.iter().take(i).any(|other| other.eq_ignore_ascii_case(byte));
-            score += if seen { 0 } else { 2 };
-            score += u32::from(byte.is_ascii_digit()) + u32::from(byte.is_ascii_alphanumeric());
+    const REACH: usize = 96;
+    let mut counts = [0u8; 256];
+    let (mut distinct, mut plain, mut best) = (0i32, 0i32, (i32::MIN, 0));
+    let worth = |byte: u8| i32::from(byte.is_ascii_digit()) + i32::from(byte.is_ascii_alphanumeric());
+    for (end, byte) in bytes.iter().enumerate().take(REACH + WINDOW - 1) {
+        if let Some(count) = counts.get_mut(usize::from(byte.to_ascii_lowercase())) {
+            distinct += i32::from(*count == 0);
+            *count += 1;
         }
+        plain += worth(*byte);
+        let Some(start) = (end + 1).checked_sub(WINDOW) else { continue };
+        let score = 2 * distinct + plain;
         if score > best.0 {
-            best = (score, at);
+            best = (score, start);
         }
+        let Some(first) = bytes.get(start) else { continue };
+        if let Some(count) = counts.get_mut(usize::from(first.to_ascii_lowercase())) {
+            *count -= 1;
+            distinct -= i32::from(*count == 0);
+        }
+        plain -= worth(*first);
     }
+    counts.zeroize();
     best.1
 }
 

@@ -5,7 +5,18 @@
 
 use std::ops::Range;
 
-use zeroize::Zeroizing;
+/// Decoded text, which may hold values, overwritten when it is dropped.
+///
+/// A plain fill that the compiler must not drop: it runs at memory speed, where wiping byte by
+/// volatile byte took longer than the whole scan.
+struct Wiped(Vec<u8>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        std::hint::black_box(&mut self.0);
+    }
+}
 
 /// Which decoding a reading went through; the outermost one names a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +39,7 @@ pub(crate) struct View {
     pub(crate) coding: Coding,
     /// The reading that this one decodes; none if it decodes the text itself.
     pub(crate) below: Option<usize>,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
     escapes: Vec<Escape>,
     /// Where a last, unfinished escape begins in the input, if the input ends in one.
     unfinished: Option<usize>,
@@ -120,13 +131,13 @@ impl Views {
 
 impl View {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes.0
     }
 
     /// The bytes that no unfinished escape at the end can change.
     pub(crate) fn settled(&self) -> &[u8] {
-        let end = self.unfinished.map_or(self.bytes.len(), |at| self.output_start(at));
-        self.bytes.get(..end).unwrap_or_default()
+        let end = self.unfinished.map_or(self.bytes.0.len(), |at| self.output_start(at));
+        self.bytes.0.get(..end).unwrap_or_default()
     }
 
     /// Where, in the input, an escape that the text cuts off begins.
@@ -186,7 +197,7 @@ impl View {
 
 /// A reading in the making.
 struct Layer {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
     escapes: Vec<Escape>,
     unfinished: Option<usize>,
 }
@@ -391,16 +402,16 @@ impl Layer {
 
     fn with_room(len: usize) -> Layer {
         // Decoding never grows the text, so the buffer never moves and leaves no copy behind.
-        Layer { bytes: Zeroizing::new(Vec::with_capacity(len)), escapes: Vec::new(), unfinished: None }
+        Layer { bytes: Wiped(Vec::with_capacity(len)), escapes: Vec::new(), unfinished: None }
     }
 
     fn copy(&mut self, input: &[u8], span: Range<usize>) {
-        self.bytes.extend_from_slice(input.get(span).unwrap_or_default());
+        self.bytes.0.extend_from_slice(input.get(span).unwrap_or_default());
     }
 
     fn escape(&mut self, raw: usize, raw_len: u8, out: &[u8]) {
-        self.escapes.push(Escape { out: self.bytes.len(), out_len: out.len() as u8, raw, raw_len });
-        self.bytes.extend_from_slice(out);
+        self.escapes.push(Escape { out: self.bytes.0.len(), out_len: out.len() as u8, raw, raw_len });
+        self.bytes.0.extend_from_slice(out);
     }
 }
 

@@ -96,7 +96,10 @@ async fn is_well(rig: &Rig) {
 async fn garbage_at_every_layer_leaves_the_proxy_well() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        PANICS.fetch_add(1, Ordering::SeqCst);
+        // Another test of this process makes its handler panic on purpose.
+        if info.location().is_none_or(|place| !place.file().contains("tests/it")) {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+        }
         before(info);
     }));
     let rig = Script::default()
