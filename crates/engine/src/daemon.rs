@@ -337,6 +337,9 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let file = paths.state_dir().join("fingerprints.json");
     let sources = Sources::open(installation.index, file, awaits_keychain);
     let rules = Arc::new(RuleSet::builtin()?);
+    // Automata are built when they are first used; the first exchange need not wait for that.
+    let warming = rules.clone();
+    tokio::task::spawn_blocking(move || warming.warm());
     let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
     let engine = Engine {
         identity: foyer.identity.clone(),
