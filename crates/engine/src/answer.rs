@@ -217,21 +217,10 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Opti
     };
     let mut edits = Vec::new();
     for segment in document.segments.iter().filter(|segment| !segment.locked) {
-        let text = segment.text(body);
-        let findings = ret.lens.scanner.scan(&text, &ret.lens.options);
-        if findings.is_empty() {
-            continue;
+        if let Some((findings, replaced)) = ret.lens.edits(segment, body) {
+            edits.extend(replaced);
+            summary.findings.extend(findings);
         }
-        let mut placeholders = ret.lens.placeholders.lock();
-        let replacements: Vec<_> = findings
-            .iter()
-            .map(|finding| {
-                let value = text.get(finding.span.clone()).unwrap_or_default();
-                (finding.span.clone(), placeholders.placeholder(finding, value))
-            })
-            .collect();
-        edits.extend(segment.edits(body, &replacements).unwrap_or_default());
-        summary.findings.extend(findings);
     }
     let changed = (!edits.is_empty()).then(|| splice(body, edits).ok()).flatten();
     (summary, changed)

@@ -193,7 +193,12 @@ impl Exchange<'_> {
             parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let head_only = parts.method == Method::HEAD;
-        self.engine.record_prompt(&self.parties, &sent).await.map_err(|_| Refusal::trail_unavailable())?;
+        if let Err(error) = self.engine.record_prompt(&self.parties, &sent).await {
+            if !self.policy.is_open_on_failure() {
+                return Err(Refusal::trail_unavailable().into());
+            }
+            tracing::warn!(%error, "an exchange goes on unrecorded, as policy says");
+        }
 
         let unanswered = Unanswered { engine: self.engine, parties: &self.parties, open: true };
         let response = match upstream.send(Request::from_parts(parts, body)).await {

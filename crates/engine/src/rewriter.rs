@@ -12,7 +12,7 @@ use sallyport_detect::{Placeholders, ScanOptions, Scanner, StreamSanitiser};
 use sallyport_policy::Finding;
 use sallyport_wire::sse::{Decoder, Event, Framing};
 use sallyport_wire::stream::{ChannelId, Delta, Reader, rewrite};
-use sallyport_wire::{Family, Limits, StreamError, Usage};
+use sallyport_wire::{Edit, Family, Limits, Segment, StreamError, Usage};
 
 /// What is known of an answer when it has ended.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,27 @@ pub(crate) struct Lens {
     /// For what the model says.
     pub(crate) options: ScanOptions,
     pub(crate) placeholders: Arc<Mutex<Placeholders>>,
+}
+
+impl Lens {
+    /// What stands in one segment, and the edits that take it out; none where nothing stands there.
+    pub(crate) fn edits(&self, segment: &Segment, body: &[u8]) -> Option<(Vec<Finding>, Vec<Edit>)> {
+        let text = segment.text(body);
+        let findings = self.scanner.scan(&text, &self.options);
+        if findings.is_empty() {
+            return None;
+        }
+        let mut placeholders = self.placeholders.lock();
+        let replacements: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                let value = text.get(finding.span.clone()).unwrap_or_default();
+                (finding.span.clone(), placeholders.placeholder(finding, value))
+            })
+            .collect();
+        let edits = segment.edits(body, &replacements).unwrap_or_default();
+        Some((findings, edits))
+    }
 }
 
 /// Rewrites one stream of events or lines.
@@ -102,21 +123,10 @@ impl Rewriter {
             self.release(*channel, &rest, out);
         }
         for segment in read.segments.iter().filter(|segment| !segment.locked) {
-            let text = segment.text(&event.raw);
-            let findings = self.lens.scanner.scan(&text, &self.lens.options);
-            if findings.is_empty() {
-                continue;
+            if let Some((findings, replaced)) = self.lens.edits(segment, &event.raw) {
+                edits.extend(replaced);
+                self.summary.findings.extend(findings);
             }
-            let mut placeholders = self.lens.placeholders.lock();
-            let replacements: Vec<_> = findings
-                .iter()
-                .map(|finding| {
-                    let value = text.get(finding.span.clone()).unwrap_or_default();
-                    (finding.span.clone(), placeholders.placeholder(finding, value))
-                })
-                .collect();
-            edits.extend(segment.edits(&event.raw, &replacements).unwrap_or_default());
-            self.summary.findings.extend(findings);
         }
         match rewrite(event, edits) {
             Ok(bytes) => out.extend_from_slice(&bytes),
