@@ -171,9 +171,7 @@ async fn serve(
         return Ok(());
     };
     let engine = Arc::new(build(foyer, policy, foundation).await?);
-    if let Err(error) = sallyport_platform::trust::write_bundle(&engine.paths, engine.authority.root_pem()) {
-        tracing::warn!(%error, "the trust bundle could not be written");
-    }
+    write_trust(&engine).await;
     open_trail(&engine).await;
     if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
         tracing::error!(%error, "the start could not be recorded");
@@ -481,16 +479,27 @@ async fn keep_house(engine: Arc<Engine>, stop: CancellationToken) {
                 tracing::warn!(%error, "old rows could not be removed");
             }
         }
-        let (paths, root) = (engine.paths.clone(), engine.authority.root_pem().to_owned());
-        let bundle =
-            tokio::task::spawn_blocking(move || sallyport_platform::trust::write_bundle(&paths, &root));
-        if let Ok(Err(error)) = bundle.await {
-            tracing::warn!(%error, "the trust bundle could not be refreshed");
-        }
+        write_trust(&engine).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(HOUSEKEEPING) => {}
         }
+    }
+}
+
+/// Writes what tools are to trust: after a reissue the old root beside the new one, since it goes on signing for tools
+/// that know only it.
+async fn write_trust(engine: &Arc<Engine>) {
+    let engine = engine.clone();
+    let writing = tokio::task::spawn_blocking(move || {
+        let previous = engine.authority.previous_root_pem().unwrap_or_default();
+        let roots = format!("{}{previous}", engine.authority.root_pem());
+        let file = engine.paths.own_roots_file();
+        sallyport_platform::fs::write_private_atomic(&file, roots.as_bytes(), 0o644)
+            .and_then(|()| sallyport_platform::trust::write_bundle(&engine.paths, &roots))
+    });
+    if let Ok(Err(error)) = writing.await {
+        tracing::warn!(%error, "the files that tools trust could not be written");
     }
 }
 

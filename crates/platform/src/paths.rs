@@ -133,9 +133,14 @@ impl Paths {
         self.state.join("ca").join("bundle.pem")
     }
 
-    /// The root alone, for variables that add to the system's roots.
+    /// The root alone.
     pub fn root_file(&self) -> PathBuf {
         self.state.join("ca").join("root.pem")
+    }
+
+    /// Our root, and beside it the one before as long as it still signs, for variables that add to the system's roots.
+    pub fn own_roots_file(&self) -> PathBuf {
+        self.state.join("ca").join("roots.pem")
     }
 
     /// Private keys where there is no keychain.

@@ -59,7 +59,7 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
     let paths = engine::paths()?;
     let status = engine::call(&paths, async |client| client.status().await)?;
     let listen = engine::own_listener(&status)?;
-    let (root, bundle) = (paths.root_file(), paths.bundle_file());
+    let (root, bundle) = (paths.own_roots_file(), paths.bundle_file());
     for file in [&root, &bundle] {
         if !file.is_file() {
             return Err(Failure::new(format!("the certificate file {} is missing", file.display())).hint(
