@@ -85,6 +85,7 @@ impl Connection {
             .header("content-type", "application/json")
             .header("authorization", "Bearer none")
             .body(Full::new(body.clone()))?;
+        self.sender.ready().await?;
         let started = Instant::now();
         let response = self.sender.send_request(request).await?;
         ensure!(response.status().is_success(), "status {}", response.status());
