@@ -17,6 +17,9 @@ use tokio::net::TcpStream;
 
 use crate::upstream::Upstream;
 
+/// A request that takes longer has stalled.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub(crate) struct Way {
     pub(crate) name: &'static str,
     host: &'static str,
@@ -87,9 +90,12 @@ impl Connection {
             .body(Full::new(body.clone()))?;
         self.sender.ready().await?;
         let started = Instant::now();
-        let response = self.sender.send_request(request).await?;
-        ensure!(response.status().is_success(), "status {}", response.status());
-        response.into_body().collect().await?;
-        Ok(started.elapsed())
+        let exchange = async {
+            let response = self.sender.send_request(request).await?;
+            ensure!(response.status().is_success(), "status {}", response.status());
+            response.into_body().collect().await?;
+            Ok(started.elapsed())
+        };
+        tokio::time::timeout(PATIENCE, exchange).await?
     }
 }
