@@ -42,14 +42,14 @@ pub(crate) async fn sanitise(ret: Return, response: Response<Body>) -> Response<
         return Response::from_parts(parts, body);
     }
     let Ok(codings) = codings(&parts.headers) else {
-        return pass(ret, parts, body, true);
+        return pass(ret, parts, body);
     };
     let content_type = content_type(&parts.headers);
     let kind = Kind::of(content_type.as_deref(), ret.streaming);
     match kind {
         Kind::Stream(framing) => stream(ret, parts, body, &codings, framing),
         Kind::Whole => whole(ret, parts, body, &codings, content_type.as_deref()).await,
-        Kind::Binary => pass(ret, parts, body, true),
+        Kind::Binary => pass(ret, parts, body),
         Kind::Unnamed => {
             // SSE is known to come without a content type; its first bytes tell.
             parts.headers.remove(header::CONTENT_LENGTH);
@@ -130,7 +130,7 @@ fn stream(
         [] => None,
         codings => match StreamDecoder::new(codings, Bounds::streaming()) {
             Ok(decoder) => Some(decoder),
-            Err(_) => return pass(ret, parts, body, true),
+            Err(_) => return pass(ret, parts, body),
         },
     };
     // Lengths and digests are of the answer as it came; whether it changes is known only at its end.
@@ -160,7 +160,7 @@ async fn whole(
 ) -> Response<Body> {
     let (data, trailers) = match body.gather(ret.limits.max_bytes).await {
         Ok(Gathered::Whole { data, trailers }) => (data, trailers),
-        Ok(Gathered::TooLong(body)) => return pass(ret, parts, body, true),
+        Ok(Gathered::TooLong(body)) => return pass(ret, parts, body),
         Err(error) => {
             tracing::info!(%error, "an answer broke off");
             let family = ret.family;
@@ -180,7 +180,7 @@ async fn whole(
             let bounds = Bounds { max_out: ret.limits.max_bytes, ..Bounds::default() };
             match coding::decode(codings, &data, &bounds) {
                 Ok(plain) => plain.into(),
-                Err(_) => return pass(ret, parts, Body::from(data), true),
+                Err(_) => return pass(ret, parts, Body::from(data)),
             }
         }
     };
@@ -235,8 +235,8 @@ fn look_at_text(ret: &Return, body: &[u8]) -> (Summary, Option<Vec<u8>>) {
 }
 
 /// Hands an answer on unread.
-fn pass(ret: Return, parts: response::Parts, body: Body, opaque: bool) -> Response<Body> {
-    if opaque && !HttpBody::is_end_stream(&body) {
+fn pass(ret: Return, parts: response::Parts, body: Body) -> Response<Body> {
+    if !HttpBody::is_end_stream(&body) {
         ret.engine.counters.opaque();
     }
     let exact = HttpBody::size_hint(&body).exact();
@@ -415,10 +415,8 @@ impl HttpBody for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.work {
-            // The record is written at the end, so the end must be polled for.
-            Work::Rewrite(_) | Work::Pass { .. } => self.over && self.trailers.is_none(),
-        }
+        // The record is written at the end, so the end must be polled for.
+        self.over && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {

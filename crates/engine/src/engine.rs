@@ -104,13 +104,7 @@ impl Engine {
         if policy.is_open_on_failure() {
             return Ok(());
         }
-        let awaited: Vec<String> = self
-            .sources
-            .states()
-            .into_iter()
-            .filter(|s| self.sources.is_awaited(s))
-            .map(|s| s.location)
-            .collect();
+        let awaited = self.sources.awaited();
         if !awaited.is_empty() {
             return Err(Refusal::sources_awaited(&awaited));
         }

@@ -61,15 +61,7 @@ pub(crate) fn redact(
         if findings.is_empty() {
             continue;
         }
-        let mut new = String::with_capacity(text.len());
-        let mut at = 0;
-        for finding in &findings {
-            let value = text.get(finding.span.clone()).unwrap_or_default();
-            new.push_str(text.get(at..finding.span.start).unwrap_or_default());
-            new.push_str(&placeholders.placeholder(finding, value));
-            at = finding.span.end;
-        }
-        new.push_str(text.get(at..).unwrap_or_default());
+        let new = sallyport_detect::redact(text, &findings, placeholders);
         let replaced = HeaderValue::from_str(&new);
         let edit = if replaced.is_ok() { Edit::Possible } else { Edit::Impossible };
         if let Ok(replaced) = replaced {

@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes, a scanner and the conversation's placeholders in; facts and a new body out. It does not decide.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use sallyport_detect::{Kinds, Placeholders, ScanOptions, Scanner};
@@ -138,30 +139,33 @@ struct Look<'a> {
     edits: Vec<Edit>,
 }
 
+/// What the end of one block and the start of the next are joined by: the earlier block, its text, what is taken out.
+type Before<'d, 'b> = (&'d Segment, Cow<'b, str>, Taken);
+
 /// A stretch at the end or the start of a segment's text that a joint finding takes.
 type Taken = Vec<(Range<usize>, String)>;
 
 impl Look<'_> {
     fn document(&mut self, document: &RequestDocument) {
-        let mut previous: Option<(&Segment, Taken)> = None;
+        let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
+        let joins = !self.scanner.index().is_empty();
+        let mut previous: Option<Before<'_, '_>> = None;
         for segment in &document.segments {
             let text = segment.text(self.body);
             let mut replacements = self.segment(document, segment, &text);
             if speaks(segment) {
-                if let Some((before, taken)) = &mut previous
-                    && before.role == segment.role
-                {
-                    self.join(document, (before, taken), (segment, &mut replacements, &text));
+                if let Some(mut before) = previous.take() {
+                    if joins && before.0.role == segment.role {
+                        self.join(document, &known, &mut before, (segment, &mut replacements, &text));
+                    }
+                    self.replace(before.0, &before.2);
                 }
-                if let Some((before, taken)) = previous.take() {
-                    self.replace(before, &taken);
-                }
-                previous = Some((segment, replacements));
+                previous = Some((segment, text, replacements));
             } else {
                 self.replace(segment, &replacements);
             }
         }
-        if let Some((before, taken)) = previous {
+        if let Some((before, _, taken)) = previous {
             self.replace(before, &taken);
         }
     }
@@ -183,19 +187,18 @@ impl Look<'_> {
     fn join(
         &mut self,
         document: &RequestDocument,
-        (before, taken): (&Segment, &mut Taken),
+        known: &ScanOptions,
+        (before, left, taken): &mut Before<'_, '_>,
         (segment, replacements, text): (&Segment, &mut Taken, &str),
     ) {
         if before.locked || segment.locked {
             return;
         }
-        let left = before.text(self.body);
-        let tail = left.get(floor(&left, left.len().saturating_sub(JOIN_REACH))..).unwrap_or_default();
+        let tail = left.get(floor(left, left.len().saturating_sub(JOIN_REACH))..).unwrap_or_default();
         let head = text.get(..floor(text, JOIN_REACH)).unwrap_or_default();
         let seam = tail.len();
         let joint = [tail, head].concat();
-        let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
-        for finding in self.scanner.scan(&joint, &known) {
+        for finding in self.scanner.scan(&joint, known) {
             let Range { start, end } = finding.span.clone();
             if !(start < seam && end > seam) {
                 continue;

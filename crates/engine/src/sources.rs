@@ -97,6 +97,12 @@ impl Sources {
         state.set.is_none() && named
     }
 
+    /// Places of the sources that AI traffic waits for. Asked by every exchange, so nothing else is copied.
+    pub(crate) fn awaited(&self) -> Vec<String> {
+        let known = self.known.lock();
+        known.by_id.values().filter(|state| self.is_awaited(state)).map(|s| s.location.clone()).collect()
+    }
+
     pub(crate) fn states(&self) -> Vec<SourceState> {
         self.known.lock().by_id.values().cloned().collect()
     }
