@@ -86,10 +86,11 @@ case $profile in
     venv venv "$here/requirements-test.txt" ;;
   test)
     toolchain
-    # strace and iproute2 watch the engine; dbus, gnome-keyring and libsecret are the keychain; openssl, gnutls and
-    # nss are verifiers of certificates; chromium is the hostile page's browser; util-linux and procps change uids and mounts.
-    debian ca-certificates curl dbus gnome-keyring gnutls-bin iproute2 libglib2.0-bin libnss3-tools libsecret-tools \
-      openssl procps strace util-linux
+    # strace and iproute2 watch the engine; dbus, gnome-keyring and libsecret are the keychain; openssl, gnutls, nss and
+    # Go are verifiers of certificates; chromium is the hostile page's browser; util-linux and procps change uids and mounts;
+    # polkitd is asked before protection is weakened; redis-server holds a quota that spans machines.
+    debian ca-certificates curl dbus gnome-keyring gnutls-bin golang-go iproute2 libglib2.0-bin libnss3-tools \
+      libsecret-tools openssl polkitd procps redis-server strace util-linux
     command -v chromium >/dev/null || debian chromium
     venv venv "$here/requirements-test.txt"
     node_packages ;;
