@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod documents;
+pub mod elevation;
 pub mod error;
 pub mod finding;
 pub mod level;

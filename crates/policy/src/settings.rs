@@ -6,11 +6,15 @@
 //! files never matters.
 
 mod layers;
+mod protection;
 mod snapshot;
 
 use serde::{Deserialize, Serialize};
 
 pub use layers::{Layers, ResolveError, resolve};
+pub use protection::{
+    Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,
+};
 pub use snapshot::{
     AuditSettings, DocumentSummary, Limits, SecretsSettings, SettingRow, Snapshot, UpstreamSettings,
 };
@@ -48,6 +52,10 @@ pub struct Setting<T> {
 impl<T> Setting<T> {
     pub fn new(value: T, origin: Origin) -> Setting<T> {
         Setting { value, origin, locked: false }
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        Setting { value: change(self.value), origin: self.origin, locked: self.locked }
     }
 }
 

@@ -120,6 +120,29 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     acts("spec.defaultLevel", "the level of text in which nothing was found"),
                     acts("spec.maxBodyBytes", "larger bodies are treated as `opaque`"),
                     acts("spec.disabledRules", "these rules are not applied; known secrets always are"),
+                    acts("spec.elevation.maxDuration", "no grant lasts longer"),
+                    acts("spec.elevation.approvalTimeout", "a request that nobody answers is over then"),
+                    acts(
+                        "spec.elevation.autoGrant",
+                        "these scopes are granted without a human, for as long as asked",
+                    ),
+                    acts(
+                        "spec.elevation.approvers",
+                        "their signatures approve requests, also from elsewhere",
+                    ),
+                    acts(
+                        "spec.elevation.requireJustification",
+                        "requests without a justification are refused",
+                    ),
+                    acts("spec.protection.off", "`forbid` refuses to switch protection off or to pause it"),
+                    acts(
+                        "spec.protection.authentication",
+                        "`available` asks the operating system who weakens protection where it can tell, `required` refuses where it can't",
+                    ),
+                    acts(
+                        "spec.protection.reason",
+                        "`required` refuses to switch off or to pause without a reason",
+                    ),
                     acts("spec.providers", "adds providers, or amends those of the same name"),
                     acts(
                         "spec.lock",

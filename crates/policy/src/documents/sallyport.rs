@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Level;
 use crate::config::Profile;
+use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
 use crate::providers::{self, ProviderRow};
-use crate::settings::{FailMode, MalformedPolicy, OpaquePolicy, TelemetryPolicy};
+use crate::settings::{FailMode, MalformedPolicy, OpaquePolicy, ProtectionRules, TelemetryPolicy};
 use crate::yaml::{Fault, Node};
 
 /// Bodies are held whole in memory while they are looked at; more than this is never sensible.
@@ -31,6 +32,10 @@ pub struct SallyportPolicy {
     pub max_body_bytes: Option<u64>,
     /// Rules that are not applied. Known secrets are always taken out.
     pub disabled_rules: Option<BTreeSet<String>>,
+    /// Permissions for a while: how long, who approves.
+    pub elevation: Option<ElevationRules>,
+    /// Who may weaken protection, and how.
+    pub protection: Option<ProtectionRules>,
     /// Providers to add or amend.
     pub providers: Vec<ProviderRow>,
     /// In managed policy: `false` lets a user's own settings count over this document's.
@@ -50,6 +55,9 @@ impl SallyportPolicy {
                 hint: None,
             });
         }
+        if let Some(fault) = self.elevation.as_ref().and_then(|rules| check_elevation(rules, tree)) {
+            return Some(fault);
+        }
         self.providers.iter().enumerate().find_map(|(index, row)| {
             let problem = providers::check_row(row)?;
             Some(Fault {
@@ -59,4 +67,32 @@ impl SallyportPolicy {
             })
         })
     }
+}
+
+fn check_elevation(rules: &ElevationRules, tree: &Node) -> Option<Fault> {
+    let fault = |field: &str, message: String| {
+        let mark = tree.locate(&format!("spec.elevation.{field}"));
+        Some(Fault { mark, message, hint: None })
+    };
+    if rules.max_duration.is_some_and(|span| span.seconds() > MAX_DURATION) {
+        return fault("maxDuration", "expected 4h at most".into());
+    }
+    if rules.approval_timeout.is_some_and(|span| span.seconds() > MAX_APPROVAL_TIMEOUT) {
+        return fault("approvalTimeout", "expected 30m at most".into());
+    }
+    if let Some(scope) = rules.auto_grant.iter().flatten().find(|scope| scope.needs_human()) {
+        return fault("autoGrant", format!("`{scope}` always needs a human: policy can't grant it"));
+    }
+    let approvers = rules.approvers.as_deref().unwrap_or_default();
+    for (index, approver) in approvers.iter().enumerate() {
+        let name = &approver.name;
+        if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+            return fault(&format!("approvers.{index}.name"), "expected a short name".into());
+        }
+        if approvers[..index].iter().any(|earlier| earlier.name == *name) {
+            let message = format!("the approver `{name}` stands here a second time");
+            return fault(&format!("approvers.{index}.name"), message);
+        }
+    }
+    None
 }

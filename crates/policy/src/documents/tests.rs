@@ -242,3 +242,20 @@ fn spans_of_time() {
         assert_eq!(Span::parse(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn elevation_stays_within_its_bounds() {
+    let spec = |text: &str| {
+        fails(&format!(
+            "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: x}}\nspec:\n  elevation: {text}\n"
+        ))
+    };
+    assert_eq!(spec("{maxDuration: 5h}"), "5:15: expected 4h at most");
+    assert_eq!(spec("{approvalTimeout: 31m}"), "5:15: expected 30m at most");
+    assert!(spec("{autoGrant: [secrets:read]}").contains("always needs a human"));
+    assert!(spec("{autoGrant: [root]}").starts_with("5:"));
+    assert!(spec("{approvers: [{name: a, publicKey: abc}]}").contains("base64 of 32 bytes"));
+    let key = crate::elevation::PublicKey([7; 32]);
+    let twice = format!("{{approvers: [{{name: a, publicKey: {key}}}, {{name: a, publicKey: {key}}}]}}");
+    assert!(spec(&twice).contains("a second time"));
+}

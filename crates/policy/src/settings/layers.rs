@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    AuditSettings, DocumentSummary, FailMode, Limits, MalformedPolicy, OpaquePolicy, Origin, SecretsSettings,
-    Setting, Snapshot, TelemetryPolicy, UpstreamSettings,
+    AuditSettings, DocumentSummary, ElevationSettings, FailMode, Limits, MalformedPolicy, OpaquePolicy,
+    Origin, ProtectionSettings, SecretsSettings, Setting, Snapshot, TelemetryPolicy, UpstreamSettings,
 };
 use crate::Level;
 use crate::config::{Config, ConfigLayer, Profile};
@@ -32,7 +32,7 @@ const DEFAULT_MAX_BODY_BYTES: u64 = 64 << 20;
 /// Whose word counts over whose. Managed policy that does not lock is a recommendation, so a user's own
 /// word counts over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     Default,
     Recommended,
     User,
@@ -96,7 +96,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         telemetry: policies.pick(|policy| policy.telemetry, implied_rank, telemetry),
         fail_mode: policies.pick(|policy| policy.fail_mode, Rank::Default, FailMode::default()),
         default_level: policies.pick(|policy| policy.default_level, Rank::Default, Level::default()),
-        disabled_rules: policies.disabled_rules(),
+        disabled_rules: policies.common(|policy| policy.disabled_rules.clone()),
         limits: Limits {
             // Of two limits in one layer the larger counts: it leaves less unread.
             max_body_bytes: policies.pick(
@@ -105,6 +105,8 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
                 DEFAULT_MAX_BODY_BYTES,
             ),
         },
+        elevation: ElevationSettings::of(&policies),
+        protection: ProtectionSettings::of(&policies),
         providers,
         documents: summaries(layers),
     })
@@ -138,7 +140,7 @@ impl Configs<'_> {
 }
 
 /// The `SallyportPolicy` documents.
-struct Policies<'a>(Vec<(Rank, &'a SallyportPolicy)>);
+pub(super) struct Policies<'a>(Vec<(Rank, &'a SallyportPolicy)>);
 
 impl<'a> Policies<'a> {
     fn of(layers: &'a Layers) -> Policies<'a> {
@@ -154,7 +156,7 @@ impl<'a> Policies<'a> {
     }
 
     /// The word of the highest rank; of two of the same rank the stricter one.
-    fn pick<T: Ord>(
+    pub(super) fn pick<T: Ord>(
         &self,
         read: impl Fn(&SallyportPolicy) -> Option<T>,
         implied_rank: Rank,
@@ -166,13 +168,15 @@ impl<'a> Policies<'a> {
         }
     }
 
-    /// Of two documents of one rank only what both disable is disabled.
-    fn disabled_rules(&self) -> Setting<BTreeSet<String>> {
-        let Some(rank) = self.all(|policy| policy.disabled_rules.as_ref().map(|_| ())).map(|(r, ())| r).max()
-        else {
+    /// Of two documents of one rank only what both say counts: for lists of which every entry weakens something.
+    pub(super) fn common<T: Ord + Clone>(
+        &self,
+        read: impl Fn(&SallyportPolicy) -> Option<BTreeSet<T>>,
+    ) -> Setting<BTreeSet<T>> {
+        let Some(rank) = self.all(&read).map(|(rank, _)| rank).max() else {
             return Rank::Default.setting(BTreeSet::new());
         };
-        let sets = self.all(|policy| policy.disabled_rules.clone()).filter(|(r, _)| *r == rank);
+        let sets = self.all(&read).filter(|(r, _)| *r == rank);
         let common = sets.map(|(_, set)| set).reduce(|a, b| a.intersection(&b).cloned().collect());
         rank.setting(common.unwrap_or_default())
     }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FailMode, MalformedPolicy, OpaquePolicy, Origin, Setting, TelemetryPolicy};
+use super::{
+    ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings, Setting,
+    TelemetryPolicy,
+};
 use crate::Level;
 use crate::config::{
     AuditConfig, ContentRetention, Durability, HostPort, Profile, SecretsConfig, UpstreamProxy, VaultConfig,
@@ -35,6 +38,8 @@ pub struct Snapshot {
     /// Never applies to known secrets: their names are no rules.
     pub disabled_rules: Setting<BTreeSet<String>>,
     pub limits: Limits,
+    pub elevation: ElevationSettings,
+    pub protection: ProtectionSettings,
     pub providers: Arc<Registry>,
     pub documents: Vec<DocumentSummary>,
 }
@@ -143,6 +148,8 @@ impl Snapshot {
             row("max_body_bytes", &self.limits.max_body_bytes),
             row("disabled_rules", &self.disabled_rules),
         ];
+        rows.extend(self.elevation.rows());
+        rows.extend(self.protection.rows());
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
         rows.extend(added.map(|provider| SettingRow {
             key: format!("providers.{}", provider.name),
@@ -154,7 +161,7 @@ impl Snapshot {
     }
 }
 
-fn row<T: Serialize>(key: &str, setting: &Setting<T>) -> SettingRow {
+pub(super) fn row<T: Serialize>(key: &str, setting: &Setting<T>) -> SettingRow {
     SettingRow {
         key: key.into(),
         value: shown(&setting.value),

@@ -106,6 +106,41 @@ fn only_what_every_document_of_a_layer_disables_is_disabled() {
 }
 
 #[test]
+fn of_two_documents_the_one_that_elevates_less_counts() {
+    let key = |byte: u8| crate::elevation::PublicKey([byte; 32]).to_string();
+    let one = format!(
+        "{{elevation: {{maxDuration: 2h, autoGrant: [network:external, filesystem:write], \
+         approvers: [{{name: ann, publicKey: {}}}, {{name: bob, publicKey: {}}}]}}, protection: {{off: forbid}}}}",
+        key(1),
+        key(2)
+    );
+    let two = format!(
+        "{{elevation: {{maxDuration: 1h, approvalTimeout: 5m, autoGrant: [network:external], requireJustification: true, \
+         approvers: [{{name: ann, publicKey: {}}}, {{name: bob, publicKey: {}}}]}}, protection: {{reason: required}}}}",
+        key(1),
+        key(3)
+    );
+    let snapshot = resolved("", &[&one, &two], "", &[]);
+    let terms = snapshot.elevation.terms();
+    assert_eq!((terms.max_duration, terms.approval_timeout, terms.require_justification), (3_600, 300, true));
+    assert_eq!(terms.auto_grant.into_iter().collect::<Vec<_>>(), [crate::elevation::Scope::NetworkExternal]);
+    assert_eq!(
+        terms.approvers.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
+        ["ann"],
+        "bob has two keys"
+    );
+    assert_eq!(parts(&snapshot.protection.off), (OffPolicy::Forbid, Origin::User, false));
+    assert_eq!(parts(&snapshot.protection.reason), (ReasonPolicy::Required, Origin::User, false));
+    let managed =
+        resolved("", &[&one], "", &["{elevation: {autoGrant: [], approvers: []}, protection: {off: allow}}"]);
+    assert!(managed.elevation.terms().approvers.is_empty() && managed.elevation.approvers.locked);
+    assert!(managed.elevation.terms().auto_grant.is_empty());
+    assert_eq!(parts(&managed.protection.off), (OffPolicy::Allow, Origin::Managed, true));
+    let default = resolved("", &[], "", &[]).elevation.terms();
+    assert_eq!(default, crate::elevation::Terms::default());
+}
+
+#[test]
 fn providers_come_from_both_layers_and_managed_ones_are_locked() {
     let snapshot = resolved(
         "",
