@@ -14,6 +14,7 @@ mod rules;
 mod scanner;
 mod secrets;
 pub mod shape;
+pub mod shell;
 mod stream;
 #[cfg(test)]
 mod stream_tests;

@@ -10,6 +10,7 @@ pub mod finding;
 pub mod level;
 pub mod providers;
 pub mod settings;
+pub mod shell;
 pub mod verdict;
 pub mod yaml;
 
