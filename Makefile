@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test whole bench lint fmt xcheck setup build
+.PHONY: help run test whole bench lint fmt xcheck setup build ui ui-test screenshots
 
 export SALLYPORT_DEV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport-dev
 export CARGO_TARGET_DIR ?= $(SALLYPORT_DEV)/target
@@ -11,13 +11,13 @@ export CARGO_TARGET_DIR ?= $(SALLYPORT_DEV)/target
 export SALLYPORT_BAO ?= $(SALLYPORT_DEV)/venv/bin/bao
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, start the engine on its defaults, prove that it redacts, say how to use it
 	@scripts/setup.sh run
 	@scripts/run.sh
 
-test: setup lint build ## everything CI checks: lint, unit tests, the real binary with real clients and servers
+test: setup lint build ui-test ## everything CI checks: lint, unit tests, pages, the real binary with real clients and servers
 	cargo test --workspace --locked --no-fail-fast
 	cargo test --locked -p sallyport-certs --features testing
 
@@ -40,6 +40,26 @@ bench: ## latency beside direct, a blind tunnel and mitmproxy
 xcheck: ## type-check the workspace for Windows and macOS (about 10 minutes the first time)
 	@scripts/setup.sh xcheck
 	@scripts/xcheck.sh
+
+ui: ui/dist/index.html ## build the pages that the desktop app shows
+
+ui-test: setup ui/dist-mock/index.html ## the pages: types, logic, and each page in every state in a browser
+	cd ui && npm run --silent check && npm test --silent && npm run --silent test:pages
+
+screenshots: setup ui/dist-mock/index.html ## docs/screenshots anew: each page in both themes
+	cd ui && npm run --silent screenshots
+
+UI_SOURCES := ui/index.html ui/vite.config.ts ui/svelte.config.js ui/tsconfig.json src-tauri/tauri.conf.json $(shell find ui/src -type f)
+
+ui/dist/index.html: $(UI_SOURCES) ui/node_modules/.package-lock.json
+	cd ui && npm run --silent build -- --logLevel warn
+
+ui/dist-mock/index.html: $(UI_SOURCES) ui/node_modules/.package-lock.json
+	cd ui && npm run --silent build -- --logLevel warn --mode mock --outDir dist-mock
+
+ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 setup: ## install what the tests start (Debian packages, a Python venv, npm packages)
 	@scripts/setup.sh test

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a bare Debian 12 lacks, once: `setup.sh run` (a compiler), `test` (everything the tests start),
+# Installs what a bare Debian 12 lacks, once: `setup.sh run` (a compiler), `desktop` (what the tray app is built from), `test` (everything the tests start),
 # `bench` (the peers), `lint` (cargo-deny) or `xcheck` (cross C compilers). Everything comes from the package registries that apt, pip,
 # npm and cargo are set up with; nothing else is fetched. A finished profile is a stamp in the cache folder,
 # named after the hash of the files that define it, so a second call costs milliseconds.
@@ -14,12 +14,12 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: error: %s\n' "$1" >&2; [ $# -lt 2 ] || printf 'setup: hint: %s\n' "$2" >&2; exit 1; }
 
 case $profile in
-  run)    definition=("$here/setup.sh") ;;
+  run | desktop) definition=("$here/setup.sh") ;;
   test)   definition=("$here/setup.sh" "$here/requirements-test.txt" "$here/npm/package.json" "$here/npm/package-lock.json") ;;
   lint)   definition=("$here/setup.sh" "$here/requirements-test.txt") ;;
   bench)  definition=("$here/setup.sh" "$here/requirements-bench.txt" "$here/npm/package.json" "$here/npm/package-lock.json") ;;
   xcheck) definition=("$here/setup.sh") ;;
-  *) die "there is no profile '$profile'" "use run, test, lint, bench or xcheck" ;;
+  *) die "there is no profile '$profile'" "use run, desktop, test, lint, bench or xcheck" ;;
 esac
 stamp=$cache/stamps/$profile-$(cat "${definition[@]}" | sha256sum | cut -c1-16)
 [ -e "$stamp" ] && exit 0
@@ -78,11 +78,27 @@ node_packages() {
   (cd "$cache/npm" && npm ci --no-audit --no-fund --loglevel=error) || die "npm could not install the packages in scripts/npm/package.json"
 }
 
+# What the desktop app is built from: GTK's web view, the tray's library, SVG for its icons, and Node for the pages.
+desktop_build() {
+  debian file libayatana-appindicator3-dev librsvg2-dev libssl-dev libwebkit2gtk-4.1-dev libxdo-dev pkg-config
+  command -v npm >/dev/null || debian nodejs npm
+}
+
+# What the desktop app is tested in: a screen, a window manager, a panel with a tray, a daemon that draws popups, a driver of its window.
+desktop_test() {
+  debian adwaita-icon-theme at-spi2-core dbus-x11 fonts-dejavu-core fonts-inter imagemagick openbox webkit2gtk-driver wmctrl \
+    x11-utils xauth xdotool xfce4-notifyd xfce4-panel xvfb
+}
+
 case $profile in
   run)
     toolchain ;;
+  desktop)
+    toolchain
+    desktop_build ;;
   lint)
     toolchain
+    desktop_build
     venv venv "$here/requirements-test.txt" ;;
   test)
     toolchain
@@ -92,6 +108,8 @@ case $profile in
     debian ca-certificates curl dbus gnome-keyring gnutls-bin golang-go iproute2 libglib2.0-bin libnss3-tools \
       libsecret-tools openssl polkitd procps redis-server strace util-linux
     command -v chromium >/dev/null || debian chromium
+    desktop_build
+    desktop_test
     venv venv "$here/requirements-test.txt"
     node_packages ;;
   bench)

@@ -4,6 +4,7 @@
 //! It stores what it is given and proves that it is still there. It must not decide what goes upstream, know
 //! providers, or hold a request's content.
 
+mod activity;
 mod canonical;
 mod checkpoint;
 mod error;
@@ -24,6 +25,7 @@ mod trail;
 mod verify;
 mod writer;
 
+pub use activity::{Activity, Counts};
 pub use error::{AppendError, AuditError, Trouble};
 pub use event::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response, action_types};
 pub use files::TrailPaths;

@@ -40,10 +40,10 @@ pub struct Stats {
 }
 
 /// A row that has not been parsed.
-struct Raw<'a> {
+pub(crate) struct Raw<'a> {
     seq: u64,
     hash: Hash,
-    body: &'a str,
+    pub(crate) body: &'a str,
 }
 
 impl Reader {
@@ -53,6 +53,10 @@ impl Reader {
         connection.busy_timeout(Duration::from_secs(2)).tried("open")?;
         connection.pragma_update(None, "trusted_schema", false).tried("open")?;
         Ok(Reader { connection })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub fn query(&self, filter: &Filter) -> Result<Vec<Row>, AuditError> {
@@ -207,7 +211,7 @@ impl Reader {
         Ok(found)
     }
 
-    fn bodies_after(
+    pub(crate) fn bodies_after(
         &self,
         seq: u64,
         mut each: impl FnMut(Raw<'_>) -> Result<(), AuditError>,

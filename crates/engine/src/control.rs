@@ -8,8 +8,9 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
-    AuditFilter, AuditHead, AuditPage, CaView, Counters, Event, Flow, HealthItem, OffRequest, PolicyRef,
-    PolicyView, SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status,
+    Activity, ActivityRequest, AuditFilter, AuditHead, AuditPage, CaView, Counters, Event, Flow, HealthItem,
+    OffRequest, PolicyRef, PolicyView, RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState,
+    SourceStatus, State, Status, TrailProof,
 };
 use sallyport_ipc::{Control, ControlError, ErrorCode, EventStream};
 use tokio::sync::broadcast;
@@ -19,7 +20,7 @@ use crate::engine::Engine;
 use crate::foyer::Foyer;
 use crate::record::ControlAction;
 use crate::switch::Position;
-use crate::{refresh, self_test};
+use crate::{refresh, self_test, trail_views};
 
 /// The longest pause; longer ones are `off`.
 const MAX_PAUSE: u64 = 24 * 3600;
@@ -95,7 +96,7 @@ fn head(engine: &Engine) -> Option<AuditHead> {
     Some(AuditHead { seq: row.seq, hash: data_encoding::HEXLOWER.encode(&row.hash) })
 }
 
-fn trail_failed(error: impl std::fmt::Display) -> ControlError {
+pub(crate) fn trail_failed(error: impl std::fmt::Display) -> ControlError {
     ControlError::new(ErrorCode::Unavailable, format!("The audit trail could not be used: {error}"))
         .with_hint("`sallyport doctor` says why.")
 }
@@ -249,6 +250,20 @@ impl Control for EngineControl {
             .map_err(|_| ControlError::new(ErrorCode::Internal, "The query failed."))?
     }
 
+    async fn audit_activity(&self, request: ActivityRequest) -> Result<Activity, ControlError> {
+        let trail = self.engine()?.trail.load_full().ok_or_else(|| trail_failed("it is not open"))?;
+        trail_views::activity(trail, request).await
+    }
+
+    async fn audit_verify(&self) -> Result<TrailProof, ControlError> {
+        let trail = self.engine()?.trail.load_full().ok_or_else(|| trail_failed("it is not open"))?;
+        trail_views::verify(trail).await
+    }
+
+    async fn rules(&self) -> Result<Vec<RuleView>, ControlError> {
+        Ok(trail_views::rules(self.engine()?.scanner().rules()))
+    }
+
     async fn self_test(&self) -> Result<SelfTestReport, ControlError> {
         Ok(self_test::run(self.engine()?).await)
     }
@@ -304,8 +319,10 @@ fn filter_of(filter: AuditFilter) -> Result<Filter, ControlError> {
         classification: filter.classification.map(|level| level.to_string()),
         user: filter.user,
         agent: filter.agent,
-        text: filter.rule,
+        text: filter.rule.or(filter.text),
+        redacted: filter.redacted,
         after_seq: filter.after_seq,
+        before_seq: filter.before_seq,
         limit: Some(filter.limit.map_or(MAX_ROWS, |limit| (limit as usize).min(MAX_ROWS))),
         order: if filter.newest_first { Order::Descending } else { Order::Ascending },
         ..Filter::default()

@@ -29,6 +29,7 @@ mod self_test;
 mod sources;
 mod switch;
 mod threads;
+mod trail_views;
 mod waiting;
 
 pub use daemon::{DaemonError, run};

@@ -18,8 +18,8 @@ use crate::events::Events;
 use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
-    AuditFilter, AuditPage, CaView, Counters, Done, Flow, HealthItem, OffRequest, PolicyView, SelfTestReport,
-    SourceStatus, Status,
+    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, Counters, Done, Flow, HealthItem, OffRequest,
+    PolicyView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -87,6 +87,18 @@ impl Client {
 
     pub async fn audit_query(&self, filter: &AuditFilter) -> Result<AuditPage, ClientError> {
         self.call(Call::AuditQuery, filter).await
+    }
+
+    pub async fn audit_activity(&self, request: &ActivityRequest) -> Result<Activity, ClientError> {
+        self.call(Call::AuditActivity, request).await
+    }
+
+    pub async fn audit_verify(&self) -> Result<TrailProof, ClientError> {
+        self.call(Call::AuditVerify, &()).await
+    }
+
+    pub async fn rules(&self) -> Result<Vec<RuleView>, ClientError> {
+        self.call(Call::Rules, &()).await
     }
 
     pub async fn self_test(&self) -> Result<SelfTestReport, ClientError> {

@@ -8,8 +8,8 @@ use futures_util::Stream;
 use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
-    AuditFilter, AuditPage, CaView, Counters, Event, Flow, HealthItem, OffRequest, PolicyView,
-    SelfTestReport, SourceStatus, Status,
+    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, Counters, Event, Flow, HealthItem, OffRequest,
+    PolicyView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -44,6 +44,10 @@ pub trait Control: Send + Sync + 'static {
     /// Reads configuration and documents again; the last good ones stay if the new ones can't be used.
     async fn policy_reload(&self) -> Result<PolicyView, ControlError>;
     async fn audit_query(&self, filter: AuditFilter) -> Result<AuditPage, ControlError>;
+    async fn audit_activity(&self, request: ActivityRequest) -> Result<Activity, ControlError>;
+    /// Reads the whole trail; takes seconds for a large one.
+    async fn audit_verify(&self) -> Result<TrailProof, ControlError>;
+    async fn rules(&self) -> Result<Vec<RuleView>, ControlError>;
     async fn self_test(&self) -> Result<SelfTestReport, ControlError>;
     /// Begins to drain; answers before the engine is gone.
     async fn shutdown(&self) -> Result<(), ControlError>;

@@ -25,5 +25,7 @@ pub use routes::{Access, ROUTES, Route};
 pub use server::{ServerLimits, serve, serve_with};
 pub use transport::ControlListener;
 
+#[cfg(test)]
+mod bindings;
 #[cfg(all(test, unix))]
 mod tests;

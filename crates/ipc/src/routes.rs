@@ -62,6 +62,9 @@ pub enum Call {
     Policy,
     PolicyReload,
     AuditQuery,
+    AuditActivity,
+    AuditVerify,
+    Rules,
     SelfTest,
     Events,
     Shutdown,
@@ -74,6 +77,10 @@ const SLOW: Duration = Duration::from_secs(120);
 
 const fn get(call: Call, path: &'static str, summary: &'static str) -> Route {
     Route { call, method: Method::Get, path, access: Access::Read, summary, patience: QUICK }
+}
+
+const fn get_slow(call: Call, path: &'static str, summary: &'static str) -> Route {
+    Route { call, method: Method::Get, path, access: Access::Read, summary, patience: SLOW }
 }
 
 const fn post(
@@ -106,6 +113,9 @@ pub const ROUTES: &[Route] = &[
     ),
     // A query is a POST because its filter is a body; it changes nothing.
     post(Call::AuditQuery, "/v1/audit/query", Access::Read, QUICK, "rows of the trail"),
+    post(Call::AuditActivity, "/v1/audit/activity", Access::Read, QUICK, "what the trail counts over a time"),
+    get_slow(Call::AuditVerify, "/v1/audit/verify", "whether the trail is whole, from its first row on"),
+    get(Call::Rules, "/v1/rules", "the detection rules in force, with what each looks for"),
     post(
         Call::SelfTest,
         "/v1/self-test",

@@ -204,6 +204,9 @@ impl Session {
             Call::Policy => ok(&control.policy().await?),
             Call::PolicyReload => ok(&control.policy_reload().await?),
             Call::AuditQuery => ok(&control.audit_query(parsed(body)?).await?),
+            Call::AuditActivity => ok(&control.audit_activity(parsed(body)?).await?),
+            Call::AuditVerify => ok(&control.audit_verify().await?),
+            Call::Rules => ok(&control.rules().await?),
             Call::SelfTest => ok(&control.self_test().await?),
             Call::Events => Ok(self.events()),
             Call::Shutdown => {

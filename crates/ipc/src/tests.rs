@@ -166,6 +166,22 @@ impl Control for Example {
         let rows = (0..filter.limit.unwrap_or(1)).map(|seq| serde_json::json!({"seq": seq})).collect();
         self.counted(AuditPage { rows, more: true })
     }
+    async fn audit_activity(&self, request: ActivityRequest) -> Result<Activity, ControlError> {
+        let part = ActivityPart { since: request.since, counts: ActivityCounts::default() };
+        self.counted(Activity {
+            total: ActivityCounts::default(),
+            parts: vec![part; request.parts as usize],
+            tools: Vec::new(),
+            providers: Vec::new(),
+            rules: Vec::new(),
+        })
+    }
+    async fn audit_verify(&self) -> Result<TrailProof, ControlError> {
+        self.counted(TrailProof { whole: true, rows: 7, fault: None, took_ms: 1 })
+    }
+    async fn rules(&self) -> Result<Vec<RuleView>, ControlError> {
+        self.counted(Vec::new())
+    }
     async fn self_test(&self) -> Result<SelfTestReport, ControlError> {
         let check =
             SelfTestCheck { name: "request".into(), passed: true, sentence: "It never arrived.".into() };
@@ -311,6 +327,10 @@ async fn the_client_has_every_call() {
     assert_eq!(client.policy_reload().await.unwrap().documents, []);
     let filter = AuditFilter { limit: Some(3), ..AuditFilter::default() };
     assert_eq!(client.audit_query(&filter).await.unwrap().rows.len(), 3);
+    let stretch = ActivityRequest { since: moment(), until: moment(), parts: 24 };
+    assert_eq!(client.audit_activity(&stretch).await.unwrap().parts.len(), 24);
+    assert!(client.audit_verify().await.unwrap().whole);
+    assert!(client.rules().await.unwrap().is_empty());
     assert!(client.self_test().await.unwrap().passed);
     client.shutdown().await.unwrap();
 }

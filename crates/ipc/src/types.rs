@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use sallyport_policy::Level;
 use sallyport_policy::settings::{DocumentSummary, SettingRow};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// Is this person protected right now?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// AI traffic is inspected.
@@ -21,7 +22,7 @@ pub enum State {
     Attention,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Status {
     pub version: String,
     pub pid: u32,
@@ -40,7 +41,7 @@ pub struct Status {
 }
 
 /// Since the engine started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 #[serde(default)]
 pub struct Counters {
     pub exchanges: u64,
@@ -57,7 +58,7 @@ pub struct Counters {
     pub in_flight: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthSeverity {
     Info,
@@ -66,7 +67,7 @@ pub enum HealthSeverity {
 }
 
 /// A condition that a person should know of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct HealthItem {
     /// Closed set; see the engine's table of conditions.
     pub code: String,
@@ -77,7 +78,7 @@ pub struct HealthItem {
     pub since: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 pub struct SecretTotals {
     pub sources: u64,
     /// Sources that could not be read the last time.
@@ -89,13 +90,13 @@ pub struct SecretTotals {
 }
 
 /// The newest row of the trail.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 pub struct AuditHead {
     pub seq: u64,
     pub hash: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 pub struct PolicyRef {
     /// Changes whenever anything that policy is made of changes.
     pub version: String,
@@ -103,7 +104,7 @@ pub struct PolicyRef {
 }
 
 /// One place that secret values come from. Never holds a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SourceStatus {
     pub id: String,
     pub kind: String,
@@ -118,7 +119,7 @@ pub struct SourceStatus {
     pub error: Option<SourceFailure>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceState {
     Loaded,
@@ -128,14 +129,14 @@ pub enum SourceState {
     Failed,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SourceFailure {
     pub code: String,
     pub message: String,
     pub hint: String,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields, default)]
 pub struct OffRequest {
     /// Unset: until switched on again.
@@ -143,7 +144,7 @@ pub struct OffRequest {
     pub reason: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct CaView {
     pub root_pem: String,
     pub fingerprint_sha256: String,
@@ -155,7 +156,7 @@ pub struct CaView {
     pub bundle: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyStoreKind {
     Keychain,
@@ -163,7 +164,7 @@ pub enum KeyStoreKind {
     File,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct PolicyView {
     pub version: String,
     pub settings: Vec<SettingRow>,
@@ -173,7 +174,7 @@ pub struct PolicyView {
 }
 
 /// Which rows of the trail; unset fields do not narrow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditFilter {
     pub since: Option<Timestamp>,
@@ -187,30 +188,101 @@ pub struct AuditFilter {
     pub classification: Option<Level>,
     /// Rows of which a redaction names this rule.
     pub rule: Option<String>,
+    /// Rows in whose text this stands, in either case of ASCII letters. Not together with `rule`.
+    pub text: Option<String>,
+    /// Rows in which something was taken out, or nothing was.
+    pub redacted: Option<bool>,
     /// Rows after this one.
     pub after_seq: Option<u64>,
+    /// Rows before this one: the place to go on from when the newest come first.
+    pub before_seq: Option<u64>,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
     /// At most so many rows; the engine caps it.
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct AuditPage {
     /// Events of the audit schema.
+    #[ts(type = "AuditEvent[]")]
     pub rows: Vec<serde_json::Value>,
     /// There are more rows than fitted.
     pub more: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Which stretch of the trail to count, in how many equal parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActivityRequest {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// 1 to 400.
+    pub parts: u32,
+}
+
+/// What the trail counts over a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Activity {
+    pub total: ActivityCounts,
+    /// One for each part, the oldest first; parts without rows are zero.
+    pub parts: Vec<ActivityPart>,
+    /// The busiest first, at most ten of each.
+    pub tools: Vec<ActivityShare>,
+    pub providers: Vec<ActivityShare>,
+    /// What was taken out most often, by rule.
+    pub rules: Vec<ActivityShare>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
+pub struct ActivityCounts {
+    pub prompts: u64,
+    /// Rows in which something was taken out.
+    pub redacted: u64,
+    pub refused: u64,
+    pub errors: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ActivityPart {
+    pub since: Timestamp,
+    pub counts: ActivityCounts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ActivityShare {
+    pub name: String,
+    pub count: u64,
+}
+
+/// Whether the trail is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TrailProof {
+    pub whole: bool,
+    /// Rows that were checked.
+    pub rows: u64,
+    /// The first thing that is wrong, in a sentence.
+    pub fault: Option<String>,
+    pub took_ms: u64,
+}
+
+/// One detection rule, as people should know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RuleView {
+    pub id: String,
+    pub description: String,
+    pub severity: String,
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SelfTestReport {
     pub passed: bool,
     pub checks: Vec<SelfTestCheck>,
     pub took_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SelfTestCheck {
     pub name: String,
     pub passed: bool,
@@ -219,7 +291,7 @@ pub struct SelfTestCheck {
 }
 
 /// One open connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Flow {
     pub id: u64,
     pub host: String,
@@ -230,7 +302,7 @@ pub struct Flow {
     pub since: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Handling {
     Intercepted,
@@ -240,7 +312,7 @@ pub enum Handling {
 }
 
 /// What happened just now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     State {
@@ -250,6 +322,7 @@ pub enum Event {
     },
     /// A durable row of the trail.
     Audit {
+        #[ts(type = "AuditEvent")]
         row: serde_json::Value,
     },
     Health {
@@ -268,7 +341,7 @@ pub enum Event {
 }
 
 /// Nothing to say beyond that it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 pub struct Done {
     pub done: bool,
 }

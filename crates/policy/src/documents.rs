@@ -12,6 +12,7 @@ mod sallyport;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::error::DocumentError;
 use crate::yaml::{self, Mark, Node, nearest};
@@ -24,7 +25,7 @@ pub use operations::*;
 pub use sallyport::*;
 
 /// The kinds of document that there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 pub enum DocumentKind {
     AgentPermissionPolicy,
     DataClassificationPolicy,

@@ -10,6 +10,7 @@ mod protection;
 mod snapshot;
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{
@@ -20,7 +21,7 @@ pub use snapshot::{
 };
 
 /// Whose word a setting is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Built in.

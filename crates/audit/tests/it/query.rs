@@ -93,6 +93,25 @@ async fn counts_by_type() {
     }
 }
 
+#[tokio::test]
+async fn counts_over_a_stretch_in_equal_parts() {
+    let (_folder, _keys, trail) = filled(50);
+    let at = |n: i64| Timestamp::from_second(1_750_000_000 + n).unwrap();
+    for _ in 0..2 {
+        // Rows 11 to 50, in parts of ten seconds; the last part is beyond the trail.
+        let activity = trail.reader().unwrap().activity(at(11), at(61), 5).unwrap();
+        let each = Counts { prompts: 2, redacted: 1, violations: 2, errors: 2 };
+        assert_eq!(activity.parts[..4], [each; 4]);
+        assert_eq!(activity.parts[4], Counts::default());
+        assert_eq!(activity.total, Counts { prompts: 8, redacted: 4, violations: 8, errors: 8 });
+        assert_eq!(activity.rules.iter().map(|(_, n)| n).sum::<u64>(), 8, "{:?}", activity.rules);
+        let of = |shares: &[(String, u64)]| shares.iter().map(|(_, n)| n).sum::<u64>();
+        assert_eq!((of(&activity.agents), of(&activity.providers)), (8, 8));
+        assert!(activity.agents.is_sorted_by(|a, b| a.1 >= b.1));
+        trail.settle().await;
+    }
+}
+
 #[test]
 fn every_exported_event_is_valid_and_canonical() {
     let (folder, keys, trail) = filled(60);

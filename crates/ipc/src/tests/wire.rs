@@ -171,7 +171,10 @@ fn wire_requests_and_events() {
       "exchange_id": null,
       "classification": null,
       "rule": null,
+      "text": null,
+      "redacted": null,
       "after_seq": null,
+      "before_seq": null,
       "newest_first": false,
       "limit": 5
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
 use super::{
     ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings, Setting,
@@ -74,7 +75,7 @@ pub struct Limits {
 }
 
 /// A document that is in the snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct DocumentSummary {
     pub kind: DocumentKind,
     pub name: String,
@@ -96,7 +97,7 @@ impl DocumentSummary {
 }
 
 /// One line of `policy show`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct SettingRow {
     pub key: String,
     pub value: Value,

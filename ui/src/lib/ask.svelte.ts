@@ -1,0 +1,30 @@
+// One question to the engine with its three states: waiting, answered, failed. The last answer stays while a new one is awaited.
+
+import type { Failure } from './backend';
+import { failureOf } from './backend';
+
+export class Ask<T> {
+  answer = $state.raw<T | undefined>();
+  failure = $state.raw<Failure | undefined>();
+  waiting = $state(false);
+  private turn = 0;
+
+  constructor(private readonly question: () => Promise<T>) {}
+
+  async again() {
+    const turn = ++this.turn;
+    this.waiting = true;
+    try {
+      const answer = await this.question();
+      // A later question overtook this one.
+      if (turn !== this.turn) return;
+      this.answer = answer;
+      this.failure = undefined;
+    } catch (thrown) {
+      if (turn !== this.turn) return;
+      this.failure = failureOf(thrown);
+    } finally {
+      if (turn === this.turn) this.waiting = false;
+    }
+  }
+}

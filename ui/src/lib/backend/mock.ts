@@ -1,0 +1,201 @@
+// An engine that is not there, for a plain browser and for tests. `?mock=empty|loading|error|huge|paused|off|attention|first`
+// chooses what it shows.
+
+import type { AppEvent, AppSettings, Backend, Failure } from '../backend';
+import type { Activity, Event as EngineEvent, HealthItem, PolicyView, RuleView, SourceStatus, State, Status } from '../types/ipc';
+import { MockTrail } from './mock-trail';
+
+export type Scene = 'normal' | 'empty' | 'loading' | 'error' | 'huge' | 'paused' | 'off' | 'attention' | 'first';
+
+const UNREACHABLE: Failure = {
+  code: 'not_reachable',
+  message: 'The engine does not answer on its control socket.',
+  hint: 'It is being started. If it stays away, `sallyport doctor` says why.',
+};
+
+export function mock(scene: Scene): Backend {
+  const began = new Date();
+  const trail = new MockTrail(scene === 'empty' || scene === 'first' ? 0 : scene === 'huge' ? 1_000_000 : 2400, began);
+  const listeners = new Set<(event: EngineEvent | AppEvent) => void>();
+  let settings: AppSettings = { popups: 'all', autostart: true, first_run_done: scene !== 'first' };
+  let state: State = scene === 'paused' || scene === 'off' || scene === 'attention' ? scene : 'protected';
+  let pausedUntil = scene === 'paused' ? minutesFrom(began, 12) : null;
+  let since = minutesFrom(began, -194);
+
+  const say = (event: EngineEvent | AppEvent) => listeners.forEach((heard) => heard(event));
+
+  function status(): Status {
+    return {
+      version: '0.1.0',
+      pid: 4711,
+      listen: '127.0.0.1:8877',
+      state,
+      since,
+      paused_until: pausedUntil,
+      owner_uid: 1000,
+      counters:
+        trail.rows === 0
+          ? { exchanges: 0, redactions: 0, blocked: 0, tunnelled: 3, opaque: 0, pinned: 0, in_flight: 0 }
+          : { exchanges: 418, redactions: 73, blocked: 6, tunnelled: 1904, opaque: 2, pinned: 1, in_flight: 1 },
+      health: scene === 'attention' ? HEALTH(began) : [],
+      secrets: trail.rows === 0 ? { sources: 0, failed_sources: 0, secrets: 0, weak: 0, loaded_at: null } : { sources: 4, failed_sources: 1, secrets: 41, weak: 2, loaded_at: minutesFrom(began, -3) },
+      audit: { seq: trail.rows, hash: '9f2b7c04d1e85a3370c6bb1f0e4d92a8861f5cd27ab3904e6d0c18f7a52b3e41' },
+      policy: { version: '7c1d0e52a9b3f846', profile: 'balanced' },
+    };
+  }
+
+  function move(next: State, until: string | null) {
+    state = next;
+    pausedUntil = until;
+    since = new Date().toISOString();
+    say({ type: 'state', state, since, paused_until: until });
+  }
+
+  /** Every answer takes a moment, never comes, or is a refusal. */
+  function answer<T>(make: () => T): Promise<T> {
+    if (scene === 'loading') return new Promise(() => undefined);
+    if (scene === 'error') return Promise.reject(UNREACHABLE);
+    return new Promise((resolve) => setTimeout(() => resolve(make()), 10));
+  }
+
+  return {
+    status: () => answer(status),
+    on: () =>
+      answer(() => {
+        move('protected', null);
+        return status();
+      }),
+    off: (request) =>
+      answer(() => {
+        const seconds = request.for_seconds;
+        if (seconds) move('paused', new Date(Date.now() + seconds * 1000).toISOString());
+        else move('off', null);
+        return status();
+      }),
+    activity: (request) =>
+      answer((): Activity => {
+        const [from, to] = [new Date(request.since), new Date(request.until)];
+        const step = (to.getTime() - from.getTime()) / request.parts;
+        const shares = (names: Map<string, number>) => [...names].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count);
+        const { tools, providers, rules, ...total } = trail.counts(from, to);
+        const parts = Array.from({ length: request.parts }, (_, i) => {
+          const at = new Date(from.getTime() + i * step);
+          const { tools: _t, providers: _p, rules: _r, ...counts } = trail.counts(at, new Date(at.getTime() + step));
+          return { since: at.toISOString(), counts };
+        });
+        return { total, parts, tools: shares(tools), providers: shares(providers), rules: shares(rules) };
+      }),
+    audit: (filter) => answer(() => trail.query(filter)),
+    verify: () => answer(() => ({ whole: true, rows: trail.rows, fault: null, took_ms: 212 })),
+    exportTrail: (_filter, format) => answer(() => ({ path: `/home/ann/Downloads/sallyport-audit.${format}`, rows: trail.rows })),
+    rules: () => answer(() => RULES),
+    sources: () => answer(() => (trail.rows === 0 ? [] : SOURCES(began))),
+    syncSources: () => answer(() => SOURCES(began)),
+    policy: () => answer(() => POLICY),
+    reloadPolicy: () => answer(() => POLICY),
+    ca: () =>
+      answer(() => ({
+        root_pem: '-----BEGIN CERTIFICATE-----\n(a certificate would stand here)\n-----END CERTIFICATE-----\n',
+        fingerprint_sha256: '3A:41:0C:9E:77:B2:15:D8:6F:04:AC:E9:21:5B:90:C3:4D:F8:62:1A:BE:07:93:5C:D1:48:E6:2F:70:8B:AA:14',
+        not_after: minutesFrom(began, 60 * 24 * 364),
+        constraints: ['api.anthropic.com', 'api.openai.com', 'chatgpt.com', 'generativelanguage.googleapis.com', 'api.mistral.ai', 'openrouter.ai', 'api.deepseek.com', 'api.x.ai'],
+        key_store: 'keychain',
+        bundle: '/home/ann/.local/state/sallyport/ca/bundle.pem',
+      })),
+    selfTest: () =>
+      answer(() => ({
+        passed: true,
+        took_ms: 184,
+        checks: [
+          { name: 'request', passed: true, sentence: 'A canary secret was sent through the proxy and never arrived; its placeholder did.' },
+          { name: 'answer', passed: true, sentence: 'The same canary in an answer was taken out before the tool saw it.' },
+          { name: 'audit', passed: true, sentence: 'Both were written to the trail before anything left.' },
+        ],
+      })),
+    toolSetup: () => answer(() => ({ env: 'eval "$(sallyport env)"', exec: 'sallyport exec -- claude', off: 'eval "$(sallyport env --unset)"' })),
+    settings: () => (scene === 'loading' ? new Promise(() => undefined) : Promise.resolve(settings)),
+    changeSettings: (next) => Promise.resolve((settings = next)),
+    listen(heard) {
+      listeners.add(heard);
+      if (scene === 'error') setTimeout(() => heard({ type: 'disconnected', reason: UNREACHABLE.message }), 0);
+      return () => listeners.delete(heard);
+    },
+  };
+}
+
+function minutesFrom(at: Date, minutes: number): string {
+  return new Date(at.getTime() + minutes * 60_000).toISOString();
+}
+
+const HEALTH = (now: Date): HealthItem[] => [
+  {
+    code: 'source-unavailable',
+    severity: 'warning',
+    title: 'A source of secrets can’t be read',
+    sentence: 'The vault at https://vault.corp.example:8200 did not answer: connection refused. Values read before still count.',
+    fix: 'Check the network, then read the sources again on the Secrets page.',
+    since: minutesFrom(now, -38),
+  },
+  {
+    code: 'weak-secret',
+    severity: 'warning',
+    title: 'A secret is a common word',
+    sentence: 'STAGING_PASSWORD in ~/src/shop/.env is a word that stands in much other text; it is matched only beside its name.',
+    fix: 'Rotate it to a random value.',
+    since: minutesFrom(now, -190),
+  },
+];
+
+const SOURCES = (now: Date): SourceStatus[] => [
+  { id: 'keychain', kind: 'keychain', location: 'Login keychain', state: 'loaded', names: ['GITHUB_TOKEN', 'NPM_TOKEN', 'SENTRY_DSN'], weak_names: [], skipped: 1, loaded_at: minutesFrom(now, -3), error: null },
+  {
+    id: 'vault-1',
+    kind: 'vault',
+    location: 'https://vault.corp.example:8200 · secret/ai-protected/',
+    state: 'stale',
+    names: ['PAYMENTS_DB_PASSWORD', 'DEPLOY_TOKEN', 'STRIPE_SECRET_KEY', 'KAFKA_SASL_PASSWORD', 'REPORTING_DB_URL', 'SMTP_PASSWORD', 'SIGNING_KEY_PASSPHRASE', 'OAUTH_CLIENT_SECRET', 'REDIS_PASSWORD', 'S3_UPLOAD_KEY', 'S3_UPLOAD_SECRET', 'SEARCH_ADMIN_KEY'],
+    weak_names: [],
+    skipped: 0,
+    loaded_at: minutesFrom(now, -41),
+    error: { code: 'unreachable', message: 'The server did not answer: connection refused.', hint: 'What was read before still counts. Check that the vault is up and reachable from here.' },
+  },
+  { id: 'workspace-1', kind: 'workspace', location: '~/src', state: 'loaded', names: ['DATABASE_URL', 'SESSION_SECRET', 'STAGING_PASSWORD', 'ADMIN_PASSWORD', 'JWT_SIGNING_KEY', 'WEBHOOK_SECRET'], weak_names: ['STAGING_PASSWORD', 'ADMIN_PASSWORD'], skipped: 4, loaded_at: minutesFrom(now, -3), error: null },
+  { id: 'well-known', kind: 'well_known', location: '~/.aws/credentials, ~/.npmrc, ~/.netrc', state: 'loaded', names: ['aws:default', 'aws:staging', 'npm:registry', 'netrc:git.corp.example'], weak_names: [], skipped: 0, loaded_at: minutesFrom(now, -3), error: null },
+];
+
+const RULES: RuleView[] = [
+  { id: 'aws_key', description: 'AWS access key id', severity: 'critical', kind: 'secret' },
+  { id: 'api_key', description: 'API key in the shape of a known provider', severity: 'high', kind: 'secret' },
+  { id: 'jwt', description: 'JSON Web Token with a readable header', severity: 'high', kind: 'secret' },
+  { id: 'connection_string', description: 'Connection string with a password', severity: 'critical', kind: 'secret' },
+  { id: 'private_key', description: 'A private key in PEM form, to its end line if that is there', severity: 'critical', kind: 'secret' },
+  { id: 'pii_email_with_name', description: 'A person’s name beside an e-mail address', severity: 'medium', kind: 'pii' },
+];
+
+const POLICY: PolicyView = {
+  version: '7c1d0e52a9b3f846',
+  settings: [
+    { key: 'listen', value: '127.0.0.1:8877', origin: 'default', locked: false },
+    { key: 'upstream.proxy', value: 'http://proxy.corp.example:3128', origin: 'managed', locked: true },
+    { key: 'upstream.extra_roots', value: ['/etc/ssl/corp/root.pem'], origin: 'managed', locked: true },
+    { key: 'secrets.keychain', value: true, origin: 'default', locked: false },
+    { key: 'secrets.workspaces', value: ['~/src'], origin: 'user', locked: false },
+    { key: 'secrets.well_known_files', value: true, origin: 'default', locked: false },
+    { key: 'audit.durability', value: 'strict', origin: 'default', locked: false },
+    { key: 'audit.retention_days', value: 180, origin: 'managed', locked: true },
+    { key: 'audit.content', value: 'none', origin: 'managed', locked: true },
+    { key: 'profile', value: 'balanced', origin: 'default', locked: false },
+    { key: 'opaque', value: 'warn', origin: 'default', locked: false },
+    { key: 'telemetry', value: 'scan', origin: 'default', locked: false },
+    { key: 'fail_mode', value: 'closed', origin: 'managed', locked: true },
+    { key: 'default_level', value: 'public', origin: 'user', locked: false },
+    { key: 'disabled_rules', value: [], origin: 'default', locked: false },
+    { key: 'max_body_bytes', value: 67108864, origin: 'default', locked: false },
+  ],
+  documents: [
+    { kind: 'DataClassificationPolicy', name: 'ai-data-classification', file: '/etc/sallyport/policies/classification.yaml', line: 1, origin: 'managed' },
+    { kind: 'SallyportPolicy', name: 'workstations', file: '/etc/sallyport/policies/sallyport.yaml', line: 1, origin: 'managed' },
+    { kind: 'AgentPermissionPolicy', name: 'coding-assistant', file: '~/.config/sallyport/policies/agents.yaml', line: 1, origin: 'user' },
+  ],
+  problems: [],
+};

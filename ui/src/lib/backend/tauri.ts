@@ -1,0 +1,29 @@
+// The app's window: each method is one command of src-tauri. Nothing else of the system can be reached from here.
+
+import { invoke } from '@tauri-apps/api/core';
+import { listen } from '@tauri-apps/api/event';
+import type { Backend } from '../backend';
+
+export const tauri: Backend = {
+  status: () => invoke('status'),
+  on: () => invoke('on'),
+  off: (request) => invoke('off', { request }),
+  activity: (request) => invoke('activity', { request }),
+  audit: (filter) => invoke('audit', { filter }),
+  verify: () => invoke('verify'),
+  exportTrail: (filter, format) => invoke('export_trail', { filter, format }),
+  rules: () => invoke('rules'),
+  sources: () => invoke('sources'),
+  syncSources: () => invoke('sync_sources'),
+  policy: () => invoke('policy'),
+  reloadPolicy: () => invoke('reload_policy'),
+  ca: () => invoke('ca'),
+  selfTest: () => invoke('self_test'),
+  toolSetup: () => invoke('tool_setup'),
+  settings: () => invoke('settings'),
+  changeSettings: (settings) => invoke('change_settings', { settings }),
+  listen(heard) {
+    const stop = listen<Parameters<typeof heard>[0]>('sallyport', (event) => heard(event.payload));
+    return () => void stop.then((unlisten) => unlisten());
+  },
+};

@@ -1,0 +1,67 @@
+// What is known of the engine right now, for every page: its status, whether it can be reached, and its events as they come.
+
+import type { AppEvent, Backend, Failure } from './backend';
+import { failureOf } from './backend';
+import type { Event as EngineEvent, OffRequest, RuleView, Status } from './types/ipc';
+
+type Heard = (event: EngineEvent | AppEvent) => void;
+
+export class Engine {
+  status = $state.raw<Status | undefined>();
+  /** Why there is no status. */
+  failure = $state.raw<Failure | undefined>();
+  rules = $state.raw<Map<string, RuleView>>(new Map());
+  private heard = new Set<Heard>();
+  private soon: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly backend: Backend) {}
+
+  start(): () => void {
+    void this.refresh();
+    void this.backend.rules().then(
+      (rules) => (this.rules = new Map(rules.map((rule) => [rule.id, rule]))),
+      () => undefined,
+    );
+    return this.backend.listen((event) => {
+      if (event.type === 'disconnected') {
+        this.status = undefined;
+        this.failure = { code: 'not_reachable', message: event.reason };
+      } else if (event.type !== 'open') {
+        this.refreshSoon();
+      }
+      for (const heard of this.heard) heard(event);
+    });
+  }
+
+  /** Called with each event until the returned function is called. */
+  on(heard: Heard): () => void {
+    this.heard.add(heard);
+    return () => this.heard.delete(heard);
+  }
+
+  async refresh() {
+    try {
+      this.status = await this.backend.status();
+      this.failure = undefined;
+    } catch (thrown) {
+      this.status = undefined;
+      this.failure = failureOf(thrown);
+    }
+  }
+
+  async switchOn() {
+    this.status = await this.backend.on();
+  }
+
+  async switchOff(request: OffRequest) {
+    this.status = await this.backend.off(request);
+  }
+
+  // Events come in bursts; the status is asked for once for each burst.
+  private refreshSoon() {
+    this.soon ??= setTimeout(() => {
+      this.soon = undefined;
+      void this.refresh();
+    }, 400);
+  }
+}

@@ -1,0 +1,270 @@
+// Written by `UPDATE_BINDINGS=1 cargo test -p sallyport-ipc bindings` from crates/ipc/src/types.rs. Not for editing.
+
+import type { AuditEvent } from './audit';
+
+/**
+ * What the trail counts over a stretch of time.
+ */
+export type Activity = { total: ActivityCounts, 
+/**
+ * One for each part, the oldest first; parts without rows are zero.
+ */
+parts: Array<ActivityPart>, 
+/**
+ * The busiest first, at most ten of each.
+ */
+tools: Array<ActivityShare>, providers: Array<ActivityShare>, 
+/**
+ * What was taken out most often, by rule.
+ */
+rules: Array<ActivityShare>, };
+
+export type ActivityCounts = { prompts: number, 
+/**
+ * Rows in which something was taken out.
+ */
+redacted: number, refused: number, errors: number, };
+
+export type ActivityPart = { since: string, counts: ActivityCounts, };
+
+/**
+ * Which stretch of the trail to count, in how many equal parts.
+ */
+export type ActivityRequest = { since: string, until: string, 
+/**
+ * 1 to 400.
+ */
+parts: number, };
+
+export type ActivityShare = { name: string, count: number, };
+
+/**
+ * Which rows of the trail; unset fields do not narrow.
+ */
+export type AuditFilter = { since: string | null, until: string | null, event_type: string | null, provider: string | null, model: string | null, user: string | null, agent: string | null, exchange_id: string | null, classification: Level | null, 
+/**
+ * Rows of which a redaction names this rule.
+ */
+rule: string | null, 
+/**
+ * Rows in whose text this stands, in either case of ASCII letters. Not together with `rule`.
+ */
+text: string | null, 
+/**
+ * Rows in which something was taken out, or nothing was.
+ */
+redacted: boolean | null, 
+/**
+ * Rows after this one.
+ */
+after_seq: number | null, 
+/**
+ * Rows before this one: the place to go on from when the newest come first.
+ */
+before_seq: number | null, 
+/**
+ * Newest first instead of oldest first.
+ */
+newest_first: boolean, 
+/**
+ * At most so many rows; the engine caps it.
+ */
+limit: number | null, };
+
+/**
+ * The newest row of the trail.
+ */
+export type AuditHead = { seq: number, hash: string, };
+
+export type AuditPage = { 
+/**
+ * Events of the audit schema.
+ */
+rows: AuditEvent[], 
+/**
+ * There are more rows than fitted.
+ */
+more: boolean, };
+
+export type CaView = { root_pem: string, fingerprint_sha256: string, not_after: string, 
+/**
+ * The only names that a certificate of this root is good for.
+ */
+constraints: Array<string>, key_store: KeyStoreKind, 
+/**
+ * System roots and ours, for variables that replace the system's roots.
+ */
+bundle: string | null, };
+
+/**
+ * The body of every answer that is not a success.
+ */
+export type ControlError = { code: ErrorCode, message: string, hint?: string | null, };
+
+/**
+ * Since the engine started.
+ */
+export type Counters = { exchanges: number, 
+/**
+ * Values taken out, of requests and answers.
+ */
+redactions: number, blocked: number, 
+/**
+ * Connections passed on unread, because their host is none that is inspected.
+ */
+tunnelled: number, 
+/**
+ * Bodies on AI hosts that could not be read.
+ */
+opaque: number, 
+/**
+ * Clients that would not accept our certificate.
+ */
+pinned: number, 
+/**
+ * Exchanges that are under way.
+ */
+in_flight: number, };
+
+/**
+ * The kinds of document that there are.
+ */
+export type DocumentKind = "AgentPermissionPolicy" | "DataClassificationPolicy" | "AISecretsPolicy" | "IncidentResponsePlan" | "SecurityAssessmentTemplate" | "AttackSurfaceModel" | "SallyportPolicy";
+
+/**
+ * A document that is in the snapshot.
+ */
+export type DocumentSummary = { kind: DocumentKind, name: string, file: string, line: number, origin: Origin, };
+
+/**
+ * Closed; faces match on it and never on a message.
+ */
+export type ErrorCode = "bad_request" | "forbidden" | "not_permitted" | "not_found" | "method_not_allowed" | "conflict" | "too_large" | "unavailable" | "timed_out" | "internal";
+
+/**
+ * What happened just now.
+ */
+export type Event = { "type": "state", state: State, since: string, paused_until: string | null, } | { "type": "audit", row: AuditEvent, } | { "type": "health", items: Array<HealthItem>, } | { "type": "secrets", totals: SecretTotals, } | { "type": "policy", version: string, } | { "type": "missed", events: number, };
+
+/**
+ * One open connection.
+ */
+export type Flow = { id: number, host: string, port: number, handling: Handling, pid: number | null, executable: string | null, since: string, };
+
+export type Handling = "intercepted" | "tunnelled" | "local";
+
+/**
+ * A condition that a person should know of.
+ */
+export type HealthItem = { 
+/**
+ * Closed set; see the engine's table of conditions.
+ */
+code: string, severity: HealthSeverity, title: string, sentence: string, fix: string, since: string, };
+
+export type HealthSeverity = "info" | "warning" | "critical";
+
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
+
+export type KeyStoreKind = "keychain" | "file";
+
+/**
+ * How sensitive an exchange is. Ordered: `Public < Internal < Confidential < Restricted`.
+ */
+export type Level = "public" | "internal" | "confidential" | "restricted";
+
+export type OffRequest = { 
+/**
+ * Unset: until switched on again.
+ */
+for_seconds: number | null, reason: string | null, };
+
+/**
+ * Whose word a setting is.
+ */
+export type Origin = "default" | "user" | "managed";
+
+export type PolicyRef = { 
+/**
+ * Changes whenever anything that policy is made of changes.
+ */
+version: string, profile: string, };
+
+export type PolicyView = { version: string, settings: Array<SettingRow>, documents: Array<DocumentSummary>, 
+/**
+ * Files that could not be used; the last good ones are in force instead.
+ */
+problems: Array<string>, };
+
+/**
+ * One detection rule, as people should know it.
+ */
+export type RuleView = { id: string, description: string, severity: string, kind: string, };
+
+export type SecretTotals = { sources: number, 
+/**
+ * Sources that could not be read the last time.
+ */
+failed_sources: number, secrets: number, 
+/**
+ * Values that are common words and match only beside their name.
+ */
+weak: number, loaded_at: string | null, };
+
+export type SelfTestCheck = { name: string, passed: boolean, 
+/**
+ * What was tried and what was seen.
+ */
+sentence: string, };
+
+export type SelfTestReport = { passed: boolean, checks: Array<SelfTestCheck>, took_ms: number, };
+
+/**
+ * One line of `policy show`.
+ */
+export type SettingRow = { key: string, value: JsonValue, origin: Origin, locked: boolean, };
+
+export type SourceFailure = { code: string, message: string, hint: string, };
+
+export type SourceState = "loaded" | "stale" | "failed";
+
+/**
+ * One place that secret values come from. Never holds a value.
+ */
+export type SourceStatus = { id: string, kind: string, 
+/**
+ * Without credentials.
+ */
+location: string, state: SourceState, names: Array<string>, weak_names: Array<string>, 
+/**
+ * Values too short to be told from other text.
+ */
+skipped: number, loaded_at: string | null, error: SourceFailure | null, };
+
+/**
+ * Is this person protected right now?
+ */
+export type State = "protected" | "paused" | "off" | "attention";
+
+export type Status = { version: string, pid: number, 
+/**
+ * Where the proxy listens, `address:port`.
+ */
+listen: string, state: State, 
+/**
+ * Since when the state holds.
+ */
+since: string, paused_until: string | null, owner_uid: number, counters: Counters, health: Array<HealthItem>, secrets: SecretTotals, audit: AuditHead, policy: PolicyRef, };
+
+/**
+ * Whether the trail is whole.
+ */
+export type TrailProof = { whole: boolean, 
+/**
+ * Rows that were checked.
+ */
+rows: number, 
+/**
+ * The first thing that is wrong, in a sentence.
+ */
+fault: string | null, took_ms: number, };

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { MockTrail } from './backend/mock-trail';
+import type { AuditEvent } from './types/audit';
+import { redactions, sentence, taken, tell } from './words';
+
+const event = (part: Partial<AuditEvent>): AuditEvent => ({
+  seq: 7,
+  prev_hash: '00',
+  event_id: 'e',
+  event_type: 'prompt_sent',
+  timestamp: '2026-03-12T14:24:00.000000Z',
+  actor: { agent_id: 'codex' },
+  ai_provider: { name: 'openai', model: 'gpt-5.2-codex' },
+  ...part,
+});
+
+describe('tell', () => {
+  it('says how much was taken out of a prompt', () => {
+    const row = event({ request: { redactions_applied: ['aws_key', 'aws_key'] } });
+    expect(tell(row)).toEqual({ kind: 'redacted', title: '2 values taken out of a prompt', context: 'openai · gpt-5.2-codex' });
+  });
+  it('says so of an answer, too', () => {
+    const row = event({ event_type: 'completion_received', actions: [{ action_type: 'response_redacted', target: 'secret:TOKEN' }] });
+    expect(tell(row).title).toBe('1 value taken out of an answer');
+    expect(redactions(row)).toEqual(['secret:TOKEN']);
+  });
+  it('gives a word it does not know as it is', () => {
+    expect(tell(event({ event_type: 'policy_violation', violation_type: 'brand_new_reason' })).title).toBe('Refused: brand new reason');
+    expect(tell(event({ event_type: 'action_executed', actions: [{ action_type: 'agent_contained' }] })).title).toBe('Agent contained');
+  });
+  it('has words for every row of a long trail', () => {
+    const trail = new MockTrail(1_000_000, new Date('2026-03-12T14:24:00Z'));
+    for (let seq = 999_000; seq <= 1_000_000; seq++) expect(tell(trail.row(seq)).title).toMatch(/^[A-Z0-9]/);
+  });
+});
+
+describe('taken', () => {
+  it('counts each rule once and says why', () => {
+    const lines = taken(['jwt', 'secret:DB', 'jwt'], (rule) => (rule === 'jwt' ? 'JSON Web Token' : undefined));
+    expect(lines).toMatchObject([
+      { name: 'jwt', why: 'JSON Web Token', times: 2 },
+      { name: 'DB', times: 1 },
+    ]);
+  });
+});
+
+it('a word becomes a sentence', () => {
+  expect(sentence('self_test')).toBe('Self test');
+});

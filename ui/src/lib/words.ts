@@ -1,0 +1,124 @@
+// What a row of the trail says in a person's words. Texts come from closed lists; anything else is shown as the word it is.
+
+import type { AuditEvent } from './types/audit';
+import { plural } from './format';
+
+/** What kind of thing happened; each has its own icon. */
+export type Happening = 'sent' | 'received' | 'redacted' | 'refused' | 'failed' | 'control' | 'off';
+
+export interface Told {
+  kind: Happening;
+  title: string;
+  /** Whose it was and where it went. */
+  context: string;
+}
+
+export function tell(event: AuditEvent): Told {
+  const context = contextOf(event);
+  switch (event.event_type) {
+    case 'prompt_sent': {
+      const taken = event.request?.redactions_applied.length ?? 0;
+      if (taken === 0) return { kind: 'sent', title: 'Prompt sent', context };
+      return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of a prompt`, context };
+    }
+    case 'completion_received': {
+      const taken = (event.actions ?? []).filter((a) => a.action_type === 'response_redacted').length;
+      if (taken > 0) return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of an answer`, context };
+      if (event.response?.finish_reason === 'aborted') return { kind: 'received', title: 'Answer cut short by the tool', context };
+      return { kind: 'received', title: 'Answer received', context };
+    }
+    case 'policy_violation':
+      return { kind: 'refused', title: `Refused: ${violation(event.violation_type)}`, context };
+    case 'error':
+      return { kind: 'failed', title: `Failed: ${failure(event.actions?.[0]?.outcome)}`, context };
+    case 'action_executed': {
+      const action = event.actions?.[0];
+      const known = CONTROL[action?.action_type ?? ''];
+      const title = known ?? sentence(action?.action_type ?? 'Action');
+      const detail = action?.outcome && action.outcome !== 'on' ? action.outcome : '';
+      return { kind: action?.action_type === 'protection_off' ? 'off' : 'control', title, context: detail };
+    }
+  }
+}
+
+function contextOf(event: AuditEvent): string {
+  const { name, model } = event.ai_provider;
+  if (!name || name === 'none') return '';
+  return model ? `${name} · ${model}` : name;
+}
+
+const CONTROL: Record<string, string> = {
+  engine_started: 'Engine started',
+  engine_stopped: 'Engine stopped',
+  policy_reloaded: 'Policy read again',
+  protection_off: 'Protection switched off',
+  protection_on: 'Protection switched on',
+  secrets_synced: 'Secrets read again',
+  self_test: 'Self-test run',
+  audit_discontinuity: 'The trail did not continue from its head',
+  audit_gap: 'Events could not be written',
+  audit_purge: 'Old rows removed by retention',
+  elevation_requested: 'Permission asked for',
+  elevation_granted: 'Permission granted',
+  elevation_approved: 'Permission granted',
+  elevation_denied: 'Permission denied',
+  elevation_revoked: 'Permission taken back',
+  elevation_expired: 'Permission ran out',
+  elevation_used: 'Permission used',
+};
+
+const VIOLATIONS: Record<string, string> = {
+  locked_segment: 'a secret stood in text that can’t be changed',
+  quota_exceeded: 'the quota is used up',
+  opaque_body: 'the body could not be read',
+  opaque: 'the body could not be read',
+  telemetry: 'telemetry is blocked',
+  provider_not_allowed: 'this provider may not see data of this class',
+};
+
+const FAILURES: Record<string, string> = {
+  upstream_unreachable: 'the provider could not be reached',
+  upstream_broke: 'the provider’s answer broke off',
+  client_gone: 'the tool went away',
+};
+
+export function violation(type: string | undefined): string {
+  return VIOLATIONS[type ?? ''] ?? sentence(type ?? 'policy').toLowerCase();
+}
+
+function failure(code: string | undefined): string {
+  return FAILURES[code ?? ''] ?? sentence(code ?? 'unknown reason').toLowerCase();
+}
+
+/** `dry_run_done` → "Dry run done". */
+export function sentence(word: string): string {
+  const text = word.replace(/[_-]+/g, ' ').trim();
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+export interface Taken {
+  /** `secret:NAME` or the rule's id, as the trail has it. */
+  rule: string;
+  name: string;
+  why: string;
+  times: number;
+}
+
+/** The redactions of a row, one line for each rule. */
+export function taken(rules: string[], describe: (rule: string) => string | undefined): Taken[] {
+  const times = new Map<string, number>();
+  for (const rule of rules) times.set(rule, (times.get(rule) ?? 0) + 1);
+  return [...times].map(([rule, n]) => {
+    if (rule.startsWith('secret:')) {
+      const name = rule.slice('secret:'.length);
+      return { rule, name, why: 'A secret of one of your sources. Its exact value stood in the text, as it is or encoded.', times: n };
+    }
+    return { rule, name: rule, why: describe(rule) ?? 'A detection rule matched.', times: n };
+  });
+}
+
+/** Every redaction of a row: of the prompt, or of the answer. */
+export function redactions(event: AuditEvent): string[] {
+  if (event.request) return event.request.redactions_applied;
+  return (event.actions ?? []).filter((a) => a.action_type === 'response_redacted').map((a) => a.target ?? 'rule');
+}

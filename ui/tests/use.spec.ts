@@ -1,0 +1,91 @@
+// What a person does: by keyboard alone, by pointer, over a long trail.
+
+import { expect, test } from '@playwright/test';
+import { NOON } from './browser';
+
+test.beforeEach(async ({ page }, info) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  // A clock that stands still measures nothing.
+  if (!info.title.includes('paint')) await page.clock.setFixedTime(NOON);
+});
+
+test('pause and on again', async ({ page }) => {
+  await page.goto('/');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('menuitem', { name: 'For 15 minutes' }).click();
+  await expect(page.getByRole('region', { name: 'Protection' })).toContainText('Paused');
+  await expect(page.getByRole('region', { name: 'Protection' })).toContainText('On again in 15:00');
+  await page.getByRole('button', { name: 'Switch on' }).click();
+  await expect(page.getByRole('region', { name: 'Protection' })).toContainText('Protected');
+});
+
+test('by keyboard alone: to Activity, down the list, a row, back', async ({ page }) => {
+  await page.goto('/');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.keyboard.press('Control+2');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Activity');
+  const list = page.getByRole('listbox');
+  await list.waitFor();
+  for (let i = 0; i < 20 && !(await list.evaluate((e) => e === document.activeElement)); i++) await page.keyboard.press('Tab');
+  await expect(list).toBeFocused();
+  for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowDown');
+  const pointed = await list.getAttribute('aria-activedescendant');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+  await expect(list).toBeFocused();
+  await expect(list).toHaveAttribute('aria-activedescendant', pointed ?? '');
+});
+
+test('a million rows: only those in sight are there, and scrolling brings older ones', async ({ page }) => {
+  await page.goto('/?mock=huge#/activity');
+  const list = page.getByRole('listbox');
+  await list.waitFor();
+  expect(await page.getByRole('option').count()).toBeLessThan(60);
+  await list.focus();
+  await page.keyboard.press('End');
+  await expect(page.getByRole('status').filter({ hasText: 'rows shown' })).toContainText('400 rows shown');
+  expect(await page.getByRole('option').count()).toBeLessThan(60);
+});
+
+test('narrowing is in the address, so that it can be gone back from', async ({ page }) => {
+  await page.goto('/#/activity');
+  await page.getByRole('radio', { name: 'Refused' }).click();
+  await expect(page).toHaveURL(/show=refused/);
+  await expect(page.getByRole('option').first()).toContainText('Refused');
+  await page.getByRole('searchbox').fill('no such thing anywhere');
+  await expect(page.getByRole('heading', { name: 'No row matches' })).toBeVisible();
+  await page.getByRole('button', { name: 'Show everything' }).click();
+  await expect(page.getByRole('option').first()).toBeVisible();
+});
+
+test('verify and export say what they did', async ({ page }) => {
+  await page.goto('/#/activity');
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await expect(page.getByText('Whole: 2,400 rows')).toBeVisible();
+  await page.getByRole('button', { name: 'Export' }).click();
+  await page.getByRole('menuitem', { name: /CSV/ }).click();
+  await expect(page.getByText('2,400 rows written to')).toBeVisible();
+});
+
+test('the first run goes forward and back, proves itself, and is over when done', async ({ page }) => {
+  await page.goto('/?mock=first');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('button', { name: 'Prove it' }).click();
+  await expect(page.getByText('never arrived')).toBeVisible();
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await expect(page.getByText('sallyport exec -- claude')).toBeVisible();
+  await page.getByRole('button', { name: 'Back' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Only AI hosts');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('button', { name: 'Done' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
+});
+
+test('the first paint comes within a second', async ({ page }) => {
+  await page.goto('/');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity);
+  expect(paint).toBeLessThan(1000);
+});
