@@ -19,6 +19,7 @@ mod stream;
 #[cfg(test)]
 mod stream_tests;
 mod table;
+pub mod tools;
 
 pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
 pub use placeholder::{Placeholders, redact};

@@ -8,6 +8,7 @@ pub mod elevation;
 pub mod error;
 pub mod finding;
 pub mod level;
+pub mod permissions;
 pub mod providers;
 pub mod settings;
 pub mod shell;

@@ -137,3 +137,6 @@ impl Doubt {
         }
     }
 }
+
+/// Programs that read scripts in the shell's language.
+pub const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "mksh", "ash", "fish", "rbash"];

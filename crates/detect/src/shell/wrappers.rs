@@ -2,7 +2,7 @@
 //!
 //! What they run is listed as a command of its own. Called in a way that is not in the table, they are a doubt.
 
-use sallyport_policy::shell::{Assignment, Doubt, Link, Redirection, SimpleCommand, Word, Wraps};
+use sallyport_policy::shell::{Assignment, Doubt, Link, Redirection, SHELLS, SimpleCommand, Word, Wraps};
 
 use super::{Around, Reading, script};
 
@@ -65,9 +65,6 @@ const WRAPPERS: &[Wrapper] = &[
         valued: &["-p", "-i", "-l", "-o", "-F", "-J", "-L", "-R", "-D", "-b", "-c", "-m", "-E", "-e", "-I", "-O", "-Q", "-S", "-W", "-w", "-B"],
         flags: &["-t", "-tt", "-T", "-n", "-N", "-f", "-q", "-v", "-vv", "-A", "-a", "-C", "-4", "-6", "-x", "-X", "-Y", "-k", "-K", "-g", "-s"], own: 1, script: true },
 ];
-
-/// Programs that read scripts in the shell's language.
-pub(super) const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "mksh", "ash", "fish", "rbash"];
 
 const XARGS_VALUED: &[&str] = &[
     "-I",

@@ -1,0 +1,400 @@
+//! Permission documents made ready: every tier with what it inherits, and the judgement on all but shell lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::commands::Entry;
+use super::paths::{Patterns, Places, normalise};
+use super::{
+    Action, Denial, DenialRule, FilePath, Granted, Judgement, UnknownTools, Wanted, Who, domains, shell,
+};
+use crate::documents::{
+    AgentPermissions, AiAccess, AiSecrets, Document, DocumentBody, FilesystemAction, PermissionTier,
+};
+
+/// What agents of each class may do.
+#[derive(Debug, Clone, Default)]
+pub struct Permissions {
+    classes: Vec<Class>,
+    sealed: Vec<Sealed>,
+    unknown_tools: UnknownTools,
+}
+
+/// One `AgentPermissionPolicy`.
+#[derive(Debug, Clone)]
+struct Class {
+    name: String,
+    place: Place,
+    /// The first of the document comes first.
+    tiers: Vec<Tier>,
+}
+
+/// A tier with everything that it inherits.
+#[derive(Debug, Clone)]
+pub(super) struct Tier {
+    name: String,
+    pub(super) place: Place,
+    pub(super) read: Files,
+    write: Files,
+    domains: Vec<String>,
+    no_domains: Vec<String>,
+    pub(super) commands: Vec<Entry>,
+    pub(super) no_commands: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Files {
+    pub(super) allow: Patterns,
+    pub(super) deny: Patterns,
+}
+
+/// Where a document says it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    file: String,
+    line: u32,
+    document: String,
+    tier: Option<String>,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let file = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
+        write!(f, "{file}:{} ({}", self.line, self.document)?;
+        if let Some(tier) = &self.tier {
+            write!(f, ", tier {tier}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// Files whose contents no AI may see.
+#[derive(Debug, Clone)]
+struct Sealed {
+    class: String,
+    patterns: Patterns,
+    place: Place,
+}
+
+impl Permissions {
+    /// Of all documents in force. Of two for one class, both must allow: the order of files never matters.
+    pub fn of<'d>(documents: impl Iterator<Item = &'d Document>, unknown_tools: UnknownTools) -> Permissions {
+        let mut permissions = Permissions { unknown_tools, ..Permissions::default() };
+        for document in documents {
+            match &document.body {
+                DocumentBody::AgentPermissions(body) => permissions.classes.push(class(document, body)),
+                DocumentBody::AiSecrets(body) => permissions.sealed.extend(sealed(document, body)),
+                _ => {}
+            }
+        }
+        permissions
+    }
+
+    /// Whether any document speaks of agents.
+    pub fn govern(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
+    /// Whether there is anything that an AI may not see.
+    pub fn seal(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
+    /// The class of agents without one: that of the documents, where they speak of only one.
+    pub fn only_class(&self) -> Option<&str> {
+        let names: BTreeSet<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+        names.first().copied().filter(|_| names.len() == 1)
+    }
+
+    /// Whether `who` may do this. `granted` says what elevation allows on top.
+    pub fn judge(&self, who: Who<'_>, granted: Granted<'_>, action: &Action, places: &Places) -> Judgement {
+        let mut used = Vec::new();
+        if let Some(denial) = self.sealed(action, places) {
+            match denial.wanted.as_ref().filter(|wanted| granted(&wanted.target())) {
+                Some(wanted) => used.push(wanted.clone()),
+                None => return Judgement::Denied(Box::new(denial)),
+            }
+        }
+        if !self.govern() || *action == Action::Nothing {
+            return Judgement::Allowed { granted: used };
+        }
+        let mut documents = self.classes.iter().filter(|class| class.name == who.class).peekable();
+        if documents.peek().is_none() {
+            return Judgement::Denied(Box::new(self.unknown_class(who.class)));
+        }
+        for class in documents {
+            let tier = match class.tier(who.tier) {
+                Ok(tier) => tier,
+                Err(denial) => return Judgement::Denied(denial),
+            };
+            match self.by_tier(tier, granted, action, places) {
+                Judgement::Allowed { granted } => used.extend(granted),
+                denied => return denied,
+            }
+        }
+        used.sort_unstable();
+        used.dedup();
+        Judgement::Allowed { granted: used }
+    }
+
+    /// Whether a file is one whose contents no AI may see, or a line names one.
+    pub fn sealed(&self, action: &Action, places: &Places) -> Option<Denial> {
+        if self.sealed.is_empty() {
+            return None;
+        }
+        let mut paths = Vec::new();
+        match action {
+            Action::Read(path) => paths.extend(both(path, places)),
+            Action::Shell(line) => {
+                return self.sealed.iter().find_map(|sealed| {
+                    let hit = shell::names_one_of(line, &sealed.patterns, places)?;
+                    Some(sealed.denial(hit))
+                });
+            }
+            _ => {}
+        }
+        self.sealed.iter().find_map(|sealed| {
+            let path = paths.iter().find(|path| sealed.patterns.deny(path, places).is_some())?;
+            Some(sealed.denial(path.clone()))
+        })
+    }
+
+    fn by_tier(&self, tier: &Tier, granted: Granted<'_>, action: &Action, places: &Places) -> Judgement {
+        let denial = match action {
+            Action::Read(path) => tier.file(&tier.read, "read", path, places),
+            Action::Write(path) => tier.file(&tier.write, "written", path, places),
+            Action::Fetch { host } => tier.host(host),
+            Action::Shell(line) => return shell::judge(tier, granted, line, places),
+            Action::Nothing => None,
+            Action::Other { tool } => {
+                (self.unknown_tools == UnknownTools::Deny).then(|| tier.unknown_tool(tool))
+            }
+        };
+        match denial {
+            None => Judgement::ALLOWED,
+            Some(denial) => match denial.wanted.clone().filter(|wanted| granted(&wanted.target())) {
+                Some(wanted) => Judgement::Allowed { granted: vec![wanted] },
+                None => Judgement::Denied(Box::new(denial)),
+            },
+        }
+    }
+
+    fn unknown_class(&self, class: &str) -> Denial {
+        let known: BTreeSet<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+        Denial {
+            rule: DenialRule::UnknownClass,
+            target: class.to_owned(),
+            place: None,
+            sentence: format!("No policy says what an agent of the class `{class}` may do."),
+            way_out: format!(
+                "Set `agents.default_class` in config.yaml to a class that policy knows: {}.",
+                known.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            wanted: None,
+        }
+    }
+}
+
+/// A path's two forms; an unreadable one as it is written, which no pattern allows.
+pub(super) fn both(path: &FilePath, places: &Places) -> Vec<String> {
+    let written = normalise(&path.written, &places.cwd, &places.home);
+    let resolved = path.resolved.clone().filter(|resolved| Some(resolved) != written.as_ref());
+    let written = written.unwrap_or_else(|| path.written.clone());
+    std::iter::once(written).chain(resolved).collect()
+}
+
+impl Sealed {
+    fn denial(&self, path: String) -> Denial {
+        Denial {
+            rule: DenialRule::AiAccessDenied,
+            sentence: format!("`{path}` holds secrets of the class `{}`, which no AI may see.", self.class),
+            way_out: "Give the agent the names it needs instead of the file, or ask for elevation (`secrets:read`).".to_owned(),
+            place: Some(self.place.to_string()),
+            wanted: Some(Wanted::Secret(path.clone())),
+            target: path,
+        }
+    }
+}
+
+impl Class {
+    fn tier(&self, name: Option<&str>) -> Result<&Tier, Box<Denial>> {
+        let found = match name {
+            Some(name) => self.tiers.iter().find(|tier| tier.name == name),
+            None => self.tiers.first(),
+        };
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
+            let name = name.unwrap_or("none");
+            Box::new(Denial {
+                rule: DenialRule::UnknownTier,
+                target: name.to_owned(),
+                place: Some(self.place.to_string()),
+                sentence: format!("The class `{}` has no tier `{name}`.", self.name),
+                way_out: format!("Set `agents.default_tier` in config.yaml to one of: {}.", known.join(", ")),
+                wanted: None,
+            })
+        })
+    }
+}
+
+impl Tier {
+    pub(super) fn denial(
+        &self,
+        rule: DenialRule,
+        target: &str,
+        sentence: String,
+        way_out: String,
+        wanted: Option<Wanted>,
+    ) -> Denial {
+        Denial {
+            rule,
+            target: target.to_owned(),
+            place: Some(self.place.to_string()),
+            sentence,
+            way_out,
+            wanted,
+        }
+    }
+
+    pub(super) fn reading(&self, path: &FilePath, places: &Places) -> Option<Denial> {
+        self.file(&self.read, "read", path, places)
+    }
+
+    pub(super) fn writing(&self, path: &FilePath, places: &Places) -> Option<Denial> {
+        self.file(&self.write, "written", path, places)
+    }
+
+    fn file(&self, files: &Files, done: &str, path: &FilePath, places: &Places) -> Option<Denial> {
+        let paths = both(path, places);
+        let wanted = |path: &str| match done {
+            "written" => Some(Wanted::File(path.to_owned())),
+            _ => None,
+        };
+        for path in &paths {
+            if let Some(pattern) = files.deny.deny(path, places) {
+                let secret = (done == "read").then(|| Wanted::Secret(path.clone()));
+                return Some(self.denial(
+                    DenialRule::PathExcluded,
+                    path,
+                    format!("`{path}` may not be {done}: it is excluded by `{pattern}`."),
+                    "Work with another file, or have the exclusion changed or a grant given for this one.".to_owned(),
+                    secret.or_else(|| wanted(path)),
+                ));
+            }
+        }
+        let outside = paths.iter().find(|path| !path.starts_with('/') || !files.allow.allow(path, places))?;
+        let allowed = if files.allow.is_empty() { "allows none" } else { "does not reach it" };
+        Some(self.denial(
+            DenialRule::PathNotAllowed,
+            outside,
+            format!("`{outside}` may not be {done}: the tier `{}` {allowed}.", self.name),
+            format!(
+                "Work inside of the paths that the tier names, or have `{outside}` added to its `paths`."
+            ),
+            wanted(outside),
+        ))
+    }
+
+    fn host(&self, host: &str) -> Option<Denial> {
+        let way_out =
+            || "Use a host that the tier names, or have this one added to its `domains`.".to_owned();
+        let wanted = Some(Wanted::Domain(host.to_ascii_lowercase()));
+        if let Some(pattern) = self.no_domains.iter().find(|pattern| domains::reaches(pattern, host)) {
+            let sentence = format!("`{host}` may not be reached: it is excluded by `{pattern}`.");
+            return Some(self.denial(DenialRule::DomainExcluded, host, sentence, way_out(), wanted));
+        }
+        if self.domains.iter().any(|pattern| domains::reaches(pattern, host)) {
+            return None;
+        }
+        let sentence =
+            format!("`{host}` may not be reached: it is not among the domains of the tier `{}`.", self.name);
+        Some(self.denial(DenialRule::DomainNotAllowed, host, sentence, way_out(), wanted))
+    }
+
+    fn unknown_tool(&self, tool: &str) -> Denial {
+        let tool: String = tool.chars().filter(|c| !c.is_control()).take(80).collect();
+        self.denial(
+            DenialRule::UnknownTool,
+            &tool,
+            format!("The tool `{tool}` is not known, and policy denies tools that are not."),
+            "Use a known tool, or set `agents.unknownTools: allow` in a SallyportPolicy document.".to_owned(),
+            None,
+        )
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn class(document: &Document, body: &AgentPermissions) -> Class {
+    let place = |path: &str, tier: Option<&str>| Place {
+        file: document.file.clone(),
+        line: document.locate(path).line,
+        document: document.name.clone(),
+        tier: tier.map(str::to_owned),
+    };
+    let by_name: BTreeMap<&str, &PermissionTier> =
+        body.tiers.iter().map(|tier| (tier.name.as_str(), tier)).collect();
+    let tiers = body.tiers.iter().enumerate().map(|(index, tier)| {
+        let chain = chain(tier, &by_name);
+        compile(tier, &chain, place(&format!("spec.tiers.{index}"), Some(&tier.name)))
+    });
+    Class { name: body.agent_class.clone(), tiers: tiers.collect(), place: place("spec", None) }
+}
+
+/// A tier and those that it inherits from, each once.
+fn chain<'t>(
+    tier: &'t PermissionTier,
+    by_name: &BTreeMap<&str, &'t PermissionTier>,
+) -> Vec<&'t PermissionTier> {
+    let mut chain = vec![tier];
+    let mut next = tier.inherits.as_deref();
+    while let Some(parent) = next.and_then(|name| by_name.get(name)) {
+        if chain.iter().any(|seen| seen.name == parent.name) {
+            break;
+        }
+        chain.push(parent);
+        next = parent.inherits.as_deref();
+    }
+    chain
+}
+
+fn compile(tier: &PermissionTier, chain: &[&PermissionTier], place: Place) -> Tier {
+    let files = |action: FilesystemAction| {
+        let entries =
+            || chain.iter().flat_map(|tier| &tier.permissions.filesystem).filter(|one| one.action == action);
+        let allow: Vec<String> = entries().flat_map(|one| one.paths.clone()).collect();
+        let deny: Vec<String> = entries().flat_map(|one| one.exclude.clone()).collect();
+        Files { allow: Patterns::allowing(&allow), deny: Patterns::denying(&deny) }
+    };
+    let network = || chain.iter().flat_map(|tier| &tier.permissions.network);
+    let shell = || chain.iter().flat_map(|tier| &tier.permissions.shell);
+    Tier {
+        name: tier.name.clone(),
+        place,
+        read: files(FilesystemAction::Read),
+        write: files(FilesystemAction::Write),
+        domains: network().flat_map(|one| one.domains.clone()).collect(),
+        no_domains: network().flat_map(|one| one.exclude.clone()).collect(),
+        commands: shell().flat_map(|one| &one.allowlist).map(|text| Entry::parse(text)).collect(),
+        no_commands: shell().flat_map(|one| &one.denylist).map(|text| Entry::parse(text)).collect(),
+    }
+}
+
+fn sealed(document: &Document, body: &AiSecrets) -> Vec<Sealed> {
+    let classes = body.secret_classes.iter().enumerate();
+    let denied =
+        classes.filter(|(_, class)| class.ai_access == Some(AiAccess::Denied) && !class.patterns.is_empty());
+    denied
+        .map(|(index, class)| Sealed {
+            class: class.name.clone(),
+            patterns: Patterns::denying(&class.patterns),
+            place: Place {
+                file: document.file.clone(),
+                line: document.locate(&format!("spec.secretClasses.{index}")).line,
+                document: document.name.clone(),
+                tier: None,
+            },
+        })
+        .collect()
+}
