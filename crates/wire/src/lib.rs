@@ -11,6 +11,7 @@
 
 mod body;
 pub mod coding;
+mod denial;
 mod error;
 mod families;
 mod json;
@@ -26,10 +27,11 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use denial::deny_calls;
 pub use error::{CodingError, EditError, Malformed, ReadError, SpliceError, StreamError};
 pub use families::Family;
 pub use limits::Limits;
 pub use request::{Api, Nature, RequestDocument, read_as_text, read_request};
-pub use response::{ResponseDocument, ToolArguments, ToolCall, Usage, read_response};
+pub use response::{ResponseDocument, ToolArguments, ToolCall, ToolResult, Usage, read_response};
 pub use segment::{Role, Segment};
 pub use splice::{Edit, splice};

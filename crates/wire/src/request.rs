@@ -8,6 +8,7 @@ use crate::body::sniff::{self, Declared};
 use crate::body::{form, multipart};
 use crate::families::{self, Family, Marks, RequestFacts, anthropic, generic, openai};
 use crate::json::{self, Dom, Tape};
+use crate::response::{ToolCall, ToolResult};
 use crate::segment::{Container, Role, Segment};
 use crate::{Limits, ReadError};
 
@@ -50,6 +51,9 @@ pub struct RequestDocument {
     pub max_tokens: Option<u64>,
     /// Characters of the newest user turn; 0 where the family gives no turns.
     pub newest_user_chars: usize,
+    /// Calls of earlier turns, and what came of them.
+    pub tool_calls: Vec<ToolCall>,
+    pub tool_results: Vec<ToolResult>,
     pub(crate) places: Places,
 }
 
@@ -134,7 +138,7 @@ pub fn read_as_text(family: Family, body: &[u8], limits: &Limits) -> Result<Requ
 
 fn document(family: Family, anatomy: Anatomy<RequestFacts>) -> RequestDocument {
     let Anatomy { nature, segments, places, opaque_bytes, facts } = anatomy;
-    let RequestFacts { api, model, stream, max_tokens, newest_user_chars } = facts;
+    let RequestFacts { api, model, stream, max_tokens, newest_user_chars, tool_calls, tool_results } = facts;
     RequestDocument {
         family,
         nature,
@@ -145,6 +149,8 @@ fn document(family: Family, anatomy: Anatomy<RequestFacts>) -> RequestDocument {
         stream,
         max_tokens,
         newest_user_chars,
+        tool_calls,
+        tool_results,
         places,
     }
 }

@@ -6,7 +6,7 @@ use crate::families::{Family, ResponseFacts, anthropic, generic, openai};
 use crate::json::text;
 use crate::request::{Anatomy, Nature, Places, dissect};
 use crate::segment::{Role, Segment};
-use crate::{Limits, ReadError};
+use crate::{Edit, Limits, ReadError};
 
 /// Tokens as the provider counted them. `input` is without the tokens read from or written to a
 /// prompt cache, whichever way the provider adds them up.
@@ -37,12 +37,30 @@ pub enum ToolArguments {
     Json(Range<usize>),
 }
 
-/// A tool call of an answer.
+/// A tool call of an answer, or one that a request tells again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ToolCall {
     pub id: Option<String>,
     pub name: Option<String>,
     pub arguments: Option<ToolArguments>,
+    /// The provider runs it, not the client.
+    pub by_provider: bool,
+}
+
+/// The result of a tool call that a request brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The call that it answers.
+    pub call: String,
+    /// Its content as it stands in the body, quotes or brackets included.
+    pub content: Range<usize>,
+}
+
+impl ToolResult {
+    /// Puts a sentence in the place of the content.
+    pub fn withhold(&self, sentence: &str) -> Edit {
+        Edit { range: self.content.clone(), bytes: text::quoted(sentence) }
+    }
 }
 
 impl ToolCall {

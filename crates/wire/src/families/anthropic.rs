@@ -3,7 +3,7 @@
 use super::{Marks, RequestFacts, ResponseFacts, Turns};
 use crate::Api;
 use crate::json::{Dom, Kind};
-use crate::response::{ToolArguments, ToolCall, Usage};
+use crate::response::{ToolArguments, ToolCall, ToolResult, Usage};
 use crate::segment::Role;
 
 pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestFacts {
@@ -11,6 +11,7 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestF
         content(dom, system, Role::System, marks, &mut Vec::new());
     }
     let mut turns = Turns::default();
+    let (mut calls, mut results) = (Vec::new(), Vec::new());
     for messages in dom.all(root, "messages") {
         for message in dom.elements(messages) {
             let role = match dom.member_text(message, "role").as_deref() {
@@ -22,6 +23,10 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestF
             let mut texts = Vec::new();
             for value in dom.all(message, "content") {
                 content(dom, value, role, marks, &mut texts);
+                for block in dom.elements(value) {
+                    calls.extend(tool_call(dom, block));
+                    results.extend(tool_results(dom, block));
+                }
             }
             turns.push(role == Role::User, texts);
         }
@@ -47,7 +52,17 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestF
             Some(prompt) if !chat => dom.characters(prompt),
             _ => turns.newest_user_chars(dom),
         },
+        tool_calls: calls,
+        tool_results: results,
     }
+}
+
+/// What a block brings that answers a call of the client's own tools. Every `content` counts.
+fn tool_results(dom: &Dom<'_>, block: usize) -> Vec<ToolResult> {
+    let call = dom.member_text(block, "tool_use_id");
+    let Some(call) = call.filter(|_| dom.member_is(block, "type", "tool_result")) else { return Vec::new() };
+    let contents = dom.all(block, "content").filter_map(|at| dom.node(at));
+    contents.map(|node| ToolResult { call: call.clone().into_owned(), content: node.outer() }).collect()
 }
 
 /// Marks a string or a list of blocks. Blocks nest (results and documents hold blocks), so the work
@@ -141,6 +156,7 @@ fn tool_call(dom: &Dom<'_>, block: usize) -> Option<ToolCall> {
             .get(block, "input")
             .and_then(|at| dom.node(at))
             .map(|node| ToolArguments::Json(node.outer())),
+        by_provider: !dom.is(kind, "tool_use"),
     })
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize) -> RequestFacts {
             .find_map(|name| dom.member_unsigned(root, name))
             .or_else(|| dom.member_unsigned(config, "maxOutputTokens"))
             .or_else(|| dom.member_unsigned(config, "num_predict")),
-        newest_user_chars: 0,
+        ..RequestFacts::default()
     }
 }
 

@@ -12,7 +12,7 @@ mod tests;
 use std::fmt;
 
 use crate::json::{Dom, Kind};
-use crate::response::{ToolCall, Usage};
+use crate::response::{ToolCall, ToolResult, Usage};
 use crate::segment::{Container, Role, Segment};
 
 /// The wire families that are understood; everything else is read by the generic one.
@@ -41,6 +41,8 @@ pub(crate) struct RequestFacts {
     pub(crate) stream: bool,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) newest_user_chars: usize,
+    pub(crate) tool_calls: Vec<ToolCall>,
+    pub(crate) tool_results: Vec<ToolResult>,
 }
 
 /// What an adapter learns of an answer beside the roles.

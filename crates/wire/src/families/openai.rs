@@ -4,14 +4,17 @@
 use super::{Marks, RequestFacts, ResponseFacts, Turns};
 use crate::Api;
 use crate::json::{Dom, Kind};
-use crate::response::{ToolArguments, ToolCall, Usage};
+use crate::response::{ToolArguments, ToolCall, ToolResult, Usage};
 use crate::segment::Role;
 
 pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestFacts {
     let mut turns = Turns::default();
+    let (mut calls, mut results) = (Vec::new(), Vec::new());
     for messages in dom.all(root, "messages") {
         for message in dom.elements(messages) {
             turn(dom, message, marks, &mut turns);
+            tool_calls(dom, message, &mut calls);
+            results.extend(tool_results(dom, message));
         }
     }
     for definitions in ["tools", "functions"] {
@@ -42,7 +45,17 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize, marks: &mut Marks) -> RequestF
             .member_unsigned(root, "max_completion_tokens")
             .or_else(|| dom.member_unsigned(root, "max_tokens")),
         newest_user_chars,
+        tool_calls: calls,
+        tool_results: results,
     }
+}
+
+/// What a message of the role `tool` brings, if it answers a call. Every `content` counts.
+fn tool_results(dom: &Dom<'_>, message: usize) -> Vec<ToolResult> {
+    let call = dom.member_text(message, "tool_call_id");
+    let Some(call) = call.filter(|_| dom.member_is(message, "role", "tool")) else { return Vec::new() };
+    let contents = dom.all(message, "content").filter_map(|at| dom.node(at));
+    contents.map(|node| ToolResult { call: call.clone().into_owned(), content: node.outer() }).collect()
 }
 
 fn turn(dom: &Dom<'_>, message: usize, marks: &mut Marks, turns: &mut Turns) {
@@ -140,7 +153,7 @@ fn tool_call(dom: &Dom<'_>, function: usize, id: Option<String>) -> Option<ToolC
         _ => ToolArguments::Json(node.outer()),
     });
     let name = dom.member_text(function, "name").map(Into::into);
-    (name.is_some() || arguments.is_some()).then_some(ToolCall { id, name, arguments })
+    (name.is_some() || arguments.is_some()).then_some(ToolCall { id, name, arguments, by_provider: false })
 }
 
 /// `prompt_tokens` counts cached tokens too; ours does not.

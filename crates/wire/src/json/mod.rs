@@ -2,6 +2,7 @@
 
 mod dom;
 mod lex;
+pub(crate) mod remove;
 mod tape;
 pub(crate) mod text;
 

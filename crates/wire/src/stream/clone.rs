@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Template;
 use crate::families::Family;
+use crate::json::remove::removals;
 use crate::json::text::escaped;
 use crate::json::{self, Dom, Kind};
 use crate::{Edit, Limits, splice};
@@ -88,19 +89,7 @@ fn openers(dom: &Dom<'_>, object: usize) -> Vec<Range<usize>> {
             Some((opens(dom, key, object), range))
         })
         .collect();
-    let mut ranges: Vec<Range<usize>> = Vec::new();
-    let mut kept: Option<usize> = None;
-    let mut run: Option<Range<usize>> = None;
-    for (opens, range) in members {
-        if opens {
-            run = Some(run.map_or(range.start, |run| run.start)..range.end);
-        } else {
-            ranges.extend(run.take().map(|run| run.start..range.start));
-            kept = Some(range.end);
-        }
-    }
-    ranges.extend(run.map(|run| kept.unwrap_or(run.start)..run.end));
-    ranges
+    removals(members)
 }
 
 /// Members that only the first chunk of a message or of a tool call has. Some clients append them.

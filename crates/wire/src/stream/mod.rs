@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod clone;
+pub mod gate;
 mod generic;
 mod openai;
 

@@ -1,0 +1,84 @@
+//! Calls of Anthropic Messages: a block of its own each, never interleaved.
+
+use std::collections::BTreeMap;
+
+use super::{Ends, Fragment, Gate, Key, Open, Piece, Told};
+use crate::denial::reason;
+use crate::json::text::quoted;
+use crate::json::{Dom, Kind};
+
+fn key(dom: &Dom<'_>, root: usize) -> Key {
+    (0, dom.member_unsigned(root, "index").unwrap_or(0))
+}
+
+pub(super) fn tell(dom: &Dom<'_>, root: usize, open: &BTreeMap<Key, Open>) -> Told {
+    let mut told = Told::default();
+    let key = key(dom, root);
+    match dom.member_text(root, "type").unwrap_or_default().as_ref() {
+        "content_block_start" => {
+            let block =
+                dom.get(root, "content_block").filter(|block| dom.member_is(*block, "type", "tool_use"));
+            if let Some(block) = block {
+                // Some hosts send the whole input at once.
+                let input = dom.get(block, "input").filter(|input| {
+                    dom.kind(*input) == Some(Kind::Object) && dom.members(*input).next().is_some()
+                });
+                let input = input.and_then(|input| dom.node(input)).map(|node| node.outer());
+                let input = input.and_then(|range| dom.bytes.get(range)).unwrap_or_default();
+                told.fragments.push(Fragment {
+                    key,
+                    id: dom.member_text(block, "id").map(Into::into),
+                    name: dom.member_text(block, "name").map(Into::into),
+                    text: String::from_utf8_lossy(input).into_owned(),
+                });
+            }
+        }
+        "content_block_delta" if open.contains_key(&key) => {
+            let piece = dom.get(root, "delta").and_then(|delta| dom.member_text(delta, "partial_json"));
+            told.fragments.push(Fragment {
+                key,
+                text: piece.unwrap_or_default().into(),
+                ..Fragment::default()
+            });
+        }
+        "content_block_stop" => told.ends.push(Ends::Call(key)),
+        // No block goes on after these.
+        "message_delta" | "message_stop" | "error" => told.ends.push(Ends::All),
+        "ping" => told.idle = true,
+        _ => {}
+    }
+    told
+}
+
+pub(super) fn rewrite(gate: &Gate, dom: &Dom<'_>, root: usize, denials: &BTreeMap<Key, &str>) -> Vec<Piece> {
+    let key = key(dom, root);
+    let kind = dom.member_text(root, "type").unwrap_or_default();
+    match kind.as_ref() {
+        "content_block_start" if let Some(sentence) = denials.get(&key) => said_instead(key.1, sentence),
+        "content_block_start" | "content_block_delta" | "content_block_stop"
+            if gate.swallow.contains(&key) =>
+        {
+            Vec::new()
+        }
+        "message_delta" if gate.emptied(0) => {
+            let delta = dom.get(root, "delta");
+            let edit = delta.and_then(|delta| reason(dom, delta, "stop_reason", &["tool_use"], "end_turn"));
+            vec![Piece::Event(edit.into_iter().collect())]
+        }
+        _ => vec![Piece::Event(Vec::new())],
+    }
+}
+
+/// A block of text with the same index.
+fn said_instead(index: u64, sentence: &str) -> Vec<Piece> {
+    let text = String::from_utf8_lossy(&quoted(sentence)).into_owned();
+    let event = |name: &'static str, rest: String| Piece::New {
+        name: Some(name),
+        data: format!("{{\"type\":\"{name}\",\"index\":{index}{rest}}}").into_bytes(),
+    };
+    vec![
+        event("content_block_start", ",\"content_block\":{\"type\":\"text\",\"text\":\"\"}".to_owned()),
+        event("content_block_delta", format!(",\"delta\":{{\"type\":\"text_delta\",\"text\":{text}}}")),
+        event("content_block_stop", String::new()),
+    ]
+}

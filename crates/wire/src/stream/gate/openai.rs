@@ -1,0 +1,176 @@
+//! Calls of Chat Completions: entries of a list in each choice's delta, known by their index; several may be
+//! under way at once, and only the choice's end says that they are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::{Ends, Fragment, Gate, Key, Piece, Told};
+use crate::Edit;
+use crate::denial::reason;
+use crate::json::remove::removals;
+use crate::json::text::quoted;
+use crate::json::{Dom, Kind};
+
+/// The older single call stands outside of the list.
+const FUNCTION_CALL: u64 = u64::MAX;
+
+pub(super) fn tell(dom: &Dom<'_>, root: usize) -> Told {
+    let mut told = Told::default();
+    for (group, choice) in choices(dom, root) {
+        for delta in dom.all(choice, "delta") {
+            for (index, call) in calls(dom, delta) {
+                let function = dom.get(call, "function").or_else(|| dom.get(call, "custom")).unwrap_or(call);
+                told.fragments.push(fragment(dom, (group, index), dom.member_text(call, "id"), function));
+            }
+            let function = dom.get(delta, "function_call").filter(|at| dom.kind(*at) == Some(Kind::Object));
+            told.fragments.extend(function.map(|at| fragment(dom, (group, FUNCTION_CALL), None, at)));
+        }
+        if dom.member_text(choice, "finish_reason").is_some() {
+            told.ends.push(Ends::Group(group));
+        }
+    }
+    if dom.get(root, "error").is_some_and(|at| dom.kind(at) != Some(Kind::Null)) {
+        told.ends.push(Ends::All);
+    }
+    told
+}
+
+fn choices<'d>(dom: &'d Dom<'_>, root: usize) -> impl Iterator<Item = (u64, usize)> + 'd {
+    dom.all(root, "choices")
+        .flat_map(|choices| dom.elements(choices).enumerate())
+        .map(|(position, choice)| (dom.member_unsigned(choice, "index").unwrap_or(position as u64), choice))
+}
+
+fn calls<'d>(dom: &'d Dom<'_>, delta: usize) -> impl Iterator<Item = (u64, usize)> + 'd {
+    dom.all(delta, "tool_calls")
+        .flat_map(|calls| dom.elements(calls).enumerate())
+        .map(|(position, call)| (dom.member_unsigned(call, "index").unwrap_or(position as u64), call))
+}
+
+fn fragment(dom: &Dom<'_>, key: Key, id: Option<std::borrow::Cow<'_, str>>, function: usize) -> Fragment {
+    let arguments = dom.get(function, "arguments").or_else(|| dom.get(function, "input"));
+    let text = arguments.map(|at| match dom.text(at) {
+        Some(text) => text.into_owned(),
+        // Not a string: some hosts send the whole object.
+        None => dom
+            .node(at)
+            .filter(|node| node.kind == Kind::Object)
+            .and_then(|node| dom.bytes.get(node.outer()))
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .unwrap_or_default(),
+    });
+    Fragment {
+        key,
+        id: id.map(Into::into),
+        name: dom.member_text(function, "name").map(Into::into),
+        text: text.unwrap_or_default(),
+    }
+}
+
+pub(super) fn rewrite(
+    gate: &Gate,
+    dom: &Dom<'_>,
+    root: usize,
+    denials: &BTreeMap<Key, &str>,
+    said: &mut BTreeSet<Key>,
+) -> Vec<Piece> {
+    let mut edits = Vec::new();
+    let mut sentences: Vec<(u64, &str)> = Vec::new();
+    let mut worth = false;
+    let mut touched = false;
+    for (group, choice) in choices(dom, root) {
+        for delta in dom.all(choice, "delta") {
+            let mut gone: Vec<usize> = Vec::new();
+            for list in dom.all(delta, "tool_calls") {
+                let mut items: Vec<(bool, Range<usize>)> = Vec::new();
+                for (position, call) in dom.elements(list).enumerate() {
+                    let index = dom.member_unsigned(call, "index").unwrap_or(position as u64);
+                    let denied = gate.swallow.contains(&(group, index));
+                    if !denied {
+                        edits.extend(renumbered(gate, dom, call, group, index));
+                    }
+                    sentences.extend(first(denials, said, (group, index)).map(|text| (group, text)));
+                    items.extend(dom.node(call).map(|node| (denied, node.outer())));
+                }
+                touched |= items.iter().any(|(denied, _)| *denied);
+                match !items.is_empty() && items.iter().all(|(denied, _)| *denied) {
+                    true => gone.push(list),
+                    false => edits.extend(removals(items).into_iter().map(cut)),
+                }
+            }
+            let function = dom.get(delta, "function_call").filter(|at| dom.kind(*at) == Some(Kind::Object));
+            if let Some(function) = function.filter(|_| gate.swallow.contains(&(group, FUNCTION_CALL))) {
+                sentences.extend(first(denials, said, (group, FUNCTION_CALL)).map(|text| (group, text)));
+                gone.push(function);
+                touched = true;
+            }
+            let members = || dom.members(delta);
+            worth |= members().any(|(_, value)| !gone.contains(&value) && says_something(dom, value));
+            let ranges = members().filter_map(|(key, value)| {
+                Some((gone.contains(&value), dom.node(key)?.outer().start..dom.node(value)?.outer().end))
+            });
+            edits.extend(removals(ranges).into_iter().map(cut));
+        }
+        if dom.member_text(choice, "finish_reason").is_some() {
+            worth = true;
+            if gate.emptied(group) {
+                edits.extend(reason(dom, choice, "finish_reason", &["tool_calls", "function_call"], "stop"));
+            }
+        }
+    }
+    worth |= !touched || dom.get(root, "usage").is_some_and(|at| dom.kind(at) == Some(Kind::Object));
+    let mut pieces = Vec::new();
+    let ends = choices(dom, root).any(|(_, choice)| dom.member_text(choice, "finish_reason").is_some());
+    let new = sentences
+        .into_iter()
+        .map(|(group, text)| Piece::New { name: None, data: chunk(dom, root, group, text) });
+    let itself = worth.then_some(Piece::Event(edits));
+    // What is said belongs behind the event that opens the message, and before the one that ends it.
+    match ends {
+        true => pieces.extend(new.chain(itself)),
+        false => pieces.extend(itself.into_iter().chain(new)),
+    }
+    pieces
+}
+
+fn cut(range: Range<usize>) -> Edit {
+    Edit { range, bytes: Vec::new() }
+}
+
+fn first<'d>(denials: &BTreeMap<Key, &'d str>, said: &mut BTreeSet<Key>, key: Key) -> Option<&'d str> {
+    denials.get(&key).copied().filter(|_| said.insert(key))
+}
+
+/// Clients take the index for a position in their list: what is left moves up.
+fn renumbered(gate: &Gate, dom: &Dom<'_>, call: usize, group: u64, index: u64) -> Option<Edit> {
+    let before = gate.swallow.range((group, 0)..(group, index)).count() as u64;
+    let at = dom.get(call, "index").filter(|_| before > 0)?;
+    Some(Edit { range: dom.node(at)?.outer(), bytes: (index - before).to_string().into_bytes() })
+}
+
+/// Whether a client would miss it.
+fn says_something(dom: &Dom<'_>, value: usize) -> bool {
+    match dom.kind(value) {
+        Some(Kind::Null) | None => false,
+        Some(Kind::String) => !dom.raw(value).is_empty(),
+        _ => true,
+    }
+}
+
+/// One more chunk of the same answer that says something.
+fn chunk(dom: &Dom<'_>, root: usize, group: u64, sentence: &str) -> Vec<u8> {
+    let mut out = b"{".to_vec();
+    for (key, value) in dom.members(root) {
+        if dom.is_any(key, &["choices", "usage", "obfuscation"]) {
+            continue;
+        }
+        let range =
+            dom.node(key).zip(dom.node(value)).map(|(key, value)| key.outer().start..value.outer().end);
+        out.extend_from_slice(range.and_then(|range| dom.bytes.get(range)).unwrap_or_default());
+        out.push(b',');
+    }
+    out.extend_from_slice(format!("\"choices\":[{{\"index\":{group},\"delta\":{{\"content\":").as_bytes());
+    out.extend(quoted(sentence));
+    out.extend_from_slice(b"},\"finish_reason\":null}]}");
+    out
+}

@@ -1,0 +1,251 @@
+//! Dialogues: a stream goes in, some calls are denied, and a client's own reading of what comes out.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Passes a stream through, each call denied whose name begins with `bad`.
+fn passed(family: Family, stream: &str, limits: &Limits) -> (String, Vec<HeldCall>) {
+    let mut gate = Gate::new(family, Framing::Events, limits);
+    let mut out = Vec::new();
+    let mut asked = Vec::new();
+    let mut answer = |gate: &mut Gate, out: &mut Vec<u8>| {
+        while let Some(calls) = gate.ready() {
+            let answers: Vec<_> = calls
+                .iter()
+                .map(|call| call.name.starts_with("bad").then(|| format!("no {}", call.name)))
+                .collect();
+            asked.extend(calls);
+            gate.resolve(&answers, out);
+        }
+    };
+    for event in events(Framing::Events, limits, stream.as_bytes()) {
+        gate.push(&event.raw, &mut out);
+        answer(&mut gate, &mut out);
+    }
+    gate.close();
+    answer(&mut gate, &mut out);
+    (String::from_utf8(out).unwrap(), asked)
+}
+
+fn datas(stream: &str) -> Vec<Value> {
+    stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .filter_map(|data| serde_json::from_str(data).ok())
+        .collect()
+}
+
+fn sse(events: &[Value]) -> String {
+    events
+        .iter()
+        .map(|event| match event.get("type").and_then(Value::as_str) {
+            Some(name) => format!("event: {name}\ndata: {event}\n\n"),
+            None => format!("data: {event}\n\n"),
+        })
+        .collect()
+}
+
+fn block(index: u64, name: &str, pieces: &[&str]) -> Vec<Value> {
+    let mut events = vec![
+        json!({"type": "content_block_start", "index": index, "content_block": {"type": "tool_use", "id": format!("t{index}"), "name": name, "input": {}}}),
+    ];
+    events.extend(pieces.iter().map(|piece| json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": piece}})));
+    events.push(json!({"type": "content_block_stop", "index": index}));
+    events
+}
+
+fn messages(blocks: Vec<Vec<Value>>) -> String {
+    let mut events = vec![json!({"type": "message_start", "message": {"id": "m", "content": []}})];
+    events.extend(blocks.into_iter().flatten());
+    events.push(
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}),
+    );
+    events.push(json!({"type": "message_stop"}));
+    sse(&events)
+}
+
+/// The blocks and the reason as an SDK would have them.
+fn message(stream: &str) -> (Vec<(String, String)>, String) {
+    let (mut blocks, mut reason) = (Vec::<(String, String)>::new(), String::new());
+    for event in datas(stream) {
+        match event["type"].as_str().unwrap() {
+            "content_block_start" => {
+                assert_eq!(event["index"], blocks.len(), "indexes are positions");
+                let block = &event["content_block"];
+                let what = block["name"].as_str().unwrap_or_else(|| block["type"].as_str().unwrap());
+                blocks.push((what.to_owned(), String::new()));
+            }
+            "content_block_delta" => {
+                let at = usize::try_from(event["index"].as_u64().unwrap()).unwrap();
+                let delta = &event["delta"];
+                let piece = delta["text"].as_str().or_else(|| delta["partial_json"].as_str()).unwrap();
+                blocks[at].1.push_str(piece);
+            }
+            "message_delta" => reason = event["delta"]["stop_reason"].as_str().unwrap().to_owned(),
+            _ => {}
+        }
+    }
+    (blocks, reason)
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+}
+
+#[test]
+fn an_allowed_block_goes_on_byte_for_byte() {
+    let stream = messages(vec![block(0, "good", &["{\"a\"", ":1}"]), block(1, "fine", &[])]);
+    let (out, asked) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    assert_eq!(out, stream);
+    assert_eq!(asked[0].arguments, "{\"a\":1}");
+    assert_eq!(asked[0].id.as_deref(), Some("t0"));
+    assert_eq!(asked.len(), 2);
+}
+
+#[test]
+fn a_denied_block_becomes_text_and_others_survive() {
+    let stream = messages(vec![block(0, "bad", &["{}"]), block(1, "good", &["{\"a\":1}"])]);
+    let (out, _) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    assert_eq!(message(&out), (pairs(&[("text", "no bad"), ("good", "{\"a\":1}")]), "tool_use".into()));
+    let stream = messages(vec![block(0, "bad", &["{}"]), block(1, "bad2", &[])]);
+    let (out, _) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    assert_eq!(message(&out), (pairs(&[("text", "no bad"), ("text", "no bad2")]), "end_turn".into()));
+}
+
+#[test]
+fn a_long_block_is_kept_alive_while_it_is_held() {
+    let stream = messages(vec![block(0, "good", &["x"; 100])]);
+    let (out, _) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    assert_eq!(out.matches("\"type\": \"ping\"").count(), 4);
+    assert_eq!(message(&out).0, pairs(&[("good", &"x".repeat(100))]));
+}
+
+#[test]
+fn a_block_beyond_the_limit_is_judged_as_such() {
+    let limits = Limits { max_event_bytes: 2_000, ..Limits::default() };
+    for (name, expected) in [("bad", "no bad".to_owned()), ("good", "x".repeat(100))] {
+        let (out, asked) =
+            passed(Family::AnthropicMessages, &messages(vec![block(0, name, &["x"; 100])]), &limits);
+        assert!(asked[0].oversized && asked.len() == 1);
+        let (blocks, _) = message(&out);
+        assert_eq!(blocks[0].1, expected);
+    }
+}
+
+#[test]
+fn what_never_ended_is_judged_at_the_end() {
+    let stream = sse(&block(0, "bad", &["{}"])[..2]);
+    let (out, asked) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    assert_eq!(asked.len(), 1);
+    assert!(!out.contains("tool_use") && out.contains("no bad"));
+}
+
+fn chunk(delta: &Value, reason: Option<&str>) -> Value {
+    json!({"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+}
+
+fn call(index: u64, name: &str) -> Vec<Value> {
+    vec![
+        chunk(
+            &json!({"tool_calls": [{"index": index, "id": format!("t{index}"), "type": "function", "function": {"name": name, "arguments": ""}}]}),
+            None,
+        ),
+        chunk(&json!({"tool_calls": [{"index": index, "function": {"arguments": "{\"n\":"}}]}), None),
+        chunk(
+            &json!({"tool_calls": [{"index": index, "function": {"arguments": format!("{index}}}")}}]}),
+            None,
+        ),
+    ]
+}
+
+fn completion(mut chunks: Vec<Value>) -> String {
+    chunks.insert(0, chunk(&json!({"role": "assistant", "content": null}), None));
+    chunks.push(chunk(&json!({}), Some("tool_calls")));
+    chunks.push(json!({"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}));
+    sse(&chunks) + "data: [DONE]\n\n"
+}
+
+/// Text, calls by position, and the reason, as an SDK would have them.
+fn completed(stream: &str) -> (String, Vec<(String, String)>, String) {
+    let (mut text, mut calls, mut reason) = (String::new(), Vec::<(String, String)>::new(), String::new());
+    for chunk in datas(stream) {
+        let Some(choice) = chunk["choices"].get(0) else { continue };
+        text.push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            assert!(at <= calls.len(), "indexes are positions");
+            if at == calls.len() {
+                calls.push((call["function"]["name"].as_str().unwrap().to_owned(), String::new()));
+            }
+            calls[at].1.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+        }
+        if let Some(finish) = choice["finish_reason"].as_str() {
+            reason = finish.to_owned();
+        }
+    }
+    (text, calls, reason)
+}
+
+#[test]
+fn allowed_calls_of_a_list_go_on_byte_for_byte() {
+    let stream = completion([call(0, "good"), call(1, "fine")].concat());
+    let (out, asked) = passed(Family::OpenAiChat, &stream, &Limits::default());
+    assert_eq!(out, stream);
+    assert_eq!(
+        asked.iter().map(|call| call.arguments.as_str()).collect::<Vec<_>>(),
+        ["{\"n\":0}", "{\"n\":1}"]
+    );
+}
+
+#[test]
+fn denied_calls_leave_the_list_and_the_rest_moves_up() {
+    for (names, left, reason) in [
+        (["bad", "good", "fine"], vec![("good", "{\"n\":1}"), ("fine", "{\"n\":2}")], "tool_calls"),
+        (["good", "bad", "fine"], vec![("good", "{\"n\":0}"), ("fine", "{\"n\":2}")], "tool_calls"),
+        (["bad", "bad", "fine"], vec![("fine", "{\"n\":2}")], "tool_calls"),
+        (["bad", "bad", "bad"], vec![], "stop"),
+    ] {
+        let chunks: Vec<Value> = (0..).zip(names).flat_map(|(index, name)| call(index, name)).collect();
+        let (out, _) = passed(Family::OpenAiChat, &completion(chunks), &Limits::default());
+        let (text, calls, end) = completed(&out);
+        assert_eq!(text, "no bad".repeat(names.iter().filter(|name| **name == "bad").count()));
+        assert_eq!(calls, pairs(&left));
+        assert_eq!(end, reason);
+        assert!(out.ends_with("data: [DONE]\n\n") && out.contains("prompt_tokens"));
+    }
+}
+
+#[test]
+fn one_chunk_may_bring_everything() {
+    let both = json!({"role": "assistant", "tool_calls": [
+        {"index": 0, "id": "a", "function": {"name": "bad", "arguments": "{}"}},
+        {"index": 1, "id": "b", "function": {"name": "good", "arguments": "{}"}}]});
+    let stream = sse(&[chunk(&both, Some("tool_calls"))]) + "data: [DONE]\n\n";
+    let (out, _) = passed(Family::OpenAiChat, &stream, &Limits::default());
+    assert_eq!(completed(&out), ("no bad".into(), pairs(&[("good", "{}")]), "tool_calls".into()));
+    let old =
+        sse(&[chunk(&json!({"function_call": {"name": "bad", "arguments": "{}"}}), Some("function_call"))]);
+    let (out, _) = passed(Family::OpenAiChat, &old, &Limits::default());
+    assert_eq!(completed(&out), ("no bad".into(), vec![], "stop".into()));
+}
+
+#[test]
+fn without_a_reason_the_end_of_the_stream_counts() {
+    let stream = sse(&call(0, "bad")) + "data: [DONE]\n\n";
+    let (out, asked) = passed(Family::OpenAiChat, &stream, &Limits::default());
+    assert_eq!(asked.len(), 1);
+    assert_eq!(completed(&out).0, "no bad");
+    let cut = sse(&call(0, "bad"));
+    assert_eq!(completed(&passed(Family::OpenAiChat, &cut, &Limits::default()).0).0, "no bad");
+}
+
+#[test]
+fn a_stream_without_calls_is_never_held() {
+    let stream = sse(&[chunk(&json!({"content": "a"}), None)]) + ": comment\n\n";
+    let mut gate = Gate::new(Family::OpenAiChat, Framing::Events, &Limits::default());
+    let mut out = Vec::new();
+    gate.push(stream.as_bytes(), &mut out);
+    assert_eq!(out, stream.as_bytes());
+    assert!(!gate.is_engaged());
+}
