@@ -1,6 +1,6 @@
 //! What stands in a text instead of a finding: the same for the same value in every turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use sallyport_policy::{Finding, FindingKind, RuleId};
@@ -15,6 +15,7 @@ use crate::secrets::{MaskedHash, SecretIndex};
 pub struct Placeholders {
     hash: MaskedHash,
     seen: HashMap<RuleId, Vec<Seen>>,
+    issued: HashSet<String>,
 }
 
 struct Seen {
@@ -24,6 +25,9 @@ struct Seen {
 }
 
 const SHORTEST_TAG: usize = 4;
+
+/// More different placeholders in one thread are not remembered one by one.
+const MOST_ISSUED: usize = 100_000;
 
 impl std::fmt::Debug for Placeholders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,11 +42,33 @@ impl Placeholders {
         Placeholders {
             hash: MaskedHash::new(&thread_key, "sallyport detect 1: placeholder tags"),
             seen: HashMap::new(),
+            issued: HashSet::new(),
         }
     }
 
     /// The placeholder for `value`, which is the text under the finding's span.
     pub fn placeholder(&mut self, finding: &Finding, value: &str) -> String {
+        let placeholder = self.make(finding, value);
+        if !self.issued.contains(&placeholder) && self.issued.len() < MOST_ISSUED {
+            self.issued.insert(placeholder.clone());
+        }
+        placeholder
+    }
+
+    /// The first placeholder in a text that this thread was given.
+    pub fn issued_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if self.issued.is_empty() {
+            return None;
+        }
+        memchr::memchr_iter(b'[', text.as_bytes()).find_map(|start| {
+            let rest = text.get(start..)?;
+            OPENINGS.iter().any(|opening| rest.starts_with(opening)).then_some(())?;
+            let close = rest.bytes().take(LONGEST).position(|byte| byte == b']')?;
+            rest.get(..=close).filter(|placeholder| self.issued.contains(*placeholder))
+        })
+    }
+
+    fn make(&mut self, finding: &Finding, value: &str) -> String {
         match finding.kind {
             FindingKind::KnownSecret => format!("[SECRET:{}]", finding.rule),
             FindingKind::EnvAssignment => "[REDACTED]".to_owned(),

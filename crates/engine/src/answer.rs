@@ -16,6 +16,7 @@ use sallyport_wire::{Family, Limits, read_response, splice};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
+use crate::guard::Guard;
 use crate::inspect::redaction_name;
 use crate::record::{Parties, ReceivedFacts};
 use crate::respond::Refusal;
@@ -27,6 +28,7 @@ pub(crate) struct Return {
     pub(crate) parties: Parties,
     pub(crate) family: Family,
     pub(crate) lens: Lens,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) started: Instant,
     /// The most that is read whole.
     pub(crate) limits: Limits,
@@ -139,7 +141,7 @@ fn stream(
     if decoder.is_some() {
         forget_encoding(&mut parts.headers);
     }
-    let rewriter = Rewriter::new(ret.family, framing, &ret.limits, ret.lens.clone());
+    let rewriter = Rewriter::new(ret.family, framing, &ret.limits, ret.lens.clone(), ret.guard.clone());
     let body = Streamed {
         inner: body,
         decoder,
@@ -185,6 +187,9 @@ async fn whole(
         }
     };
     let (summary, changed) = look(&ret, content_type, &plain);
+    let clean = changed.as_deref().unwrap_or(&plain);
+    let judged = ret.guard.whole(ret.family, content_type, clean, &ret.limits, &ret.lens.placeholders);
+    let changed = judged.or(changed);
     let delivered: Bytes = match changed {
         Some(changed) => {
             forget_encoding(&mut parts.headers);

@@ -133,6 +133,11 @@ impl Engine {
         self.record_later(record::completion_received(parties, received, Timestamp::now()));
     }
 
+    /// What became of the tool calls of an answer.
+    pub(crate) fn record_calls(&self, parties: &Parties, actions: Vec<sallyport_audit::Action>) {
+        self.record_later(record::calls_judged(parties, actions, Timestamp::now()));
+    }
+
     pub(crate) fn record_failure(&self, parties: &Parties, code: &str) {
         self.record_later(record::failure(parties, code, Timestamp::now()));
     }

@@ -21,6 +21,7 @@ use crate::agents;
 use crate::answer::{self, Return, forget_digests};
 use crate::engine::Engine;
 use crate::flow::Flow;
+use crate::guard::Guard;
 use crate::head;
 use crate::inspect::{Parsed, Placed};
 use crate::policy::Policy;
@@ -134,8 +135,15 @@ impl Exchange<'_> {
         };
         let content_type = text_of(&parts.headers, "content-type").map(str::to_owned);
         let session = threads::session_header(&parts.headers).map(str::to_owned);
-        let look =
-            Look { engine: self.engine, policy: self.policy, scanner: &scanner, family: self.family, limits };
+        let guard = self.guard(context.peer.downcast_ref::<Flow>()).await;
+        let look = Look {
+            engine: self.engine,
+            policy: self.policy,
+            scanner: &scanner,
+            guard: &guard,
+            family: self.family,
+            limits,
+        };
         let plain = if unread { Bytes::new() } else { plain };
         let seen = if plain.len() >= LARGE_BODY {
             tokio::task::block_in_place(|| look.at(&plain, content_type.as_deref(), session.as_deref()))
@@ -180,8 +188,16 @@ impl Exchange<'_> {
         let sent = SentFacts {
             body: sent_body,
             level: decision.level_after,
-            redactions: found.iter().map(Placed::redaction).collect(),
+            redactions: found.iter().map(Placed::redaction).chain(inspected.withheld).collect(),
         };
+        if signed && sent.redactions.iter().any(|rule| rule.starts_with("withheld:")) {
+            return Err(Refusal::new(
+                "signed_request",
+                "Sallyport stopped this request: it brings the content of a file that no AI may see, and the client has \
+                 signed it, so that nothing can be taken out. Start a new conversation without that file.",
+            )
+            .into());
+        }
         if let Verdict::Block(code) = decision.verdict {
             return Err(self.block(&sent, code.as_str(), &decision).await.into());
         }
@@ -217,6 +233,7 @@ impl Exchange<'_> {
             engine: self.engine.clone(),
             parties: self.parties,
             family: self.family,
+            guard: Arc::new(guard),
             lens: Lens { scanner, options: self.policy.answer.clone(), placeholders },
             started: self.started,
             limits,
@@ -226,6 +243,22 @@ impl Exchange<'_> {
             return Ok(answer::without_body(ret, response));
         }
         Ok(answer::sanitise(ret, response).await)
+    }
+
+    /// What holds the tool calls of this exchange against policy.
+    async fn guard(&self, flow: Option<&Flow>) -> Guard {
+        let process = match flow {
+            Some(flow) => flow.process().await,
+            None => None,
+        };
+        let (engine, parties) = (self.engine.clone(), self.parties.clone());
+        Guard::new(
+            self.policy.snapshot.agents.clone(),
+            self.policy.agent_class.clone(),
+            process.and_then(|process| process.cwd.clone()),
+            self.engine.paths.user_home().to_owned(),
+            Box::new(move |actions| engine.record_calls(&parties, actions)),
+        )
     }
 
     fn limits(&self) -> Limits {
@@ -356,6 +389,7 @@ struct Look<'l> {
     engine: &'l Engine,
     policy: &'l Policy,
     scanner: &'l Scanner,
+    guard: &'l Guard,
     family: Family,
     limits: Limits,
 }
@@ -370,7 +404,9 @@ impl Look<'_> {
         let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
-        let inspected = parsed.inspect(self.scanner, &self.policy.request, &mut placeholders.lock());
+        let withheld = parsed.withheld(self.guard);
+        let inspected =
+            parsed.inspect(self.scanner, &self.policy.request, withheld, &mut placeholders.lock());
         Seen { inspected, placeholders }
     }
 }

@@ -13,6 +13,8 @@ use sallyport_wire::{
     read_request, splice,
 };
 
+use crate::guard::{Guard, Withheld};
+
 /// How far a known secret may reach over the seam between two blocks, on either side.
 const JOIN_REACH: usize = 512;
 
@@ -51,6 +53,8 @@ pub(crate) struct Inspected {
     pub(crate) model: Option<String>,
     pub(crate) stream: bool,
     pub(crate) opaque_bytes: usize,
+    /// Results whose content does not go on, as the trail names them.
+    pub(crate) withheld: Vec<String>,
 }
 
 /// A body that was taken apart, before anything is looked for in it.
@@ -96,21 +100,33 @@ impl<'b> Parsed<'b> {
         first.map(|segment| segment.text(self.body).chars().take(4_096).collect()).unwrap_or_default()
     }
 
-    /// Looks for findings and replaces them.
+    /// Results of earlier calls that must not go on.
+    pub(crate) fn withheld(&self, guard: &Guard) -> Vec<Withheld> {
+        self.document.as_ref().map(|document| guard.withheld(document, self.body)).unwrap_or_default()
+    }
+
+    /// Looks for findings and replaces them; what is withheld is not looked at, as it does not go on.
     pub(crate) fn inspect(
         &self,
         scanner: &Scanner,
         options: &ScanOptions,
+        withheld: Vec<Withheld>,
         placeholders: &mut Placeholders,
     ) -> Inspected {
         let mut look =
             Look { scanner, options, placeholders, body: self.body, found: Vec::new(), edits: Vec::new() };
+        let mut rules = Vec::with_capacity(withheld.len());
         if let Some(document) = &self.document {
-            look.document(document);
+            look.document(document, &withheld);
+        }
+        for one in withheld {
+            look.edits.push(one.edit);
+            rules.push(one.rule);
         }
         let redacted = match splice(self.body, std::mem::take(&mut look.edits)) {
             Ok(redacted) => {
-                look.found.iter().any(|placed| placed.edit == Editable::Possible).then_some(redacted)
+                let edited = look.found.iter().any(|placed| placed.edit == Editable::Possible);
+                (edited || !rules.is_empty()).then_some(redacted)
             }
             // Two views of one attachment disagree: neither can be trusted.
             Err(_) => {
@@ -126,6 +142,7 @@ impl<'b> Parsed<'b> {
             model: document.and_then(|document| document.model.clone()),
             stream: document.is_some_and(|document| document.stream),
             opaque_bytes: document.map_or(self.body.len(), |document| document.opaque_bytes),
+            withheld: rules,
         }
     }
 }
@@ -146,11 +163,17 @@ type Before<'d, 'b> = (&'d Segment, Cow<'b, str>, Taken);
 type Taken = Vec<(Range<usize>, String)>;
 
 impl Look<'_> {
-    fn document(&mut self, document: &RequestDocument) {
+    fn document(&mut self, document: &RequestDocument, withheld: &[Withheld]) {
         let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
         let joins = !self.scanner.index().is_empty();
         let mut previous: Option<Before<'_, '_>> = None;
+        let mut withheld = withheld.iter().map(Withheld::range).peekable();
         for segment in &document.segments {
+            // Both are in the order of the body.
+            while withheld.next_if(|range| range.end <= segment.raw.start).is_some() {}
+            if withheld.peek().is_some_and(|range| range.start <= segment.raw.start) {
+                continue;
+            }
             let text = segment.text(self.body);
             let mut replacements = self.segment(document, segment, &text);
             if speaks(segment) {
@@ -271,6 +294,7 @@ mod tests {
         Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
             &scanner(),
             &ScanOptions::default(),
+            Vec::new(),
             &mut placeholders,
         )
     }

@@ -12,6 +12,7 @@ mod engine;
 mod exchange;
 mod flow;
 mod foyer;
+mod guard;
 mod handler;
 mod head;
 mod health;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sallyport_detect::{Kinds, ScanOptions};
 use sallyport_platform::Paths;
-use sallyport_policy::config::{self, Config};
+use sallyport_policy::config;
 use sallyport_policy::documents;
 use sallyport_policy::settings::{self, FailMode, Layers, Snapshot};
 use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
@@ -30,7 +30,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    pub(crate) fn new(snapshot: Snapshot, config: &Config) -> Policy {
+    pub(crate) fn new(snapshot: Snapshot) -> Policy {
         let request = ScanOptions {
             profile: snapshot.profile.value,
             rules_off: snapshot.disabled_rules.value.iter().map(|id| RuleId::new(id.as_str())).collect(),
@@ -41,7 +41,7 @@ impl Policy {
             least_severity: Severity::High,
             ..request.clone()
         };
-        let agent_class = config.agents.default_class.clone().unwrap_or_else(|| "unassigned".into());
+        let agent_class = snapshot.agents.class().to_owned();
         Policy { snapshot, request, answer, agent_class }
     }
 
@@ -128,7 +128,7 @@ fn embedded() -> Policy {
     let snapshot = settings::resolve(&Layers::default());
     // A test resolves the empty layers; they hold nothing that could contradict the embedded table.
     let snapshot = snapshot.unwrap_or_else(|error| unreachable!("embedded defaults: {error}"));
-    Policy::new(snapshot, &Config::default())
+    Policy::new(snapshot)
 }
 
 fn gather(paths: &Paths, problems: &mut Vec<DocumentError>) -> Texts {
@@ -168,10 +168,9 @@ fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let config = managed.as_ref().or(user.as_ref()).map(|layer| layer.config.clone()).unwrap_or_default();
     let layers = Layers { user, user_documents, managed, managed_documents };
     match settings::resolve(&layers) {
-        Ok(snapshot) => Ok(Policy::new(snapshot, &config)),
+        Ok(snapshot) => Ok(Policy::new(snapshot)),
         Err(error) => Err(error.0),
     }
 }

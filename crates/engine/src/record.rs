@@ -106,6 +106,13 @@ pub(crate) fn violation(parties: &Parties, sent: &SentFacts, violation_type: &st
     event
 }
 
+/// Tool calls of an answer, each with what became of it.
+pub(crate) fn calls_judged(parties: &Parties, actions: Vec<Action>, at: Timestamp) -> Event {
+    let mut event = base(EventType::ActionExecuted, parties, at);
+    event.actions = actions;
+    event
+}
+
 /// An exchange that broke: `code` is a closed word, never a message from the network.
 pub(crate) fn failure(parties: &Parties, code: &str, at: Timestamp) -> Event {
     let mut event = base(EventType::Error, parties, at);

@@ -11,8 +11,11 @@ use parking_lot::Mutex;
 use sallyport_detect::{Placeholders, ScanOptions, Scanner, StreamSanitiser};
 use sallyport_policy::Finding;
 use sallyport_wire::sse::{Decoder, Event, Framing};
-use sallyport_wire::stream::{ChannelId, Delta, Reader, rewrite};
+use sallyport_wire::stream::gate::Gate;
+use sallyport_wire::stream::{ChannelId, ChannelKind, Delta, Reader, StreamEvent, rewrite};
 use sallyport_wire::{Edit, Family, Limits, Segment, StreamError, Usage};
+
+use crate::guard::Guard;
 
 /// What is known of an answer when it has ended.
 #[derive(Debug, Clone, Default)]
@@ -59,12 +62,22 @@ pub(crate) struct Rewriter {
     decoder: Decoder,
     reader: Reader,
     channels: HashMap<ChannelId, StreamSanitiser>,
+    gate: Gate,
+    guard: Arc<Guard>,
     summary: Summary,
 }
 
 impl Rewriter {
-    pub(crate) fn new(family: Family, framing: Framing, limits: &Limits, lens: Lens) -> Rewriter {
+    pub(crate) fn new(
+        family: Family,
+        framing: Framing,
+        limits: &Limits,
+        lens: Lens,
+        guard: Arc<Guard>,
+    ) -> Rewriter {
         Rewriter {
+            gate: Gate::new(family, framing, limits),
+            guard,
             lens,
             decoder: Decoder::new(framing, limits),
             reader: Reader::new(family, limits),
@@ -87,16 +100,55 @@ impl Rewriter {
         if let Some(event) = self.decoder.finish() {
             self.event(&event, out);
         }
+        let mut last = Vec::new();
         for channel in self.reader.finish() {
             let rest = self.rest(channel);
-            self.release(channel, &rest, out);
+            self.release(channel, &rest, &mut last);
         }
+        self.pass(last, false, out);
+        self.gate.close();
+        self.judge(out);
         self.summary.usage = self.reader.usage();
         std::mem::take(&mut self.summary)
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         let read = self.reader.feed(event);
+        let calls = self.of_calls(&read);
+        let mut clean = Vec::with_capacity(event.raw.len());
+        self.clean(event, read, &mut clean);
+        self.pass(clean, calls, out);
+    }
+
+    /// Whether an event is about tool calls.
+    fn of_calls(&self, read: &StreamEvent) -> bool {
+        let arguments = |delta: &Delta| {
+            self.reader
+                .channel(delta.channel)
+                .is_some_and(|channel| channel.kind == ChannelKind::ToolArguments)
+        };
+        !read.tool_calls.is_empty() || read.deltas.iter().any(arguments)
+    }
+
+    /// Hands bytes on that nobody edits any more: calls only once they are judged.
+    fn pass(&mut self, clean: Vec<u8>, calls: bool, out: &mut Vec<u8>) {
+        if !calls && !self.gate.is_engaged() {
+            out.extend(clean);
+            return;
+        }
+        self.gate.push(&clean, out);
+        self.judge(out);
+    }
+
+    fn judge(&mut self, out: &mut Vec<u8>) {
+        while let Some(calls) = self.gate.ready() {
+            let answers = self.guard.answer(&calls, &self.lens.placeholders);
+            self.gate.resolve(&answers, out);
+        }
+    }
+
+    /// An event without what must not be said.
+    fn clean(&mut self, event: &Event, read: StreamEvent, out: &mut Vec<u8>) {
         let mut edits = Vec::new();
         for (number, delta) in read.deltas.iter().enumerate() {
             if delta.segment.locked {
@@ -180,6 +232,12 @@ mod tests {
 
     use super::*;
 
+    /// Permissions without a document.
+    fn open() -> Arc<Guard> {
+        let snapshot = sallyport_policy::settings::resolve(&Default::default()).unwrap();
+        Arc::new(Guard::new(snapshot.agents, "x".into(), None, "/".into(), Box::new(|_| {})))
+    }
+
     const SECRET: &str = "tr0ub4dor-and-horse-7";
 
     fn lens() -> Lens {
@@ -200,7 +258,8 @@ mod tests {
     }
 
     fn run(stream: &str, chunk: usize) -> (String, Summary) {
-        let mut rewriter = Rewriter::new(Family::OpenAiChat, Framing::Events, &Limits::default(), lens());
+        let mut rewriter =
+            Rewriter::new(Family::OpenAiChat, Framing::Events, &Limits::default(), lens(), open());
         let mut out = Vec::new();
         for piece in stream.as_bytes().chunks(chunk) {
             rewriter.push(piece, &mut out).unwrap();

@@ -11,6 +11,8 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// The name the kernel shows for it, such as `node`.
     pub name: String,
+    /// Its working directory; `None` where the system does not tell.
+    pub cwd: Option<PathBuf>,
     /// Nearest first.
     pub parents: Vec<Ancestor>,
     pub started: Option<SystemTime>,
@@ -73,6 +75,7 @@ mod tests {
             let process = processes.of_socket(owner.inode, owner.uid).expect("process");
             assert_eq!(process.pid, std::process::id());
             assert_eq!(process.exe, std::env::current_exe().ok());
+            assert_eq!(process.cwd, std::env::current_dir().ok());
             assert!(process.parents.iter().any(|p| p.pid == std::os::unix::process::parent_id()));
             let age = process.started.expect("start").elapsed().unwrap_or_default();
             assert!(age < std::time::Duration::from_secs(600), "{age:?}");

@@ -26,8 +26,6 @@ pub const NOT_IN_FORCE: &[(&str, &str)] = &[
     ("identity.tier", "quotas are not counted in this version"),
     ("quotas.on_exceed", "quotas are not counted in this version"),
     ("quotas.store", "quotas are not counted in this version"),
-    ("agents.default_tier", "agents' permissions are not applied in this version"),
-    ("agents.workspace", "agents' permissions are not applied in this version"),
 ];
 
 /// Reads a `config.yaml`. An empty text is a valid one: everything at its default.

@@ -5,6 +5,7 @@
 //! user's, the managed ones. Within one layer the stricter of two documents counts, so that the order of
 //! files never matters.
 
+mod agents;
 mod layers;
 mod protection;
 mod snapshot;
@@ -12,6 +13,7 @@ mod snapshot;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+pub use agents::{AgentMode, AgentRules, AgentSettings};
 pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{
     Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,

@@ -60,6 +60,7 @@ pub(crate) fn describe_process(pid: u32) -> Option<Process> {
         pid,
         exe: std::fs::read_link(format!("/proc/{pid}/exe")).ok(),
         name: stat.name,
+        cwd: std::fs::read_link(format!("/proc/{pid}/cwd")).ok(),
         parents,
         started: start_time(stat.started_ticks),
     })

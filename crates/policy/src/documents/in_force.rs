@@ -40,8 +40,20 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
         DocumentKind::AgentPermissionPolicy => {
             const {
                 &[
-                    tells("spec.agentClass", "flows are not tied to a class of agents in this version"),
-                    tells("spec.tiers", "tool calls pass unchecked in this version"),
+                    acts(
+                        "spec.agentClass",
+                        "the class that `agents.default_class` of config.yaml names is judged by it",
+                    ),
+                    tells("spec.tiers[].description", "a label for people"),
+                    acts(
+                        "spec.tiers[].name",
+                        "`agents.default_tier` of config.yaml names it; unset, the first counts",
+                    ),
+                    acts(
+                        "spec.tiers[].inherits",
+                        "everything that the other tier allows and denies comes first",
+                    ),
+                    acts("spec.tiers[].permissions", "each tool call of an answer is held against it"),
                 ]
             }
         }
@@ -68,13 +80,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "spec.secretClasses[].neverExpose",
                         "every known secret is taken out of prompts and completions and kept out of logs, with or without this",
                     ),
-                    tells(
-                        "spec.secretClasses[].patterns",
-                        "folders are set in config.yaml under `secrets.workspaces`",
-                    ),
-                    tells(
+                    acts("spec.secretClasses[].patterns", "the files that `aiAccess` speaks of"),
+                    acts(
                         "spec.secretClasses[].aiAccess",
-                        "values are taken out wherever they stand; reading is not denied",
+                        "`denied` denies reading such files, and takes what tools have read of them out of requests",
                     ),
                     tells("spec.injectionPolicy", "keys are not handed to tools in this version"),
                 ]
@@ -120,6 +129,11 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     acts("spec.defaultLevel", "the level of text in which nothing was found"),
                     acts("spec.maxBodyBytes", "larger bodies are treated as `opaque`"),
                     acts("spec.disabledRules", "these rules are not applied; known secrets always are"),
+                    acts(
+                        "spec.agents.mode",
+                        "`observe` records the calls that permissions deny and lets them pass, `enforce` stops them",
+                    ),
+                    acts("spec.agents.unknownTools", "`deny` stops tools that are not in the table of tools"),
                     acts("spec.elevation.maxDuration", "no grant lasts longer"),
                     acts("spec.elevation.approvalTimeout", "a request that nobody answers is over then"),
                     acts(

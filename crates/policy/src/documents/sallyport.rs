@@ -8,7 +8,9 @@ use crate::Level;
 use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
 use crate::providers::{self, ProviderRow};
-use crate::settings::{FailMode, MalformedPolicy, OpaquePolicy, ProtectionRules, TelemetryPolicy};
+use crate::settings::{
+    AgentRules, FailMode, MalformedPolicy, OpaquePolicy, ProtectionRules, TelemetryPolicy,
+};
 use crate::yaml::{Fault, Node};
 
 /// Bodies are held whole in memory while they are looked at; more than this is never sensible.
@@ -32,6 +34,8 @@ pub struct SallyportPolicy {
     pub max_body_bytes: Option<u64>,
     /// Rules that are not applied. Known secrets are always taken out.
     pub disabled_rules: Option<BTreeSet<String>>,
+    /// Whether agents' permissions are enforced.
+    pub agents: Option<AgentRules>,
     /// Permissions for a while: how long, who approves.
     pub elevation: Option<ElevationRules>,
     /// Who may weaken protection, and how.

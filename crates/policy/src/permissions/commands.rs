@@ -109,9 +109,13 @@ fn stage(words: &[String], command: &SimpleCommand) -> bool {
         return false;
     }
     let arguments = command.arguments();
-    // What is known only when it runs may be what is denied.
+    // What is known only when it runs may be what is denied, unless another subcommand stands there in plain sight.
     if arguments.iter().any(|word| word.dynamic) && !rest.is_empty() {
-        return true;
+        let subcommand = rest.first().filter(|word| !word.starts_with('-') && denied != "chmod");
+        let other = arguments.first().filter(|word| word.is_static() && !word.text.starts_with('-'));
+        if subcommand.zip(other).is_none_or(|(named, given)| wildcard(named, &given.text)) {
+            return true;
+        }
     }
     let mut others = arguments.iter().map(|word| word.text.as_str());
     rest.iter().all(|word| match word.strip_prefix('-').filter(|letters| !letters.is_empty()) {

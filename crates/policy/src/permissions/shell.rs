@@ -16,16 +16,6 @@ const WITHOUT_EFFECT: [&str; 4] = ["true", "false", ":", "exit"];
 const MAX_FOLDERS: usize = 8;
 
 pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places: &Places) -> Judgement {
-    if let Some(doubt) = line.doubts.first() {
-        return denied(tier.denial(
-            DenialRule::CommandUnclear,
-            "shell",
-            format!("The command may not run: {}.", doubt.sentence()),
-            "Write each command out plainly, without variables or expansions in its place, and run them one by one."
-                .to_owned(),
-            None,
-        ));
-    }
     let mut used = Vec::new();
     if let Some(entry) = tier.no_commands.iter().find(|entry| entry.denies(&line.commands)) {
         // A grant for exactly one plain command may allow even this.
@@ -44,6 +34,16 @@ pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places:
             Some(wanted) => used.push(wanted.clone()),
             None => return denied(denial),
         }
+    }
+    if let Some(doubt) = line.doubts.first() {
+        return denied(tier.denial(
+            DenialRule::CommandUnclear,
+            "shell",
+            format!("The command may not run: {}.", doubt.sentence()),
+            "Write each command out plainly, without variables or expansions in its place, and run them one by one."
+                .to_owned(),
+            None,
+        ));
     }
     let mut folders = vec![places.cwd.clone()];
     for command in &line.commands {

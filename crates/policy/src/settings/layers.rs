@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    AuditSettings, DocumentSummary, ElevationSettings, FailMode, Limits, MalformedPolicy, OpaquePolicy,
-    Origin, ProtectionSettings, SecretsSettings, Setting, Snapshot, TelemetryPolicy, UpstreamSettings,
+    AgentSettings, AuditSettings, DocumentSummary, ElevationSettings, FailMode, Limits, MalformedPolicy,
+    OpaquePolicy, Origin, ProtectionSettings, SecretsSettings, Setting, Snapshot, TelemetryPolicy,
+    UpstreamSettings,
 };
 use crate::Level;
 use crate::config::{Config, ConfigLayer, Profile};
@@ -105,6 +106,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
                 DEFAULT_MAX_BODY_BYTES,
             ),
         },
+        agents: AgentSettings::of(&policies, &config, layers, (profile == Profile::Strict).then_some(rank)),
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
         providers,
@@ -113,7 +115,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
 }
 
 /// The configuration files. Managed ones always lock.
-struct Configs<'a> {
+pub(super) struct Configs<'a> {
     layers: &'a Layers,
     defaults: Config,
 }
@@ -131,7 +133,7 @@ impl Configs<'_> {
             .into_iter()
     }
 
-    fn pick<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> Setting<T> {
+    pub(super) fn pick<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> Setting<T> {
         match self.all(key, &read).max_by_key(|(rank, _)| *rank) {
             Some((rank, value)) => rank.setting(value),
             None => Rank::Default.setting(read(&self.defaults)),
@@ -149,6 +151,12 @@ impl<'a> Policies<'a> {
             (if policy.lock == Some(false) { Rank::Recommended } else { Rank::Locked }, policy)
         });
         Policies(user.chain(managed).collect())
+    }
+
+    /// Whether managed policy speaks, and only to recommend.
+    pub(super) fn all_recommend(&self) -> bool {
+        let mut managed = self.0.iter().map(|(rank, _)| *rank).filter(|rank| *rank != Rank::User).peekable();
+        managed.peek().is_some() && managed.all(|rank| rank == Rank::Recommended)
     }
 
     fn all<T>(&self, read: impl Fn(&SallyportPolicy) -> Option<T>) -> impl Iterator<Item = (Rank, T)> {

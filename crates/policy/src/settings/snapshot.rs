@@ -10,8 +10,8 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use super::{
-    ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings, Setting,
-    TelemetryPolicy,
+    AgentSettings, ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings,
+    Setting, TelemetryPolicy,
 };
 use crate::Level;
 use crate::config::{
@@ -39,6 +39,7 @@ pub struct Snapshot {
     /// Never applies to known secrets: their names are no rules.
     pub disabled_rules: Setting<BTreeSet<String>>,
     pub limits: Limits,
+    pub agents: AgentSettings,
     pub elevation: ElevationSettings,
     pub protection: ProtectionSettings,
     pub providers: Arc<Registry>,
@@ -149,6 +150,7 @@ impl Snapshot {
             row("max_body_bytes", &self.limits.max_body_bytes),
             row("disabled_rules", &self.disabled_rules),
         ];
+        rows.extend(self.agents.rows());
         rows.extend(self.elevation.rows());
         rows.extend(self.protection.rows());
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);

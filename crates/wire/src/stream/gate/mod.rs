@@ -258,11 +258,8 @@ impl Gate {
         for piece in pieces {
             match piece {
                 Piece::Event(edits) if edits.is_empty() => out.extend_from_slice(&event.raw),
-                Piece::Event(edits) => match splice(&event.raw, edits) {
-                    Ok(bytes) => out.extend_from_slice(&bytes),
-                    // Edits of one event are disjoint by construction; without it, the event must not go on.
-                    Err(_) => {}
-                },
+                // Edits of one event are disjoint by construction; if they were not, it must not go on.
+                Piece::Event(edits) => out.extend(splice(&event.raw, edits).unwrap_or_default()),
                 Piece::New { name, data } => self.emit(name, &data, out),
             }
         }

@@ -1,0 +1,86 @@
+//! Results of reads that policy denies, in the history that a request brings: the block and its id stay, the
+//! content is withheld.
+//!
+//! The same in every turn, so that the provider's prompt cache goes on hitting: links are not followed here, since what
+//! they lead to may change between two turns.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use sallyport_detect::tools::ToolTable;
+use sallyport_policy::permissions::{Action, Denial, DenialRule};
+use sallyport_wire::{Edit, RequestDocument};
+
+use super::Guard;
+
+/// One result whose content does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    pub(crate) edit: Edit,
+    /// As the trail names it.
+    pub(crate) rule: String,
+}
+
+impl Withheld {
+    pub(crate) fn range(&self) -> &Range<usize> {
+        &self.edit.range
+    }
+}
+
+impl Guard {
+    /// The results that are withheld, in the order of the body.
+    pub(crate) fn withheld(&self, document: &RequestDocument, body: &[u8]) -> Vec<Withheld> {
+        let permissions = &self.settings.permissions;
+        let applies = permissions.seal() || (permissions.govern() && self.enforces());
+        if !applies || document.tool_results.is_empty() {
+            return Vec::new();
+        }
+        let mut denied: HashMap<&str, Box<Denial>> = HashMap::new();
+        for call in document.tool_calls.iter().filter(|call| !call.by_provider) {
+            let (Some(id), Some(name)) = (&call.id, &call.name) else { continue };
+            let done = ToolTable::builtin().call(name, &call.arguments_text(body));
+            let places = self.from(&done);
+            let found = done.actions.iter().find_map(|action| self.hides(action, &places));
+            if let Some(denial) = found {
+                denied.insert(id, denial);
+            }
+        }
+        if denied.is_empty() {
+            return Vec::new();
+        }
+        let results = document.tool_results.iter().filter_map(|result| {
+            let denial = denied.get(result.call.as_str())?;
+            // The words name no path: it is the agent's own and stands in the call.
+            let what = match denial.rule {
+                DenialRule::AiAccessDenied => "it comes from a file with secrets, which no AI may see",
+                _ => "it comes from a file that policy excludes",
+            };
+            let place = denial.place.as_deref().map(|place| format!(", says {place}")).unwrap_or_default();
+            let sentence = format!("[Sallyport withheld this result: {what}{place}. {}]", denial.way_out);
+            Some(Withheld {
+                edit: result.withhold(&sentence),
+                rule: format!("withheld:{}", denial.rule.as_str()),
+            })
+        });
+        let mut results: Vec<Withheld> = results.collect();
+        results.sort_by_key(|one| one.edit.range.start);
+        results.dedup_by_key(|one| one.edit.range.start);
+        results
+    }
+
+    /// Whether what this action has read may not be sent.
+    fn hides(&self, action: &Action, places: &sallyport_policy::permissions::Places) -> Option<Box<Denial>> {
+        if !matches!(action, Action::Read(_) | Action::Shell(_)) {
+            return None;
+        }
+        if let Some(denial) = self.settings.permissions.sealed(action, places) {
+            return Some(Box::new(denial));
+        }
+        if !self.enforces() || !self.settings.permissions.govern() {
+            return None;
+        }
+        let call = sallyport_detect::tools::Call { actions: vec![action.clone()], workdir: None };
+        let denial = self.permitted(&call, places).err()?;
+        (denial.rule == DenialRule::PathExcluded).then_some(denial)
+    }
+}

@@ -1,0 +1,92 @@
+//! What agents may do, and whether that is enforced.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::layers::{Configs, Layers, Policies, Rank};
+use super::{Setting, SettingRow, snapshot};
+use crate::documents::SallyportPolicy;
+use crate::permissions::{Permissions, UnknownTools};
+
+/// `agents` of a `SallyportPolicy`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct AgentRules {
+    /// Whether a call that permissions deny is stopped, or only recorded.
+    pub mode: Option<AgentMode>,
+    /// Whether tools that no table knows may be used.
+    pub unknown_tools: Option<UnknownTools>,
+}
+
+/// Ordered: the later the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentMode {
+    /// What would be denied is recorded and passes.
+    #[default]
+    Observe,
+    Enforce,
+}
+
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    pub mode: Setting<AgentMode>,
+    pub unknown_tools: Setting<UnknownTools>,
+    pub default_class: Setting<Option<String>>,
+    pub default_tier: Setting<Option<String>>,
+    /// What `/workspace` means; unset: the folder in which the agent runs.
+    pub workspace: Setting<Option<PathBuf>>,
+    /// The permission documents in force, made ready.
+    pub permissions: Arc<Permissions>,
+}
+
+impl AgentSettings {
+    /// `strict`: the rank of a strict profile.
+    pub(super) fn of(
+        policies: &Policies<'_>,
+        config: &Configs<'_>,
+        layers: &Layers,
+        strict: Option<Rank>,
+    ) -> AgentSettings {
+        fn rules(policy: &SallyportPolicy) -> Option<&AgentRules> {
+            policy.agents.as_ref()
+        }
+        // Where somebody manages the machine, and under a strict profile, permissions are meant as they stand.
+        let managed = layers.managed.is_some() || !layers.managed_documents.is_empty();
+        let managed =
+            managed.then_some(if policies.all_recommend() { Rank::Recommended } else { Rank::Locked });
+        let (rank, mode) = match strict.max(managed) {
+            Some(rank) => (rank, AgentMode::Enforce),
+            None => (Rank::Default, AgentMode::Observe),
+        };
+        let unknown_tools =
+            policies.pick(|p| rules(p)?.unknown_tools, Rank::Default, UnknownTools::default());
+        let documents = layers.managed_documents.iter().chain(&layers.user_documents);
+        AgentSettings {
+            mode: policies.pick(|p| rules(p)?.mode, rank, mode),
+            permissions: Arc::new(Permissions::of(documents, unknown_tools.value)),
+            unknown_tools,
+            default_class: config.pick("agents.default_class", |c| c.agents.default_class.clone()),
+            default_tier: config.pick("agents.default_tier", |c| c.agents.default_tier.clone()),
+            workspace: config.pick("agents.workspace", |c| c.agents.workspace.clone()),
+        }
+    }
+
+    /// The class of an agent that nothing else tells.
+    pub fn class(&self) -> &str {
+        let named = self.default_class.value.as_deref();
+        named.or_else(|| self.permissions.only_class()).unwrap_or("unassigned")
+    }
+
+    pub(super) fn rows(&self) -> [SettingRow; 5] {
+        [
+            snapshot::row("agents.mode", &self.mode),
+            snapshot::row("agents.unknown_tools", &self.unknown_tools),
+            snapshot::row("agents.default_class", &self.default_class),
+            snapshot::row("agents.default_tier", &self.default_tier),
+            snapshot::row("agents.workspace", &self.workspace),
+        ]
+    }
+}
