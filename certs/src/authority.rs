@@ -270,7 +270,7 @@ fn unlock(keys: &dyn KeyStore, pair: Pair) -> Result<Unlocked, CertError> {
     let key = keys.load(&pair.key_name).map_err(|source| CertError::KeyStore { action: "load", source })?;
     Ok(match key {
         None => Unlocked::NoKey(Box::new(pair)),
-        Some(key) => match pair.unlock(&key) {
+        Some(key) => match pair.unlock(keys.hold(key)) {
             Ok(issuing) => Unlocked::Issuing(issuing),
             Err(pair) => Unlocked::OtherKey(pair),
         },
@@ -307,7 +307,7 @@ fn create(
         .map_err(|source| CertError::KeyStore { action: "store", source })?;
     folder.write(INTERMEDIATE, &pair.intermediate_pem)?;
     folder.write(ROOT, &pair.root_pem)?;
-    pair.unlock(&issued.key).map_err(|_| unfit("its key does not fit"))
+    pair.unlock(keys.hold(issued.key)).map_err(|_| unfit("its key does not fit"))
 }
 
 fn unfit(problem: &'static str) -> CertError {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use p256::ecdsa::signature::Signer;
+use p256::pkcs8::DecodePrivateKey;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use zeroize::Zeroizing;
 
@@ -16,7 +17,14 @@ pub trait KeyStore: Send + Sync {
     fn store(&self, name: &str, key: &[u8]) -> Result<(), KeyStoreError>;
     /// Deleting a key that isn't there is fine.
     fn delete(&self, name: &str) -> Result<(), KeyStoreError>;
+    /// Memory for a key that stays for as long as the authority serves: locked against swapping where that is possible.
+    fn hold(&self, key: Zeroizing<Vec<u8>>) -> HeldKey {
+        Box::new(key)
+    }
 }
+
+/// A key's bytes in memory, wiped on drop.
+pub type HeldKey = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Whatever the store had to say; transparent, so its message and causes stay readable.
 #[derive(Debug)]
@@ -43,6 +51,48 @@ impl Error for KeyStoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
     }
+}
+
+/// The intermediate's key: only its serialised form is held, the key itself lives for one signature. p256 zeroises its
+/// scalar on drop, which ring's key pairs don't.
+pub(crate) struct MintKey {
+    pkcs8: HeldKey,
+    public: Vec<u8>,
+}
+
+impl MintKey {
+    /// None if the bytes are no P-256 key in PKCS #8.
+    pub(crate) fn open(pkcs8: HeldKey) -> Option<MintKey> {
+        let public = parse((*pkcs8).as_ref())?.verifying_key().to_sec1_point(false).as_bytes().to_vec();
+        Some(MintKey { pkcs8, public })
+    }
+}
+
+fn parse(pkcs8: &[u8]) -> Option<p256::ecdsa::SigningKey> {
+    p256::ecdsa::SigningKey::from_pkcs8_der(pkcs8).ok()
+}
+
+impl PublicKeyData for MintKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for MintKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let key = parse((*self.pkcs8).as_ref()).ok_or(rcgen::Error::CouldNotParseKeyPair)?;
+        signature(&key, message)
+    }
+}
+
+fn signature(key: &p256::ecdsa::SigningKey, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+    let signature: p256::ecdsa::DerSignature =
+        key.try_sign(message).map_err(|_| rcgen::Error::RemoteKeyError)?;
+    Ok(signature.as_bytes().to_vec())
 }
 
 /// The root's key. It signs the root and one intermediate, then is wiped: p256 zeroises its scalar on drop,
@@ -78,8 +128,6 @@ impl PublicKeyData for RootKey {
 
 impl SigningKey for RootKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature: p256::ecdsa::DerSignature =
-            self.key.try_sign(message).map_err(|_| rcgen::Error::RemoteKeyError)?;
-        Ok(signature.as_bytes().to_vec())
+        signature(&self.key, message)
     }
 }

@@ -22,6 +22,6 @@ mod testing;
 pub use authority::{CaOutcome, CertAuthority, ReissueReason};
 pub use constraints::Constraints;
 pub use error::CertError;
-pub use keys::{KeyStore, KeyStoreError};
+pub use keys::{HeldKey, KeyStore, KeyStoreError};
 #[cfg(feature = "testing")]
 pub use testing::UncheckedLeaf;

@@ -1,15 +1,15 @@
 //! A root and its intermediate as read from files, checked against each other, and joined with the key.
 
-use rcgen::{Issuer, KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey};
+use rcgen::{Issuer, PublicKeyData};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
-use zeroize::Zeroizing;
 
 use crate::Constraints;
 use crate::issue::sha256_hex;
+use crate::keys::{HeldKey, MintKey};
 
 /// Two certificates that belong together: the intermediate is signed by the root, both are critically
 /// constrained to the same names.
@@ -78,14 +78,8 @@ impl Pair {
     }
 
     /// Joins the pair with its key; hands it back if the key is another's or unreadable.
-    pub(crate) fn unlock(self, pkcs8: &[u8]) -> Result<Box<Issuing>, Box<Pair>> {
-        let Ok(key) = KeyPair::from_pkcs8_der_and_sign_algo(
-            &PrivatePkcs8KeyDer::from(pkcs8),
-            &rcgen::PKCS_ECDSA_P256_SHA256,
-        ) else {
-            return Err(Box::new(self));
-        };
-        let key = MintKey(Zeroizing::new(key));
+    pub(crate) fn unlock(self, key: HeldKey) -> Result<Box<Issuing>, Box<Pair>> {
+        let Some(key) = MintKey::open(key) else { return Err(Box::new(self)) };
         if key.subject_public_key_info() != self.public_key {
             return Err(Box::new(self));
         }
@@ -109,23 +103,4 @@ fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
 pub(crate) struct Issuing {
     pub(crate) pair: Pair,
     pub(crate) issuer: Issuer<'static, MintKey>,
-}
-
-/// The intermediate's key; the serialised copy inside is wiped on drop.
-pub(crate) struct MintKey(Zeroizing<KeyPair>);
-
-impl PublicKeyData for MintKey {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.der_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        PublicKeyData::algorithm(&*self.0)
-    }
-}
-
-impl SigningKey for MintKey {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.0.sign(message)
-    }
 }

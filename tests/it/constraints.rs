@@ -14,6 +14,8 @@ use sallyport_tests::process::{Background, run};
 use sallyport_tests::{tools, wait};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// The first run compiles Go's library.
+const GO_LIMIT: Duration = Duration::from_secs(300);
 
 /// The files of an engine that has made its authority, as a thief finds them.
 struct Loot {
@@ -124,7 +126,7 @@ const BAD: [&str; 2] = ["bank.example", "api.openai.com.bank.example"];
 /// Asks each verifier whether it accepts the server for `host`. `None`: the verifier is not on this machine.
 type Verifier = fn(&Loot, &Server, &str) -> Result<Option<bool>>;
 
-const VERIFIERS: [(&str, Verifier); 8] = [
+const VERIFIERS: [(&str, Verifier); 9] = [
     ("curl", by_curl),
     ("Node", by_node),
     ("Python", by_python),
@@ -132,6 +134,7 @@ const VERIFIERS: [(&str, Verifier); 8] = [
     ("GnuTLS", by_gnutls),
     ("NSS", by_nss),
     ("rustls", by_rustls),
+    ("Go", by_go),
     ("Java", by_java),
 ];
 
@@ -280,6 +283,16 @@ fn by_nss(loot: &Loot, server: &Server, host: &str) -> Result<Option<bool>> {
 fn by_rustls(loot: &Loot, server: &Server, host: &str) -> Result<Option<bool>> {
     let connected = sallyport_tests::raw::Channel::tls(TcpStream::connect(server.address)?, host, &loot.root);
     Ok(Some(connected.is_ok()))
+}
+
+fn by_go(loot: &Loot, server: &Server, host: &str) -> Result<Option<bool>> {
+    let Some(go) = tools::on_path("go") else { return Ok(None) };
+    let mut command = Command::new(go);
+    // Go compiles its own library once; the rest of the runs take it from there.
+    command.env("GOCACHE", tools::cache().join("go-build")).env("GO111MODULE", "off");
+    command.arg("run").arg(tools::sources().join("clients/fetch.go")).arg(&loot.root);
+    command.args([host, &server.address.to_string()]);
+    said(&run(command, GO_LIMIT)?.stdout)
 }
 
 fn by_java(loot: &Loot, server: &Server, host: &str) -> Result<Option<bool>> {

@@ -12,12 +12,22 @@ use crate::canonical::{hex, unhex};
 /// The name under which the signing key lies in the key store.
 pub const SIGNING_KEY: &str = "audit-signing-key";
 
+/// Bytes of an Ed25519 seed.
+const SEED: usize = 32;
+
 /// A place for the signing key, such as the OS keychain.
 pub trait KeyStore: Send + Sync {
     /// `Ok(None)` means that the store answered and has no such key. A store that can't answer is an error.
     fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError>;
     fn store(&self, name: &str, key: &[u8]) -> Result<(), KeyStoreError>;
+    /// Memory for a key that stays for as long as the trail is open: locked against swapping where that is possible.
+    fn hold(&self, key: Zeroizing<Vec<u8>>) -> HeldKey {
+        Box::new(key)
+    }
 }
+
+/// A key's bytes in memory, wiped on drop.
+pub type HeldKey = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Whatever the store had to say; transparent, so its message and causes stay readable.
 #[derive(Debug)]
@@ -69,34 +79,53 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The private half. Wiped on drop.
-pub(crate) struct Signing(SigningKey);
+/// The private half: its seed alone is held, the key that follows from it lives for one signature.
+pub(crate) struct Signing {
+    seed: HeldKey,
+    public: PublicKey,
+}
 
 impl Signing {
     pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<Signing, AuditError> {
         let stored =
             keys.load(SIGNING_KEY).map_err(|source| AuditError::KeyStore { action: "load", source })?;
-        if let Some(seed) = stored.as_deref().and_then(|s| <&[u8; 32]>::try_from(s.as_slice()).ok()) {
-            return Ok(Signing(SigningKey::from_bytes(seed)));
-        }
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *seed).map_err(AuditError::Random)?;
-        keys.store(SIGNING_KEY, &*seed).map_err(|source| AuditError::KeyStore { action: "store", source })?;
-        Ok(Signing(SigningKey::from_bytes(&seed)))
+        let seed = match stored.filter(|seed| seed.len() == SEED) {
+            Some(seed) => seed,
+            None => {
+                let mut seed = Zeroizing::new(vec![0; SEED]);
+                getrandom::fill(&mut seed).map_err(AuditError::Random)?;
+                keys.store(SIGNING_KEY, &seed)
+                    .map_err(|source| AuditError::KeyStore { action: "store", source })?;
+                seed
+            }
+        };
+        Ok(Signing::held(keys.hold(seed)))
+    }
+
+    fn held(seed: HeldKey) -> Signing {
+        let public = PublicKey(key((*seed).as_ref()).verifying_key());
+        Signing { seed, public }
     }
 
     pub(crate) fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        self.public
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        key((*self.seed).as_ref()).sign(message).to_bytes()
     }
 
     #[cfg(test)]
-    pub(crate) fn from_seed(seed: [u8; 32]) -> Signing {
-        Signing(SigningKey::from_bytes(&seed))
+    pub(crate) fn from_seed(seed: [u8; SEED]) -> Signing {
+        Signing::held(Box::new(Zeroizing::new(seed.to_vec())))
     }
+}
+
+/// The key of a seed; it wipes itself when dropped.
+fn key(seed: &[u8]) -> SigningKey {
+    let mut bytes = Zeroizing::new([0; SEED]);
+    bytes.iter_mut().zip(seed).for_each(|(to, from)| *to = *from);
+    SigningKey::from_bytes(&bytes)
 }
 
 impl fmt::Debug for Signing {

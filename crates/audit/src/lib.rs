@@ -30,7 +30,7 @@ pub use error::{AppendError, AuditError, Trouble};
 pub use event::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response, action_types};
 pub use files::TrailPaths;
 pub use health::TrailHealth;
-pub use keys::{KeyStore, KeyStoreError, PublicKey, SIGNING_KEY};
+pub use keys::{HeldKey, KeyStore, KeyStoreError, PublicKey, SIGNING_KEY};
 pub use opening::{Discontinuity, OpenReport};
 pub use purge::PurgeReport;
 pub use query::{Filter, Order};

@@ -160,6 +160,15 @@ fn harden(health: &Health) {
     }
 }
 
+fn not_locked(health: &Health, key: &str, reason: &str) {
+    health.raise(
+        Condition::MemoryNotLocked,
+        key,
+        format!("The memory of {key} could not be locked, so it may be written to swap: {reason}."),
+        "Raise the limit of locked memory for this user (ulimit -l), or encrypt the swap.".into(),
+    );
+}
+
 async fn serve(
     foyer: &Arc<Foyer>,
     door: &mut Door,
@@ -200,6 +209,8 @@ struct Foundation {
     keys: Keys,
     installation: Installation,
     authority: CertAuthority,
+    /// Why some key's memory could not be locked.
+    unlocked: Option<String>,
 }
 
 /// Opens keys and authority. While that fails the listener tunnels what is no AI traffic, refuses what is, and tries
@@ -273,12 +284,13 @@ async fn foundation(
             Keys::open(&paths, unlock).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
         let installation = Installation::open(keys.store.as_ref())
             .map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
-        let ring = KeyRing(keys.store.as_ref());
+        let ring = KeyRing::new(keys.store.as_ref());
         let (authority, outcome) =
             CertAuthority::open_or_create(&paths.ca_dir(), &ring, &hosts, SystemTime::now()).map_err(
                 |error| (format!("{}.", explain(&error)), "Check the disk and the key store.".to_owned()),
             )?;
-        Ok((Foundation { keys, installation, authority }, outcome))
+        let unlocked = ring.unlocked();
+        Ok((Foundation { keys, installation, authority, unlocked }, outcome))
     });
     match opening.await {
         Ok(opened) => opened,
@@ -294,6 +306,9 @@ fn laid(foyer: &Foyer, (foundation, outcome): (Foundation, CaOutcome)) -> Founda
             format!("A new root certificate was made, because {reason}."),
             "Tools started before need the new root: run them again through `sallyport exec` or `eval \"$(sallyport env)\"`.".into(),
         );
+    }
+    if let Some(reason) = &foundation.unlocked {
+        not_locked(&foyer.health, "the authority's key", reason);
     }
     if foundation.keys.kind == sallyport_platform::KeyStoreKind::File {
         let why = match &foundation.keys.no_keychain {
@@ -327,7 +342,7 @@ fn explain(error: &dyn std::error::Error) -> String {
 }
 
 async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Result<Engine, DaemonError> {
-    let Foundation { keys, installation, authority } = foundation;
+    let Foundation { keys, installation, authority, .. } = foundation;
     let paths = foyer.paths.clone();
     // A keychain that somebody named is waited for like a vault; one that is only looked at by default is not.
     let keychain = &policy.snapshot.secrets.keychain;
@@ -383,7 +398,14 @@ async fn open_trail(engine: &Arc<Engine>) -> bool {
             durability: opener.policy().snapshot.audit.durability.value,
             ..TrailOptions::default()
         };
-        opener.keys.with_store(|store| Trail::open(&paths, &KeyRing(store), options))
+        opener.keys.with_store(|store| {
+            let ring = KeyRing::new(store);
+            let opened = Trail::open(&paths, &ring, options);
+            if let Some(reason) = ring.unlocked() {
+                not_locked(&opener.health, "the trail's key", &reason);
+            }
+            opened
+        })
     });
     match opening.await {
         Ok(Some(Ok((trail, report)))) => {

@@ -1,6 +1,8 @@
 //! The platform's key store, in the shape that the authority and the trail each ask for, and the installation's keys.
 
+use parking_lot::Mutex;
 use sallyport_detect::IndexKey;
+use sallyport_platform::memory::{LockState, LockedBytes};
 use sallyport_platform::{KeyStore as PlatformStore, KeyStoreError as PlatformError, Keys};
 use zeroize::Zeroizing;
 
@@ -32,30 +34,68 @@ impl Drop for OpenKeys {
     }
 }
 
-/// One store for all who keep keys.
-pub(crate) struct KeyRing<'k>(pub(crate) &'k dyn PlatformStore);
+/// One store for all who keep keys, and locked memory for what they keep.
+pub(crate) struct KeyRing<'k> {
+    store: &'k dyn PlatformStore,
+    unlocked: Mutex<Option<String>>,
+}
+
+impl<'k> KeyRing<'k> {
+    pub(crate) fn new(store: &'k dyn PlatformStore) -> KeyRing<'k> {
+        KeyRing { store, unlocked: Mutex::new(None) }
+    }
+
+    /// Why some key's pages could not be locked; none if all could.
+    pub(crate) fn unlocked(&self) -> Option<String> {
+        self.unlocked.lock().clone()
+    }
+
+    fn held(&self, key: Zeroizing<Vec<u8>>) -> Box<dyn AsRef<[u8]> + Send + Sync> {
+        let mut key = key;
+        match LockedBytes::from_wiped(&mut key) {
+            Ok(locked) => {
+                if let LockState::Unlocked(reason) = locked.lock_state() {
+                    *self.unlocked.lock() = Some(reason.clone());
+                }
+                Box::new(locked)
+            }
+            Err(error) => {
+                *self.unlocked.lock() = Some(error.to_string());
+                Box::new(key)
+            }
+        }
+    }
+}
 
 impl sallyport_certs::KeyStore for KeyRing<'_> {
     fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, sallyport_certs::KeyStoreError> {
-        self.0.load(name).map_err(sallyport_certs::KeyStoreError::new)
+        self.store.load(name).map_err(sallyport_certs::KeyStoreError::new)
     }
 
     fn store(&self, name: &str, key: &[u8]) -> Result<(), sallyport_certs::KeyStoreError> {
-        self.0.store(name, key).map_err(sallyport_certs::KeyStoreError::new)
+        self.store.store(name, key).map_err(sallyport_certs::KeyStoreError::new)
     }
 
     fn delete(&self, name: &str) -> Result<(), sallyport_certs::KeyStoreError> {
-        self.0.delete(name).map_err(sallyport_certs::KeyStoreError::new)
+        self.store.delete(name).map_err(sallyport_certs::KeyStoreError::new)
+    }
+
+    fn hold(&self, key: Zeroizing<Vec<u8>>) -> sallyport_certs::HeldKey {
+        self.held(key)
     }
 }
 
 impl sallyport_audit::KeyStore for KeyRing<'_> {
     fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, sallyport_audit::KeyStoreError> {
-        self.0.load(name).map_err(sallyport_audit::KeyStoreError::new)
+        self.store.load(name).map_err(sallyport_audit::KeyStoreError::new)
     }
 
     fn store(&self, name: &str, key: &[u8]) -> Result<(), sallyport_audit::KeyStoreError> {
-        self.0.store(name, key).map_err(sallyport_audit::KeyStoreError::new)
+        self.store.store(name, key).map_err(sallyport_audit::KeyStoreError::new)
+    }
+
+    fn hold(&self, key: Zeroizing<Vec<u8>>) -> sallyport_audit::HeldKey {
+        self.held(key)
     }
 }
 
