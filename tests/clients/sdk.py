@@ -1,4 +1,4 @@
-"""One exchange by a real SDK: sdk.py openai|anthropic plain|stream. Standard input is the call's keyword arguments.
+"""One exchange by a real SDK: sdk.py openai|anthropic plain|stream [RETRIES]. Standard input is the call's keyword arguments.
 
 Prints one JSON object: the body that was sent (base64), the text and the tool calls that came back, and for a stream
 how many pieces it came in.
@@ -8,6 +8,7 @@ import json
 import sys
 
 vendor, mode = sys.argv[1:3]
+retries = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 arguments = json.load(sys.stdin)
 stream = mode == "stream"
 sent = []
@@ -16,10 +17,10 @@ sent = []
 def client():
     if vendor == "openai":
         import openai
-        made = openai.OpenAI(max_retries=0)
+        made = openai.OpenAI(max_retries=retries)
     else:
         import anthropic
-        made = anthropic.Anthropic(max_retries=0)
+        made = anthropic.Anthropic(max_retries=retries)
     # The SDK keeps its own HTTP client; only what leaves it is noted.
     made._client.event_hooks = {"request": [lambda request: sent.append(request.read())]}
     return made

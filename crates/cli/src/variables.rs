@@ -55,6 +55,8 @@ pub(crate) fn certificate_variables() -> impl Iterator<Item = &'static str> {
 /// What the list is made from.
 pub(crate) struct Inputs<'a> {
     pub(crate) listen: SocketAddr,
+    /// `account:token` of a session, as the proxy's address carries it.
+    pub(crate) credential: Option<&'a str>,
     /// PEM of our root alone.
     pub(crate) root: &'a Path,
     /// PEM of the system's roots and ours.
@@ -100,7 +102,10 @@ pub(crate) fn environment(inputs: &Inputs<'_>) -> Environment {
         let saved = format!("{SAVED}{name}");
         let theirs = if ours { (inputs.present)(&saved) } else { (inputs.present)(name) };
         let value = match holds {
-            Holds::Proxy => format!("http://{}", inputs.listen),
+            Holds::Proxy => match inputs.credential {
+                Some(credential) => format!("http://{credential}@{}", inputs.listen),
+                None => format!("http://{}", inputs.listen),
+            },
             Holds::Direct => direct(name, theirs.as_deref(), inputs.inspected, &mut environment.notes),
             Holds::Root => certificates(name, theirs.as_deref(), inputs.root, inputs, &mut environment),
             Holds::Bundle => certificates(name, theirs.as_deref(), inputs.bundle, inputs, &mut environment),
@@ -220,6 +225,7 @@ mod tests {
     fn run(present: &Map) -> Environment {
         environment(&Inputs {
             listen: "127.0.0.1:8877".parse().unwrap(),
+            credential: None,
             root: Path::new("/s/root.pem"),
             bundle: Path::new("/s/bundle.pem"),
             joined: Path::new("/s/joined"),

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::Engine;
 use crate::guard::Guard;
 use crate::inspect::redaction_name;
+use crate::quotas::{Ending, Loan};
 use crate::record::{Parties, ReceivedFacts};
 use crate::respond::Refusal;
 use crate::rewriter::{Lens, Rewriter, Summary};
@@ -34,6 +35,9 @@ pub(crate) struct Return {
     pub(crate) limits: Limits,
     /// The request asked for a stream.
     pub(crate) streaming: bool,
+    /// What its quota has lent it.
+    pub(crate) loan: Option<Loan>,
+    pub(crate) status: StatusCode,
 }
 
 /// Sanitises an answer. Streams are passed on event by event; JSON is read whole; what can't be read is
@@ -219,6 +223,7 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Opti
         usage: document.usage,
         finish_reason: document.finish_reason.clone(),
         findings: Vec::new(),
+        said: document.completion_chars as u64,
     };
     let mut edits = Vec::new();
     for segment in document.segments.iter().filter(|segment| !segment.locked) {
@@ -274,6 +279,15 @@ impl Closing {
             return;
         }
         let usage = summary.usage;
+        if let Some(loan) = self.ret.loan.take() {
+            loan.ended(&Ending {
+                status: self.ret.status.as_u16(),
+                usage,
+                said: summary.said,
+                cut: matches!(summary.finish_reason.as_deref(), Some("aborted" | "upstream_broke")),
+                model: summary.model.as_deref(),
+            });
+        }
         let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write];
         let known = tokens.iter().any(Option::is_some);
         let redactions: Vec<String> = summary.findings.iter().map(redaction_name).collect();
@@ -358,6 +372,16 @@ impl Streamed {
         Ok(out)
     }
 
+    /// Records an answer that did not come to its end, with what is known of it.
+    fn break_off(&mut self, how: &str) {
+        let Some(mut closing) = self.closing.take() else { return };
+        let so_far = match &self.work {
+            Work::Rewrite(rewriter) => rewriter.so_far(),
+            Work::Pass { .. } => Summary::default(),
+        };
+        closing.finish(Summary { finish_reason: Some(how.to_owned()), ..so_far });
+    }
+
     /// A body of known length is not polled again once it is complete.
     fn close_if_complete(&mut self) {
         if let (Work::Pass { exact: Some(exact) }, Some(closing)) = (&self.work, &mut self.closing)
@@ -372,6 +396,12 @@ impl Streamed {
             closing.hash.update(bytes);
             closing.length += bytes.len() as u64;
         }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.break_off("aborted");
     }
 }
 
@@ -400,10 +430,7 @@ impl HttpBody for Streamed {
                 },
                 Some(Err(error)) => {
                     this.over = true;
-                    if let Some(mut closing) = this.closing.take() {
-                        let broke = Some("upstream_broke".to_owned());
-                        closing.finish(Summary { finish_reason: broke, ..Summary::default() });
-                    }
+                    this.break_off("upstream_broke");
                     Err(error.into())
                 }
                 None => this.end(),

@@ -8,19 +8,21 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
-    Activity, ActivityRequest, AuditFilter, AuditHead, AuditPage, CaView, Counters, Event, Flow, HealthItem,
-    OffRequest, PolicyRef, PolicyView, RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState,
-    SourceStatus, State, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditHead, AuditPage, CaView, Counters,
+    Event, Flow, HealthItem, IssuedSession, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView,
+    RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status,
+    TrailProof,
 };
-use sallyport_ipc::{Control, ControlError, ErrorCode, EventStream};
+use sallyport_ipc::{Caller, Control, ControlError, ErrorCode, EventStream};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::NoSession;
 use crate::engine::Engine;
 use crate::foyer::Foyer;
 use crate::record::ControlAction;
 use crate::switch::Position;
-use crate::{refresh, self_test, trail_views};
+use crate::{quotas, refresh, self_test, trail_views};
 
 /// The longest pause; longer ones are `off`.
 const MAX_PAUSE: u64 = 24 * 3600;
@@ -84,6 +86,7 @@ impl EngineControl {
                     profile: format!("{:?}", policy.snapshot.profile.value).to_lowercase(),
                 }
             }),
+            agents: engine.map(|engine| engine.sessions.running()).unwrap_or_default(),
         }
     }
 }
@@ -142,7 +145,8 @@ impl Control for EngineControl {
     }
 
     async fn flows(&self) -> Result<Vec<Flow>, ControlError> {
-        Ok(self.engine()?.flows.open().await)
+        let engine = self.engine()?;
+        Ok(engine.flows.open(&engine.sessions).await)
     }
 
     async fn on(&self) -> Result<Status, ControlError> {
@@ -266,6 +270,39 @@ impl Control for EngineControl {
 
     async fn self_test(&self) -> Result<SelfTestReport, ControlError> {
         Ok(self_test::run(self.engine()?).await)
+    }
+
+    async fn agent_session(
+        &self,
+        caller: &Caller,
+        request: AgentSessionRequest,
+    ) -> Result<IssuedSession, ControlError> {
+        let engine = self.engine()?;
+        let pid = caller.pid.ok_or_else(|| {
+            ControlError::new(ErrorCode::Unavailable, "The system does not tell which process calls.")
+        })?;
+        let tier = engine.policy().account.tier.clone();
+        let issued = engine.sessions.begin(&request.class, tier.as_deref(), pid).map_err(|error| {
+            let code = match error {
+                NoSession::Class => ErrorCode::BadRequest,
+                NoSession::TooMany => ErrorCode::Conflict,
+                NoSession::Process(_) | NoSession::Random => ErrorCode::Unavailable,
+            };
+            ControlError::new(code, format!("No session could be begun: {error}."))
+        })?;
+        let account = &issued.session.account;
+        engine.record_control(ControlAction::AgentSessionStarted, account).await.map_err(trail_failed)?;
+        Ok(issued)
+    }
+
+    async fn quota(&self) -> Result<QuotaView, ControlError> {
+        Ok(quotas::view(self.engine()?).await)
+    }
+
+    async fn quota_history(&self) -> Result<QuotaHistory, ControlError> {
+        quotas::history(self.engine()?).await.map_err(|error| {
+            ControlError::new(ErrorCode::Unavailable, format!("The history could not be read: {error}"))
+        })
     }
 
     async fn shutdown(&self) -> Result<(), ControlError> {

@@ -38,7 +38,7 @@ use crate::record::ControlAction;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{ports, refresh, self_test, switch};
+use crate::{accounts, ports, quotas, refresh, self_test, switch};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -190,6 +190,8 @@ async fn serve(
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
+    tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
+    tokio::spawn(quotas::watch(engine.clone(), stop.clone()));
 
     let proxy = proxy(&engine)?;
     let drained = proxy.serve(listener, stop.clone()).await;
@@ -201,6 +203,7 @@ async fn serve(
         let closing = tokio::task::spawn_blocking(move || trail.close());
         let _ = closing.await;
     }
+    let _ = tokio::task::spawn_blocking(move || engine.quotas.close()).await;
     Ok(())
 }
 
@@ -378,6 +381,8 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         counters: Default::default(),
         switch: switch::Switch::new(foyer.started),
         processes: Arc::new(Processes::new()),
+        sessions: Default::default(),
+        quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),
         events: broadcast::channel(EVENTS).0,
         self_test,
         paths,

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
-use sallyport_audit::{Actor, Event, Trail};
+use sallyport_audit::{Action, Actor, Event, Trail};
 use sallyport_certs::CertAuthority;
 use sallyport_detect::{RuleSet, Scanner};
 use sallyport_platform::Paths;
 use sallyport_platform::process::Processes;
 use tokio::sync::{Notify, broadcast, watch};
 
+use crate::accounts::Sessions;
 use crate::counters::Counters;
 use crate::flow::Flows;
 use crate::health::Health;
@@ -64,6 +65,8 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) switch: Switch,
     pub(crate) processes: Arc<Processes>,
+    pub(crate) sessions: Sessions,
+    pub(crate) quotas: crate::quotas::Quotas,
     pub(crate) events: broadcast::Sender<sallyport_ipc::types::Event>,
     pub(crate) self_test: crate::self_test::Stage,
 }
@@ -115,8 +118,15 @@ impl Engine {
     }
 
     /// Records a request and waits until its row is as safe as the durability setting asks.
-    pub(crate) async fn record_prompt(&self, parties: &Parties, sent: &SentFacts) -> Result<(), Unrecorded> {
-        self.record(record::prompt_sent(parties, sent, Timestamp::now())).await
+    pub(crate) async fn record_prompt(
+        &self,
+        parties: &Parties,
+        sent: &SentFacts,
+        noted: Option<Action>,
+    ) -> Result<(), Unrecorded> {
+        let mut event = record::prompt_sent(parties, sent, Timestamp::now());
+        event.actions.extend(noted);
+        self.record(event).await
     }
 
     pub(crate) async fn record_violation(

@@ -10,13 +10,17 @@ use hudson_proxy::{Body, ExchangeContext, Gathered, Upstream};
 use parking_lot::Mutex;
 use sallyport_audit::{Actor, AiProvider};
 use sallyport_detect::{Placeholders, Scanner};
+use sallyport_platform::process::Process;
+use sallyport_policy::Level;
 use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
+use sallyport_policy::quotas::is_generation;
 use sallyport_policy::settings::TelemetryPolicy;
 use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Verdict};
 use sallyport_wire::coding::{self, Bounds, Coding};
 use sallyport_wire::{Family, Limits};
 use uuid::Uuid;
 
+use crate::accounts::{Credential, Rejected, ServiceAccount};
 use crate::agents;
 use crate::answer::{self, Return, forget_digests};
 use crate::engine::Engine;
@@ -25,9 +29,11 @@ use crate::guard::Guard;
 use crate::head;
 use crate::inspect::{Parsed, Placed};
 use crate::policy::Policy;
-use crate::record::{BodyFacts, Parties, SentFacts};
+use crate::quotas::{self, Asked, Call, Loan};
+use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
+use crate::self_test;
 use crate::threads::{self, ThreadHint};
 
 /// Bodies from this size on are looked at on a thread that may be busy for milliseconds.
@@ -55,9 +61,21 @@ pub(crate) async fn walk(
     let endpoint = provider.endpoint(request.uri().path());
     let family = wire_family(&endpoint);
     let flow = context.peer.downcast_ref::<Flow>();
-    let parties = parties(engine, &context, &request, flow, &policy, provider).await;
-    let exchange = Exchange { engine, policy: &policy, provider, endpoint, family, parties, started };
-    match exchange.run(request, upstream, &context).await {
+    let process = match flow {
+        Some(flow) => flow.process().await,
+        None => None,
+    };
+    let credential = Credential::read(context.proxy_auth.as_ref());
+    let told = engine.sessions.account(credential.as_ref(), process, &policy.account);
+    let account = told.as_ref().unwrap_or(&policy.account);
+    let parties = parties(engine, &context, &request, flow, process, account, provider);
+    let exchange =
+        Exchange { engine, policy: &policy, provider, endpoint, family, account, parties, started };
+    let walked = match &told {
+        Ok(_) => exchange.run(request, upstream, &context).await,
+        Err(rejected) => Err(exchange.reject(rejected).await.into()),
+    };
+    match walked {
         Ok(response) => response,
         Err(Stop::Refused(refusal)) => {
             engine.counters.blocked();
@@ -93,6 +111,7 @@ struct Exchange<'e> {
     provider: &'e Provider,
     endpoint: Endpoint,
     family: Family,
+    account: &'e ServiceAccount,
     parties: Parties,
     started: Instant,
 }
@@ -201,6 +220,8 @@ impl Exchange<'_> {
         if let Verdict::Block(code) = decision.verdict {
             return Err(self.block(&sent, code.as_str(), &decision).await.into());
         }
+        let thread = session.as_deref().unwrap_or_default();
+        let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
         self.engine.counters.redacted(found.len());
 
         let body = self.outgoing(&mut parts.headers, taken, new_plain)?;
@@ -209,13 +230,17 @@ impl Exchange<'_> {
             parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let head_only = parts.method == Method::HEAD;
-        if let Err(error) = self.engine.record_prompt(&self.parties, &sent).await {
+        let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
+        if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned).await {
             if !self.policy.is_open_on_failure() {
                 return Err(Refusal::trail_unavailable().into());
             }
             tracing::warn!(%error, "an exchange goes on unrecorded, as policy says");
         }
 
+        if let Some(loan) = &mut loan {
+            loan.is_sent();
+        }
         let unanswered = Unanswered { engine: self.engine, parties: &self.parties, open: true };
         let response = match upstream.send(Request::from_parts(parts, body)).await {
             Ok(response) => {
@@ -224,6 +249,9 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 unanswered.close();
+                if let Some(loan) = loan.filter(|_| error.is_before_send()) {
+                    loan.unsent();
+                }
                 self.engine.record_failure(&self.parties, error.code());
                 let shape = respond::shape(self.provider, self.family);
                 return Err(Stop::Answered(Box::new(respond::upstream_failed(shape, &error))));
@@ -238,6 +266,8 @@ impl Exchange<'_> {
             started: self.started,
             limits,
             streaming: inspected.stream,
+            loan,
+            status: response.status(),
         };
         if head_only || matches!(response.status().as_u16(), 204 | 304) {
             return Ok(answer::without_body(ret, response));
@@ -254,7 +284,7 @@ impl Exchange<'_> {
         let (engine, parties) = (self.engine.clone(), self.parties.clone());
         Guard::new(
             self.policy.snapshot.agents.clone(),
-            self.policy.agent_class.clone(),
+            self.account.class.clone(),
             process.and_then(|process| process.cwd.clone()),
             self.engine.paths.user_home().to_owned(),
             Box::new(move |actions| engine.record_calls(&parties, actions)),
@@ -304,6 +334,47 @@ impl Exchange<'_> {
             .collect();
         let facts = RequestFacts { kind: self.endpoint.kind, nature, signed, findings: &findings };
         verdict::decide(&self.policy.snapshot, &facts)
+    }
+
+    /// Takes what the request needs of its quota; none for what calls no model.
+    async fn admit(
+        &self,
+        parts: &http::request::Parts,
+        context: &ExchangeContext,
+        thread: &str,
+        asked: &Asked,
+        sent: &SentFacts,
+    ) -> Result<Option<Loan>, Stop> {
+        let counts = self.endpoint.kind == TrafficKind::Model
+            && is_generation(parts.method.as_str(), parts.uri.path(), context.upgrade)
+            && context.target.host() != self_test::HOST;
+        if !counts {
+            return Ok(None);
+        }
+        let model = self.parties.provider.model.as_deref();
+        let body = sent.body.hash.as_deref();
+        let call = Call { account: self.account, thread, asked, body, model, upgrade: context.upgrade };
+        match quotas::admit(self.engine, &self.policy.snapshot.quotas, &call).await {
+            Ok(loan) => Ok(Some(loan)),
+            Err(over) => {
+                if self.engine.record_violation(&self.parties, sent, over.code).await.is_err() {
+                    return Err(Refusal::trail_unavailable().into());
+                }
+                self.engine.counters.blocked();
+                let shape = respond::shape(self.provider, self.family);
+                Err(Stop::Answered(Box::new(over.response(shape))))
+            }
+        }
+    }
+
+    /// Refuses a credential that counts for nothing. Inside TLS: a refused CONNECT explains itself nowhere.
+    async fn reject(&self, rejected: &Rejected) -> Refusal {
+        let code = "agent_credential";
+        let unread = SentFacts { body: BodyFacts::unread(), level: Level::default(), redactions: Vec::new() };
+        match self.engine.record_violation(&self.parties, &unread, code).await {
+            Ok(()) => Refusal::new(code, rejected.to_string()),
+            Err(_) => Refusal::trail_unavailable(),
+        }
     }
 
     /// Records a refused request and gives the answer to it.
@@ -420,26 +491,23 @@ fn wire_family(endpoint: &Endpoint) -> Family {
 }
 
 /// Who talks to whom, as the trail's schema names it.
-async fn parties(
+fn parties(
     engine: &Engine,
     context: &ExchangeContext,
     request: &Request<Body>,
     flow: Option<&Flow>,
-    policy: &Policy,
+    process: Option<&Process>,
+    account: &ServiceAccount,
     provider: &Provider,
 ) -> Parties {
     let header = |name: &str| text_of(request.headers(), name);
     let user_agent = header("user-agent").map(|text| text.chars().take(256).collect::<String>());
-    let process = match flow {
-        Some(flow) => flow.process().await,
-        None => None,
-    };
     Parties {
         exchange: Uuid::now_v7(),
         actor: Actor {
             user_id: Some(engine.identity.user.clone()),
             agent_id: Some(agents::name(user_agent.as_deref(), process)),
-            service_account: Some(policy.agent_class.clone()),
+            service_account: Some(account.name.clone()),
             ip_address: flow.map(|flow| flow.peer.ip().to_string()),
             user_agent,
         },

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
+use http::HeaderValue;
 use hudson_proxy::{Authority, ConnectionInfo, Refused};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -11,12 +12,16 @@ use sallyport_platform::process::{Process, Processes};
 use sallyport_platform::socket_owner::{self, SocketOwner};
 use tokio::sync::OnceCell;
 
+use crate::accounts::{Credential, Sessions};
+
 /// One accepted connection with the process that opened it.
 pub(crate) struct Flow {
     id: u64,
     pub(crate) peer: SocketAddr,
     since: Timestamp,
     target: Mutex<Option<(Authority, Handling)>>,
+    /// As it came with the latest request or CONNECT.
+    credential: Mutex<Option<Credential>>,
     owner: SocketOwner,
     processes: Arc<Processes>,
     process: OnceCell<Option<Process>>,
@@ -43,6 +48,7 @@ impl Flow {
             peer: connection.peer,
             since: Timestamp::now(),
             target: Mutex::default(),
+            credential: Mutex::default(),
             owner,
             processes: processes.clone(),
             process: OnceCell::new(),
@@ -55,9 +61,10 @@ impl Flow {
         Ok(flow)
     }
 
-    /// Notes where the connection goes.
-    pub(crate) fn heads_for(&self, target: &Authority, handling: Handling) {
+    /// Notes where the connection goes, and on whose behalf it says it does.
+    pub(crate) fn heads_for(&self, target: &Authority, handling: Handling, proxy_auth: Option<&HeaderValue>) {
         *self.target.lock() = Some((target.clone(), handling));
+        *self.credential.lock() = Credential::read(proxy_auth);
     }
 
     /// The process that holds the other end, or none where it is gone or can't be read.
@@ -88,13 +95,18 @@ impl Flows {
         flows.push(Arc::downgrade(flow));
     }
 
-    pub(crate) async fn open(&self) -> Vec<types::Flow> {
+    pub(crate) async fn open(&self, sessions: &Sessions) -> Vec<types::Flow> {
         let flows: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         let mut open = Vec::with_capacity(flows.len());
         for flow in flows {
             let target = flow.target.lock().clone();
             let Some((target, handling)) = target else { continue };
             let process = flow.process().await;
+            let credential = flow.credential.lock().clone();
+            let account = match &credential {
+                Some(credential) => sessions.of_credential(credential),
+                None => process.and_then(|process| sessions.of_process(process)),
+            };
             open.push(types::Flow {
                 id: flow.id,
                 host: target.host().to_owned(),
@@ -104,6 +116,7 @@ impl Flows {
                 executable: process
                     .and_then(|process| process.exe.as_ref())
                     .map(|exe| exe.display().to_string()),
+                account: account.map(|account| account.name),
                 since: flow.since,
             });
         }

@@ -33,14 +33,14 @@ impl Handler for EngineHandler {
         Ok(flow)
     }
 
-    async fn route(&self, peer: &Peer, target: &Authority, _: Option<&HeaderValue>) -> Route {
+    async fn route(&self, peer: &Peer, target: &Authority, auth: Option<&HeaderValue>) -> Route {
         let unread = self.engine.switch.is_off() || !self.engine.intercepts(target.host(), target.port());
         let (route, handling) = match unread {
             true => (Route::Tunnel, Handling::Tunnelled),
             false => (Route::Intercept, Handling::Intercepted),
         };
         if let Some(flow) = peer.downcast_ref::<Flow>() {
-            flow.heads_for(target, handling);
+            flow.heads_for(target, handling, auth);
         }
         route
     }
@@ -57,7 +57,7 @@ impl Handler for EngineHandler {
         if let (LocalReply::Exchange { target, .. }, Some(flow)) =
             (&reply, context.peer.downcast_ref::<Flow>())
         {
-            flow.heads_for(target, Handling::Local);
+            flow.heads_for(target, Handling::Local, context.proxy_auth.as_ref());
         }
         reply
     }

@@ -10,6 +10,7 @@ use sallyport_ipc::types::{HealthItem, HealthSeverity};
 /// Every condition the engine can raise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Condition {
+    AgentLoop,
     AuditBehindHead,
     AuditUnavailable,
     CaReissued,
@@ -20,6 +21,7 @@ pub(crate) enum Condition {
     NoKeychain,
     PolicyMalformed,
     PortMoved,
+    QuotaStore,
     SecretsNeverLoaded,
     SecretsStale,
     SourceUnavailable,
@@ -29,7 +31,8 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 15] = [
+    pub(crate) const ALL: [Condition; 17] = [
+        Condition::AgentLoop,
         Condition::AuditBehindHead,
         Condition::AuditUnavailable,
         Condition::CaReissued,
@@ -40,6 +43,7 @@ impl Condition {
         Condition::NoKeychain,
         Condition::PolicyMalformed,
         Condition::PortMoved,
+        Condition::QuotaStore,
         Condition::SecretsNeverLoaded,
         Condition::SecretsStale,
         Condition::SourceUnavailable,
@@ -50,6 +54,7 @@ impl Condition {
     fn row(self) -> (&'static str, HealthSeverity, &'static str) {
         use HealthSeverity::{Critical, Info, Warning};
         match self {
+            Condition::AgentLoop => ("agent-loop", Warning, "An agent goes round in a circle"),
             Condition::AuditBehindHead => ("audit-behind-head", Critical, "The audit trail lost rows"),
             Condition::AuditUnavailable => {
                 ("audit-unavailable", Critical, "The audit trail can't be written")
@@ -64,6 +69,7 @@ impl Condition {
             Condition::NoKeychain => ("no-keychain", Info, "There is no keychain to read secrets from"),
             Condition::PolicyMalformed => ("policy-malformed", Warning, "A policy document can't be read"),
             Condition::PortMoved => ("port-moved", Warning, "The wished port is taken"),
+            Condition::QuotaStore => ("quota-store", Warning, "Quotas can't be counted where they should"),
             Condition::SecretsNeverLoaded => {
                 ("secrets-never-loaded", Critical, "AI traffic waits for a secret source")
             }

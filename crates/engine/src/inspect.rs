@@ -14,6 +14,7 @@ use sallyport_wire::{
 };
 
 use crate::guard::{Guard, Withheld};
+use crate::quotas::Asked;
 
 /// How far a known secret may reach over the seam between two blocks, on either side.
 const JOIN_REACH: usize = 512;
@@ -55,6 +56,8 @@ pub(crate) struct Inspected {
     pub(crate) opaque_bytes: usize,
     /// Results whose content does not go on, as the trail names them.
     pub(crate) withheld: Vec<String>,
+    /// For quotas.
+    pub(crate) asked: Asked,
 }
 
 /// A body that was taken apart, before anything is looked for in it.
@@ -143,6 +146,7 @@ impl<'b> Parsed<'b> {
             stream: document.is_some_and(|document| document.stream),
             opaque_bytes: document.map_or(self.body.len(), |document| document.opaque_bytes),
             withheld: rules,
+            asked: Asked::of(document, self.body),
         }
     }
 }

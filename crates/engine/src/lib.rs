@@ -3,6 +3,7 @@
 //! Owns tasks and time. What it decides with lies in `policy`, what it sees with in `detect` and `wire`; it holds no
 //! secret from a source, ever.
 
+mod accounts;
 mod agents;
 mod answer;
 mod control;
@@ -22,6 +23,7 @@ pub mod loader;
 mod local;
 mod policy;
 mod ports;
+mod quotas;
 mod record;
 mod refresh;
 mod respond;

@@ -13,6 +13,8 @@ use sallyport_policy::settings::{self, FailMode, Layers, Snapshot};
 use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::ServiceAccount;
+
 /// A folder of policy documents is read one level deep; more files than this are a mistake.
 const MAX_DOCUMENTS: usize = 256;
 
@@ -26,7 +28,8 @@ pub(crate) struct Policy {
     pub(crate) request: ScanOptions,
     /// What is looked for in answers: credentials only, since addresses and names in code are what it is about.
     pub(crate) answer: ScanOptions,
-    pub(crate) agent_class: String,
+    /// The account of flows that belong to no session.
+    pub(crate) account: ServiceAccount,
 }
 
 impl Policy {
@@ -41,8 +44,9 @@ impl Policy {
             least_severity: Severity::High,
             ..request.clone()
         };
-        let agent_class = snapshot.agents.class().to_owned();
-        Policy { snapshot, request, answer, agent_class }
+        let agents = &snapshot.agents;
+        let account = ServiceAccount::configured(agents.class(), agents.default_tier.value.as_deref());
+        Policy { snapshot, request, answer, account }
     }
 
     pub(crate) fn is_open_on_failure(&self) -> bool {

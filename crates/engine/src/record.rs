@@ -8,6 +8,7 @@ use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
 use sallyport_audit::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response};
 use sallyport_policy::Level;
+use sallyport_policy::quotas::Limit;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -125,6 +126,16 @@ pub(crate) fn failure(parties: &Parties, code: &str, at: Timestamp) -> Event {
     event
 }
 
+/// A limit that a request passed, where policy only warns.
+pub(crate) fn quota_warned(limit: Limit) -> Action {
+    Action {
+        action_type: "quota_exceeded".into(),
+        target: Some(limit.code().into()),
+        outcome: Some("warned".into()),
+        requires_review: Some(false),
+    }
+}
+
 /// Something done to Sallyport itself. `action_type` comes from a closed list.
 pub(crate) fn control(actor: Actor, action: ControlAction, outcome: &str, at: Timestamp) -> Event {
     Event::control(
@@ -142,6 +153,8 @@ pub(crate) fn control(actor: Actor, action: ControlAction, outcome: &str, at: Ti
 /// The closed list of control actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ControlAction {
+    AgentSessionEnded,
+    AgentSessionStarted,
     EngineStarted,
     EngineStopped,
     PolicyReloaded,
@@ -154,6 +167,8 @@ pub(crate) enum ControlAction {
 impl ControlAction {
     fn as_str(self) -> &'static str {
         match self {
+            ControlAction::AgentSessionEnded => "agent_session_ended",
+            ControlAction::AgentSessionStarted => "agent_session_started",
             ControlAction::EngineStarted => "engine_started",
             ControlAction::EngineStopped => "engine_stopped",
             ControlAction::PolicyReloaded => "policy_reloaded",

@@ -24,6 +24,8 @@ pub(crate) struct Summary {
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<String>,
     pub(crate) findings: Vec<Finding>,
+    /// Bytes of what the model said.
+    pub(crate) said: u64,
 }
 
 /// What detection needs along an answer.
@@ -112,6 +114,11 @@ impl Rewriter {
         std::mem::take(&mut self.summary)
     }
 
+    /// What is known of an answer that breaks off here.
+    pub(crate) fn so_far(&self) -> Summary {
+        Summary { usage: self.reader.usage(), ..self.summary.clone() }
+    }
+
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         let read = self.reader.feed(event);
         let calls = self.of_calls(&read);
@@ -194,6 +201,7 @@ impl Rewriter {
     }
 
     fn sanitise<'t>(&mut self, delta: &Delta, text: &'t str) -> Cow<'t, str> {
+        self.summary.said += text.len() as u64;
         let lens = &self.lens;
         let sanitiser = self
             .channels

@@ -193,6 +193,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the request never left: no server has seen a byte of it.
+    pub fn is_before_send(&self) -> bool {
+        !matches!(self, Self::ResponseTimeout { .. } | Self::RequestBody { .. } | Self::Exchange { .. })
+    }
+
     /// A plain-text response that says what happened.
     pub fn response(&self) -> Response<Body> {
         plain(self.status(), self.explain())

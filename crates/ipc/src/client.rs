@@ -18,8 +18,9 @@ use crate::events::Events;
 use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
-    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, Counters, Done, Flow, HealthItem, OffRequest,
-    PolicyView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Done, Flow,
+    HealthItem, IssuedSession, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
+    SourceStatus, Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -103,6 +104,19 @@ impl Client {
 
     pub async fn self_test(&self) -> Result<SelfTestReport, ClientError> {
         self.call(Call::SelfTest, &()).await
+    }
+
+    /// A service account for this process and what it starts, until it ends.
+    pub async fn agent_session(&self, request: &AgentSessionRequest) -> Result<IssuedSession, ClientError> {
+        self.call(Call::AgentSession, request).await
+    }
+
+    pub async fn quota(&self) -> Result<QuotaView, ClientError> {
+        self.call(Call::Quota, &()).await
+    }
+
+    pub async fn quota_history(&self) -> Result<QuotaHistory, ClientError> {
+        self.call(Call::QuotaHistory, &()).await
     }
 
     pub async fn shutdown(&self) -> Result<(), ClientError> {

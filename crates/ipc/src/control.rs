@@ -8,8 +8,9 @@ use futures_util::Stream;
 use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
-    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, Counters, Event, Flow, HealthItem, OffRequest,
-    PolicyView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Event, Flow,
+    HealthItem, IssuedSession, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
+    SourceStatus, Status, TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -49,6 +50,14 @@ pub trait Control: Send + Sync + 'static {
     async fn audit_verify(&self) -> Result<TrailProof, ControlError>;
     async fn rules(&self) -> Result<Vec<RuleView>, ControlError>;
     async fn self_test(&self) -> Result<SelfTestReport, ControlError>;
+    /// Gives the caller a service account of its own; it lasts as long as the calling process.
+    async fn agent_session(
+        &self,
+        caller: &Caller,
+        request: AgentSessionRequest,
+    ) -> Result<IssuedSession, ControlError>;
+    async fn quota(&self) -> Result<QuotaView, ControlError>;
+    async fn quota_history(&self) -> Result<QuotaHistory, ControlError>;
     /// Begins to drain; answers before the engine is gone.
     async fn shutdown(&self) -> Result<(), ControlError>;
     /// Everything from now on. A slow reader is told of its gaps by [`Event::Missed`].

@@ -66,6 +66,9 @@ pub enum Call {
     AuditVerify,
     Rules,
     SelfTest,
+    AgentSession,
+    Quota,
+    QuotaHistory,
     Events,
     Shutdown,
 }
@@ -123,6 +126,15 @@ pub const ROUTES: &[Route] = &[
         SLOW,
         "send a canary through and prove that it never arrives",
     ),
+    post(
+        Call::AgentSession,
+        "/v1/agents/sessions",
+        Access::Operate,
+        QUICK,
+        "give the calling process a service account of its own until it ends",
+    ),
+    get(Call::Quota, "/v1/quota", "how full each limit is, and what today took"),
+    get(Call::QuotaHistory, "/v1/quota/history", "use and estimated cost of the last 30 days"),
     get(Call::Events, "/v1/events", "what happens, as server-sent events"),
     post(Call::Shutdown, "/v1/shutdown", Access::Admin, QUICK, "finish what is under way and stop"),
 ];

@@ -208,6 +208,9 @@ impl Session {
             Call::AuditVerify => ok(&control.audit_verify().await?),
             Call::Rules => ok(&control.rules().await?),
             Call::SelfTest => ok(&control.self_test().await?),
+            Call::AgentSession => ok(&control.agent_session(&self.caller, parsed(body)?).await?),
+            Call::Quota => ok(&control.quota().await?),
+            Call::QuotaHistory => ok(&control.quota_history().await?),
             Call::Events => Ok(self.events()),
             Call::Shutdown => {
                 control.shutdown().await?;

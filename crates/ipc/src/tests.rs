@@ -63,6 +63,50 @@ fn status() -> Status {
         },
         audit: AuditHead { seq: 24, hash: "00ff".into() },
         policy: PolicyRef { version: "0123456789abcdef".into(), profile: "balanced".into() },
+        agents: vec![session()],
+    }
+}
+
+fn session() -> AgentSession {
+    AgentSession {
+        account: "agent-reviewer-5f3a".into(),
+        class: "reviewer".into(),
+        tier: Some("read-only".into()),
+        pid: 99,
+        since: moment(),
+    }
+}
+
+fn quota() -> QuotaView {
+    let gauge = QuotaGauge {
+        limit: sallyport_policy::quotas::Limit::RequestsPerMinute,
+        size: 20,
+        used: 7,
+        resets_at: Some(moment()),
+    };
+    QuotaView {
+        subjects: vec![SubjectQuota {
+            subject: "ann".into(),
+            tier: "developer".into(),
+            max_prompt_length: Some(8_000),
+            gauges: vec![gauge],
+        }],
+        on_exceed: sallyport_policy::config::OnExceed::Warn,
+        store: "sqlite".into(),
+        store_reachable: true,
+        today: usage(),
+    }
+}
+
+fn usage() -> Usage {
+    Usage { requests: 9, input: 1_200, output: 300, cost_micros: 6_000, ..Usage::default() }
+}
+
+fn history() -> QuotaHistory {
+    QuotaHistory {
+        hours: vec![UsagePeriod { start: moment(), usage: usage() }],
+        days: vec![UsagePeriod { start: moment(), usage: usage() }],
+        models: vec![ModelUse { model: Some("gpt-4o".into()), usage: usage() }],
     }
 }
 
@@ -105,6 +149,7 @@ impl Control for Example {
             handling: Handling::Intercepted,
             pid: Some(99),
             executable: Some("/usr/bin/curl".into()),
+            account: Some("agent-reviewer-5f3a".into()),
             since: moment(),
         }])
     }
@@ -186,6 +231,21 @@ impl Control for Example {
         let check =
             SelfTestCheck { name: "request".into(), passed: true, sentence: "It never arrived.".into() };
         self.counted(SelfTestReport { passed: true, checks: vec![check], took_ms: 12 })
+    }
+    async fn agent_session(
+        &self,
+        caller: &Caller,
+        request: AgentSessionRequest,
+    ) -> Result<IssuedSession, ControlError> {
+        assert_eq!(caller.pid, Some(std::process::id()));
+        let session = AgentSession { class: request.class, ..session() };
+        self.counted(IssuedSession { session, token: "once".into() })
+    }
+    async fn quota(&self) -> Result<QuotaView, ControlError> {
+        self.counted(quota())
+    }
+    async fn quota_history(&self) -> Result<QuotaHistory, ControlError> {
+        self.counted(history())
     }
     async fn shutdown(&self) -> Result<(), ControlError> {
         self.counted(())
@@ -332,6 +392,10 @@ async fn the_client_has_every_call() {
     assert!(client.audit_verify().await.unwrap().whole);
     assert!(client.rules().await.unwrap().is_empty());
     assert!(client.self_test().await.unwrap().passed);
+    let issued = client.agent_session(&AgentSessionRequest { class: "reviewer".into() }).await.unwrap();
+    assert_eq!((issued.session, issued.token.as_str()), (session(), "once"));
+    assert_eq!(client.quota().await.unwrap(), quota());
+    assert_eq!(client.quota_history().await.unwrap(), history());
     client.shutdown().await.unwrap();
 }
 

@@ -1,5 +1,8 @@
 //! What goes over the control socket, as JSON. Fields are only ever added; faces match on codes alone.
 
+mod agents;
+mod quota;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -7,6 +10,9 @@ use sallyport_policy::Level;
 use sallyport_policy::settings::{DocumentSummary, SettingRow};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+
+pub use agents::{AgentSession, AgentSessionRequest, IssuedSession};
+pub use quota::{ModelUse, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage, UsagePeriod};
 
 /// Is this person protected right now?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
@@ -38,6 +44,9 @@ pub struct Status {
     pub secrets: SecretTotals,
     pub audit: AuditHead,
     pub policy: PolicyRef,
+    /// Agents that were started with `exec --agent` and still run.
+    #[serde(default)]
+    pub agents: Vec<AgentSession>,
 }
 
 /// Since the engine started.
@@ -299,6 +308,9 @@ pub struct Flow {
     pub handling: Handling,
     pub pid: Option<u32>,
     pub executable: Option<String>,
+    /// The service account, once it is known.
+    #[serde(default)]
+    pub account: Option<String>,
     pub since: Timestamp,
 }
 
@@ -333,6 +345,20 @@ pub enum Event {
     },
     Policy {
         version: String,
+    },
+    /// A quota is used up to 80 or to 100 per cent.
+    Quota {
+        subject: String,
+        percent: u8,
+        gauge: QuotaGauge,
+    },
+    /// An agent does the same again and again.
+    Loop {
+        account: String,
+        /// How often, one after the other.
+        times: u32,
+        /// Its requests are refused, as policy says.
+        refused: bool,
     },
     /// This listener was too slow; so many events were dropped.
     Missed {

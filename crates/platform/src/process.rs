@@ -59,6 +59,22 @@ impl Process {
     }
 }
 
+/// A hold on one running process: tells whether it has ended, also after its pid was given to another.
+#[derive(Debug)]
+pub struct Lifeline(crate::imp::ProcessHold);
+
+impl Lifeline {
+    /// Takes hold of a running process.
+    pub fn of(pid: u32) -> Result<Lifeline, crate::Error> {
+        crate::imp::ProcessHold::take(pid).map(Lifeline)
+    }
+
+    /// Whether it has ended. One that has ended and was not waited for yet counts as ended.
+    pub fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -82,5 +98,23 @@ mod tests {
         }
         assert_eq!(processes.of_socket(owner.inode, owner.uid.wrapping_add(1)), None);
         assert_eq!(processes.of_socket(u64::MAX, owner.uid), None);
+    }
+
+    #[test]
+    fn an_end_is_seen_before_anybody_waits_for_it() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let lifeline = Lifeline::of(child.id()).expect("a running process");
+        assert!(!lifeline.is_over());
+        child.kill().expect("kill");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !lifeline.is_over() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(lifeline.is_over());
+        let pid = child.id();
+        child.wait().expect("wait");
+        assert!(lifeline.is_over());
+        assert!(Lifeline::of(pid).is_err());
+        assert!(!Lifeline::of(std::process::id()).expect("ourselves").is_over());
     }
 }

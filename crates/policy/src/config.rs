@@ -4,6 +4,7 @@
 //! Reads text only: whoever calls it reads the file and knows the home folder.
 
 mod paths;
+mod store;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,17 +17,11 @@ use crate::error::ConfigError;
 use crate::yaml::{self, Kind, Node};
 
 pub use paths::resolve_paths;
+pub use store::{QuotaStore, RedisAddress};
 pub use values::{HostPort, ProxyAddress, ProxyScheme, UpstreamProxy};
 
 /// A `config.yaml` in which every key stands, commented out, with its default and what it does.
 pub const DEFAULT_CONFIG_YAML: &str = include_str!("config/default.yaml");
-
-/// Keys that are read and checked but change nothing in this version, and why they may stand there.
-pub const NOT_IN_FORCE: &[(&str, &str)] = &[
-    ("identity.tier", "quotas are not counted in this version"),
-    ("quotas.on_exceed", "quotas are not counted in this version"),
-    ("quotas.store", "quotas are not counted in this version"),
-];
 
 /// Reads a `config.yaml`. An empty text is a valid one: everything at its default.
 pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
@@ -237,15 +232,20 @@ impl Default for IdentityConfig {
 pub struct QuotasConfig {
     pub on_exceed: Option<OnExceed>,
     /// `sqlite`, or a `redis://` or `rediss://` address.
-    #[serde(deserialize_with = "values::quota_store")]
-    pub store: Option<String>,
+    pub store: Option<QuotaStore>,
+    /// Holds the password of the Redis store.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the roots that the Redis store is verified with; else the system's.
+    pub ca: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What happens beyond a limit. Ordered: the later the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExceed {
-    Block,
+    /// Passes, and is told.
     Warn,
+    Block,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod check;
 mod governance;
 mod in_force;
 mod operations;
+mod quotas;
 mod sallyport;
 
 use serde::de::DeserializeOwned;
@@ -22,6 +23,7 @@ pub use check::{Problem, ProblemSeverity, check};
 pub use governance::*;
 pub use in_force::{FieldStatus, Force, fields_of, in_force};
 pub use operations::*;
+pub use quotas::*;
 pub use sallyport::*;
 
 /// The kinds of document that there are.

@@ -10,6 +10,7 @@ pub mod finding;
 pub mod level;
 pub mod permissions;
 pub mod providers;
+pub mod quotas;
 pub mod settings;
 pub mod shell;
 pub mod verdict;

@@ -8,6 +8,7 @@
 mod agents;
 mod layers;
 mod protection;
+mod quotas;
 mod snapshot;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{
     Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,
 };
+pub use quotas::QuotaSettings;
 pub use snapshot::{
     AuditSettings, DocumentSummary, Limits, SecretsSettings, SettingRow, Snapshot, UpstreamSettings,
 };

@@ -36,6 +36,12 @@ fn json(family: Family, message: &str, code: &str, status: u16) -> Vec<u8> {
         500.. => "api_error",
         _ => "invalid_request_error",
     };
+    // The two kinds of 429 that OpenAI's clients tell apart: a short wait, and a quota that is used up.
+    let kind = match (family, code) {
+        (Family::OpenAiChat, "insufficient_quota") => "insufficient_quota",
+        (Family::OpenAiChat, "rate_limit_exceeded") => "requests",
+        _ => kind,
+    };
     let (message, code) = (quoted(message), quoted(code));
     match family {
         Family::OpenAiChat => [

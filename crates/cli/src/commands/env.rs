@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sallyport_ipc::types::AgentSessionRequest;
 use sallyport_policy::providers::Registry;
 
 use crate::cli::EXIT_CODES;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
         }
         return Ok(Exit::Ok);
     }
-    let environment = prepare()?;
+    let environment = prepare(None)?;
     if args.json {
         out.json(&environment.set.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())?;
         return Ok(Exit::Ok);
@@ -54,8 +55,9 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// The variables, with every file they name in place. Refuses when the listener is not this user's.
-pub(crate) fn prepare() -> Result<Environment, Failure> {
+/// The variables, with every file they name in place; for an agent's session, if one is wanted. Refuses when the
+/// listener is not this user's.
+pub(crate) fn prepare(agent: Option<&str>) -> Result<Environment, Failure> {
     let paths = engine::paths()?;
     let status = engine::call(&paths, async |client| client.status().await)?;
     let listen = engine::own_listener(&status)?;
@@ -67,8 +69,18 @@ pub(crate) fn prepare() -> Result<Environment, Failure> {
             ));
         }
     }
+    // Begun last of all that can fail: the session is this process's, and goes with it.
+    let credential = match agent {
+        Some(class) => {
+            let request = AgentSessionRequest { class: class.to_owned() };
+            let issued = engine::call(&paths, async |client| client.agent_session(&request).await)?;
+            Some(format!("{}:{}", issued.session.account, issued.token))
+        }
+        None => None,
+    };
     let environment = variables::environment(&Inputs {
         listen,
+        credential: credential.as_deref(),
         root: &root,
         bundle: &bundle,
         joined: &paths.ca_dir(),
@@ -111,5 +123,9 @@ fn write_join(join: &Join, root: &Path) -> Result<(), Failure> {
 
 /// Whether this shell's tools are led to this listener; for `doctor`.
 pub(crate) fn leads_through(listen: &str) -> bool {
-    present("HTTPS_PROXY").or_else(|| present("https_proxy")).is_some_and(|p| p == format!("http://{listen}"))
+    let proxy = present("HTTPS_PROXY").or_else(|| present("https_proxy"));
+    proxy.is_some_and(|proxy| {
+        let place = proxy.strip_prefix("http://").unwrap_or_default();
+        place.rsplit_once('@').map_or(place, |(_, place)| place) == listen
+    })
 }

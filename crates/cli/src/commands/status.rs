@@ -6,7 +6,7 @@ use sallyport_ipc::types::{HealthItem, HealthSeverity, State, Status};
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Accent, Out};
+use crate::output::{Accent, Out, Table};
 use crate::when;
 
 /// Show whether AI traffic is protected, and what needs attention
@@ -54,6 +54,14 @@ fn show(status: &Status, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
         ("pinned", format!("{} (clients that refused our certificate)", counters.pinned)),
         ("in flight", counters.in_flight.to_string()),
     ])?;
+    if !status.agents.is_empty() {
+        out.blank()?;
+        let mut table = Table::new(&["agent", "process", "since"]);
+        for agent in &status.agents {
+            table.row([agent.account.clone(), agent.pid.to_string(), since(agent.since, now)]);
+        }
+        out.table(table)?;
+    }
     for item in &status.health {
         out.blank()?;
         health_item(item, out)?;

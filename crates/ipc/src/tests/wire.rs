@@ -72,7 +72,118 @@ fn wire_status() {
       "policy": {
         "version": "0123456789abcdef",
         "profile": "balanced"
+      },
+      "agents": [
+        {
+          "account": "agent-reviewer-5f3a",
+          "class": "reviewer",
+          "tier": "read-only",
+          "pid": 99,
+          "since": "2026-01-02T03:04:05Z"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn wire_quotas() {
+    insta::assert_snapshot!(pretty(&quota()), @r#"
+    {
+      "subjects": [
+        {
+          "subject": "ann",
+          "tier": "developer",
+          "max_prompt_length": 8000,
+          "gauges": [
+            {
+              "limit": "requests_per_minute",
+              "size": 20,
+              "used": 7,
+              "resets_at": "2026-01-02T03:04:05Z"
+            }
+          ]
+        }
+      ],
+      "on_exceed": "warn",
+      "store": "sqlite",
+      "store_reachable": true,
+      "today": {
+        "requests": 9,
+        "refused": 0,
+        "input": 1200,
+        "output": 300,
+        "cache_read": 0,
+        "cache_write": 0,
+        "cost_micros": 6000,
+        "unpriced": 0
       }
+    }
+    "#);
+    insta::assert_snapshot!(pretty(&history()), @r#"
+    {
+      "hours": [
+        {
+          "start": "2026-01-02T03:04:05Z",
+          "requests": 9,
+          "refused": 0,
+          "input": 1200,
+          "output": 300,
+          "cache_read": 0,
+          "cache_write": 0,
+          "cost_micros": 6000,
+          "unpriced": 0
+        }
+      ],
+      "days": [
+        {
+          "start": "2026-01-02T03:04:05Z",
+          "requests": 9,
+          "refused": 0,
+          "input": 1200,
+          "output": 300,
+          "cache_read": 0,
+          "cache_write": 0,
+          "cost_micros": 6000,
+          "unpriced": 0
+        }
+      ],
+      "models": [
+        {
+          "model": "gpt-4o",
+          "requests": 9,
+          "refused": 0,
+          "input": 1200,
+          "output": 300,
+          "cache_read": 0,
+          "cache_write": 0,
+          "cost_micros": 6000,
+          "unpriced": 0
+        }
+      ]
+    }
+    "#);
+    let gauge = quota().subjects[0].gauges[0].clone();
+    insta::assert_snapshot!(pretty(&Event::Quota { subject: "ann".into(), percent: 80, gauge }), @r#"
+    {
+      "type": "quota",
+      "subject": "ann",
+      "percent": 80,
+      "gauge": {
+        "limit": "requests_per_minute",
+        "size": 20,
+        "used": 7,
+        "resets_at": "2026-01-02T03:04:05Z"
+      }
+    }
+    "#);
+    let agent = Event::Loop { account: "agent-x-1".into(), times: 8, refused: false };
+    insta::assert_snapshot!(pretty(&agent), @r#"
+    {
+      "type": "loop",
+      "account": "agent-x-1",
+      "times": 8,
+      "refused": false
     }
     "#);
 }
@@ -151,6 +262,7 @@ async fn wire_views() {
         "handling": "intercepted",
         "pid": 99,
         "executable": "/usr/bin/curl",
+        "account": "agent-reviewer-5f3a",
         "since": "2026-01-02T03:04:05Z"
       }
     ]

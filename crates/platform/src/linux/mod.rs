@@ -22,7 +22,7 @@ pub(crate) use keyring::{
     credential_store, explain_keychain_failure, found_item, item_modifiers, keyring_state,
     user_secret_queries,
 };
-pub(crate) use process::{describe_process, find_socket_holder};
+pub(crate) use process::{ProcessHold, describe_process, find_socket_holder};
 pub(crate) use sock_diag::{connection_owner, listener_owner};
 pub(crate) use trust::{bundle_text, roots_file, trust_stores};
 

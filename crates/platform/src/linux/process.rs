@@ -1,10 +1,14 @@
 //! Processes by `/proc`.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags, readlinkat_raw};
+use rustix::process::{Pid, PidfdFlags};
 
+use crate::Error;
 use crate::process::{Ancestor, Process};
 
 /// A full search stops here: a connection waits for it.
@@ -64,6 +68,27 @@ pub(crate) fn describe_process(pid: u32) -> Option<Process> {
         parents,
         started: start_time(stat.started_ticks),
     })
+}
+
+/// A file descriptor that becomes readable when the process ends (pidfd_open(2)).
+#[derive(Debug)]
+pub(crate) struct ProcessHold(OwnedFd);
+
+impl ProcessHold {
+    pub(crate) fn take(pid: u32) -> Result<ProcessHold, Error> {
+        let tried = || format!("take hold of process {pid}");
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pid = raw.ok_or_else(|| Error::io(tried(), rustix::io::Errno::SRCH))?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            .map(ProcessHold)
+            .map_err(|error| Error::io(tried(), error))
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let mut poll = [PollFd::new(&self.0, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
 }
 
 #[derive(Debug, PartialEq)]

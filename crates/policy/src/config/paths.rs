@@ -12,12 +12,13 @@ pub fn resolve_paths(config: &mut Config, home: &Path, config_dir: &Path) {
             Err(_) => config_dir.join(&*path),
         };
     };
-    let Config { upstream, secrets, policies, agents, .. } = config;
+    let Config { upstream, secrets, policies, agents, quotas, .. } = config;
     upstream.extra_roots.iter_mut().for_each(absolute);
     secrets.files.iter_mut().for_each(absolute);
     secrets.workspaces.iter_mut().for_each(absolute);
     policies.iter_mut().for_each(absolute);
     agents.workspace.iter_mut().for_each(absolute);
+    quotas.password_file.iter_mut().chain(&mut quotas.ca).for_each(absolute);
     for vault in &mut secrets.vaults {
         vault.ca.iter_mut().for_each(absolute);
         match &mut vault.auth {

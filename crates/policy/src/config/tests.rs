@@ -136,14 +136,3 @@ fn paths_become_absolute() {
     assert_eq!(config.upstream.extra_roots, [PathBuf::from("/path/to/root.pem")]);
     assert_eq!(config.agents.workspace, Some(PathBuf::from("/home/ann/src")));
 }
-
-#[test]
-fn keys_without_effect_exist() {
-    let layer = parse_layer(FULL, "config.yaml").unwrap();
-    let shown = serde_json::to_value(layer.config).unwrap();
-    for (key, note) in NOT_IN_FORCE {
-        let (section, name) = key.split_once('.').unwrap();
-        assert!(shown[section].as_object().unwrap().contains_key(name), "{key}");
-        assert!(!note.is_empty());
-    }
-}

@@ -236,15 +236,6 @@ pub(super) fn vault_address<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     }
 }
 
-pub(super) fn quota_store<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let store = Option::<String>::deserialize(deserializer)?;
-    match store.as_deref() {
-        None | Some("sqlite") => Ok(store),
-        Some(text) if text.starts_with("redis://") || text.starts_with("rediss://") => Ok(store),
-        Some(_) => Err(D::Error::custom("expected `sqlite`, or an address `redis://…` or `rediss://…`")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

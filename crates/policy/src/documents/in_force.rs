@@ -157,6 +157,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "spec.protection.reason",
                         "`required` refuses to switch off or to pause without a reason",
                     ),
+                    acts(
+                        "spec.quotas",
+                        "limits of each tier, what happens beyond them, and where they are counted",
+                    ),
                     acts("spec.providers", "adds providers, or amends those of the same name"),
                     acts(
                         "spec.lock",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::QuotaPolicy;
 use crate::Level;
 use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
@@ -40,6 +41,8 @@ pub struct SallyportPolicy {
     pub elevation: Option<ElevationRules>,
     /// Who may weaken protection, and how.
     pub protection: Option<ProtectionRules>,
+    /// How much of the models may be used.
+    pub quotas: Option<QuotaPolicy>,
     /// Providers to add or amend.
     pub providers: Vec<ProviderRow>,
     /// In managed policy: `false` lets a user's own settings count over this document's.
@@ -60,6 +63,9 @@ impl SallyportPolicy {
             });
         }
         if let Some(fault) = self.elevation.as_ref().and_then(|rules| check_elevation(rules, tree)) {
+            return Some(fault);
+        }
+        if let Some(fault) = self.quotas.as_ref().and_then(|quotas| quotas.check(tree)) {
             return Some(fault);
         }
         self.providers.iter().enumerate().find_map(|(index, row)| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     AgentSettings, AuditSettings, DocumentSummary, ElevationSettings, FailMode, Limits, MalformedPolicy,
-    OpaquePolicy, Origin, ProtectionSettings, SecretsSettings, Setting, Snapshot, TelemetryPolicy,
-    UpstreamSettings,
+    OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, SecretsSettings, Setting, Snapshot,
+    TelemetryPolicy, UpstreamSettings,
 };
 use crate::Level;
 use crate::config::{Config, ConfigLayer, Profile};
@@ -41,7 +41,7 @@ pub(super) enum Rank {
 }
 
 impl Rank {
-    fn setting<T>(self, value: T) -> Setting<T> {
+    pub(super) fn setting<T>(self, value: T) -> Setting<T> {
         let origin = match self {
             Rank::Default => Origin::Default,
             Rank::User => Origin::User,
@@ -109,6 +109,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         agents: AgentSettings::of(&policies, &config, layers, (profile == Profile::Strict).then_some(rank)),
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
+        quotas: QuotaSettings::resolve(&config, &policies),
         providers,
         documents: summaries(layers),
     })
@@ -121,7 +122,12 @@ pub(super) struct Configs<'a> {
 }
 
 impl Configs<'_> {
-    fn all<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> impl Iterator<Item = (Rank, T)> {
+    /// Somebody manages this machine: there is a configuration or a document of theirs.
+    pub(super) fn is_managed(&self) -> bool {
+        self.layers.managed.is_some() || !self.layers.managed_documents.is_empty()
+    }
+
+    pub(super) fn all<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> impl Iterator<Item = (Rank, T)> {
         let layers = [(Rank::User, &self.layers.user), (Rank::Locked, &self.layers.managed)];
         layers
             .into_iter()
@@ -159,7 +165,10 @@ impl<'a> Policies<'a> {
         managed.peek().is_some() && managed.all(|rank| rank == Rank::Recommended)
     }
 
-    fn all<T>(&self, read: impl Fn(&SallyportPolicy) -> Option<T>) -> impl Iterator<Item = (Rank, T)> {
+    pub(super) fn all<T>(
+        &self,
+        read: impl Fn(&SallyportPolicy) -> Option<T>,
+    ) -> impl Iterator<Item = (Rank, T)> {
         self.0.iter().filter_map(move |(rank, policy)| read(policy).map(|value| (*rank, value)))
     }
 

@@ -11,7 +11,7 @@ use ts_rs::TS;
 
 use super::{
     AgentSettings, ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings,
-    Setting, TelemetryPolicy,
+    QuotaSettings, Setting, TelemetryPolicy,
 };
 use crate::Level;
 use crate::config::{
@@ -42,6 +42,7 @@ pub struct Snapshot {
     pub agents: AgentSettings,
     pub elevation: ElevationSettings,
     pub protection: ProtectionSettings,
+    pub quotas: QuotaSettings,
     pub providers: Arc<Registry>,
     pub documents: Vec<DocumentSummary>,
 }
@@ -153,6 +154,7 @@ impl Snapshot {
         rows.extend(self.agents.rows());
         rows.extend(self.elevation.rows());
         rows.extend(self.protection.rows());
+        rows.extend(self.quotas.rows());
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
         rows.extend(added.map(|provider| SettingRow {
             key: format!("providers.{}", provider.name),

@@ -52,6 +52,61 @@ fn managed_counts_over_user_counts_over_default() {
 }
 
 #[test]
+fn quotas_start_with_a_warning_and_hold_where_somebody_manages() {
+    use crate::config::OnExceed::{Block, Warn};
+    let on_exceed = |user: &str, user_spec: &[&str], managed: &str, managed_spec: &[&str]| {
+        parts(&resolved(user, user_spec, managed, managed_spec).quotas.on_exceed)
+    };
+    assert_eq!(on_exceed("", &[], "", &[]), (Warn, Origin::Default, false));
+    assert_eq!(on_exceed("", &[], "", &["{profile: balanced}"]), (Block, Origin::Default, false));
+    assert_eq!(on_exceed("quotas: {on_exceed: block}", &[], "", &[]), (Block, Origin::User, false));
+    // Of two words of one rank the stricter.
+    assert_eq!(on_exceed("quotas: {on_exceed: warn}", &["{quotas: {onExceed: block}}"], "", &[]).0, Block);
+    assert_eq!(
+        on_exceed("quotas: {on_exceed: warn}", &[], "", &["{quotas: {onExceed: block}}"]),
+        (Block, Origin::Managed, true)
+    );
+    assert_eq!(
+        on_exceed("quotas: {on_exceed: warn}", &[], "", &["{lock: false, quotas: {onExceed: block}}"]),
+        (Warn, Origin::User, false)
+    );
+}
+
+#[test]
+fn tiers_are_amended_added_and_locked() {
+    let own = "{quotas: {tiers: {developer: {requestsPerMinute: 500}, intern: {requestsPerMinute: 1, \
+        requestsPerHour: 2, tokensPerDay: 3, maxPromptLength: 4, maxConcurrentRequests: 5}}}}";
+    let tiers = resolved("", &[own], "", &[]).quotas.tiers;
+    assert_eq!(tiers.value["developer"].requests_per_minute, 500);
+    assert_eq!(tiers.value["developer"].requests_per_hour, 200);
+    assert_eq!(tiers.value["intern"].max_concurrent_requests, 5);
+    assert_eq!((tiers.origin, tiers.locked), (Origin::User, false));
+
+    let theirs = "{quotas: {tiers: {developer: {requestsPerHour: 50}}}}";
+    let tiers = resolved("", &[own], "", &[theirs]).quotas.tiers;
+    assert_eq!(tiers.value["developer"].requests_per_minute, 20);
+    assert_eq!(tiers.value["developer"].requests_per_hour, 50);
+    assert!(!tiers.value.contains_key("intern") && tiers.locked);
+
+    let two = ["{quotas: {tiers: {developer: {requestsPerHour: 60}}}}", theirs];
+    assert_eq!(resolved("", &[], "", &two).quotas.tiers.value["developer"].requests_per_hour, 50);
+}
+
+#[test]
+fn loops_are_seen_by_default_and_the_stricter_word_counts() {
+    use crate::config::OnExceed::{Block, Warn};
+    let repeats = |specs: &[&str]| {
+        let repeats = resolved("", specs, "", &[]).quotas.repeats.value;
+        (repeats.after, repeats.action)
+    };
+    assert_eq!(repeats(&[]), (8, Warn));
+    assert_eq!(repeats(&["{quotas: {repeats: {after: 0}}}"]), (0, Warn));
+    assert_eq!(repeats(&["{quotas: {repeats: {after: 0}}}", "{quotas: {repeats: {after: 20}}}"]), (20, Warn));
+    let both = ["{quotas: {repeats: {after: 5}}}", "{quotas: {repeats: {after: 20, action: block}}}"];
+    assert_eq!(repeats(&both), (20, Block));
+}
+
+#[test]
 fn unset_and_empty_differ() {
     let user = "secrets: {files: [/a]}\n";
     assert_eq!(resolved(user, &[], "secrets: {}\n", &[]).secrets.files.value.len(), 1);

@@ -16,8 +16,41 @@ pub(crate) fn request(dom: &Dom<'_>, root: usize) -> RequestFacts {
             .find_map(|name| dom.member_unsigned(root, name))
             .or_else(|| dom.member_unsigned(config, "maxOutputTokens"))
             .or_else(|| dom.member_unsigned(config, "num_predict")),
+        newest_user_chars: newest_user_chars(dom, root),
         ..RequestFacts::default()
     }
+}
+
+/// Characters of the newest user turn by whichever of the common names it goes: a prompt, or the last turn of a list
+/// that a user speaks. Turns of a list are told by their role; Gemini leaves the user's out.
+fn newest_user_chars(dom: &Dom<'_>, root: usize) -> usize {
+    // Code Assist wraps the request.
+    let root = dom.get(root, "request").filter(|at| dom.kind(*at) == Some(Kind::Object)).unwrap_or(root);
+    let list = ["contents", "input", "messages"].iter().find_map(|name| dom.get(root, name));
+    let Some(list) = list else {
+        let prompt = dom.get(root, "prompt").or_else(|| dom.get(root, "message"));
+        return prompt.map_or(0, |prompt| dom.strings(prompt).map(|text| dom.characters(text)).sum());
+    };
+    if dom.kind(list) == Some(Kind::String) {
+        return dom.characters(list);
+    }
+    let turns: Vec<usize> = dom.elements(list).collect();
+    let spoken = turns.iter().rev().find(|turn| {
+        dom.kind(**turn) == Some(Kind::Object)
+            && dom.get(**turn, "role").is_none_or(|role| dom.is(role, "user"))
+            && dom.get(**turn, "type").is_none_or(|kind| dom.is(kind, "message"))
+    });
+    let Some(turn) = spoken else { return 0 };
+    let mut chars = 0;
+    for content in ["content", "parts"].iter().flat_map(|name| dom.all(*turn, name)) {
+        if dom.kind(content) == Some(Kind::String) {
+            chars += dom.characters(content);
+        }
+        for part in dom.elements(content) {
+            chars += dom.all(part, "text").map(|text| dom.characters(text)).sum::<usize>();
+        }
+    }
+    chars
 }
 
 pub(crate) fn response(dom: &Dom<'_>, root: usize, _marks: &mut Marks) -> ResponseFacts {

@@ -258,6 +258,37 @@ fn anthropic_answers() {
 }
 
 #[test]
+fn the_newest_user_turn_of_other_families_is_measured() {
+    for (body, chars) in [
+        (json!({"model": "m", "input": "Gr\u{fc}\u{df}e"}), 5),
+        (
+            json!({"input": [
+                {"role": "user", "content": [{"type": "input_text", "text": "first"}]},
+                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "second!"}]},
+                {"type": "function_call", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "output": "a long result"}]}),
+            7,
+        ),
+        (
+            json!({"contents": [{"role": "user", "parts": [{"text": "abc"}]}, {"role": "model", "parts": [{"text": "x"}]},
+                {"parts": [{"text": "de"}, {"inlineData": {"data": "AAAA"}}, {"text": "f"}]}]}),
+            3,
+        ),
+        (json!({"model": "m", "request": {"contents": [{"role": "user", "parts": [{"text": "four"}]}]}}), 4),
+        (
+            json!({"model": "m", "messages": [{"role": "user", "content": "abcd"}, {"role": "tool", "content": "x"}]}),
+            4,
+        ),
+        (json!({"model": "m", "prompt": "abcdef"}), 6),
+        (json!({"model": "m"}), 0),
+    ] {
+        let text = body.to_string();
+        let document = read_request(Family::Generic, None, text.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(document.newest_user_chars, chars, "{text}");
+    }
+}
+
+#[test]
 fn generic_answers_report_usage_by_any_name() {
     for (body, input, output) in [
         (

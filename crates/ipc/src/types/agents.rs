@@ -1,0 +1,39 @@
+//! Sessions of agents: who runs under which service account.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Asks for a service account for the calling process and all that it starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSessionRequest {
+    /// A class of agents, such as `coding-assistant`.
+    pub class: String,
+}
+
+/// A session that lasts as long as its process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSession {
+    /// The service account; no other session has it.
+    pub account: String,
+    pub class: String,
+    /// The permission tier of the configuration (`agents.default_tier`).
+    pub tier: Option<String>,
+    pub pid: u32,
+    pub since: Timestamp,
+}
+
+/// A session as its owner gets it, once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedSession {
+    pub session: AgentSession,
+    /// The password of the proxy credential; the account is its user name.
+    pub token: String,
+}
+
+/// Never shows the token.
+impl std::fmt::Debug for IssuedSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedSession").field("session", &self.session).finish_non_exhaustive()
+    }
+}
