@@ -43,6 +43,10 @@ impl Asked {
 fn calls(document: &RequestDocument, body: &[u8]) -> Calls {
     let (mut count, mut newest, mut within) = (0, 0..0, false);
     for (number, segment) in document.segments.iter().enumerate() {
+        // Names of members tell nothing: `name` and `input` belong to the protocol, and stand within a call.
+        if segment.key && segment.role != Role::ToolCall {
+            continue;
+        }
         let is_call = segment.role == Role::ToolCall;
         match (is_call, within) {
             (true, false) => (count, newest) = (count + 1, number..number + 1),

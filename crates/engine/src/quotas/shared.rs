@@ -199,18 +199,19 @@ impl Shared {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let address = &self.place.address;
-        let mut info = RedisConnectionInfo::default().set_db(i64::from(address.db)).set_skip_set_lib_name();
-        if let Some(user) = &address.user {
-            info = info.set_username(user);
-        }
+        let mut info = RedisConnectionInfo {
+            db: i64::from(address.db),
+            username: address.user.clone(),
+            ..RedisConnectionInfo::default()
+        };
         if let Some(file) = &self.place.password_file {
             let read = sallyport_platform::fs::read_bounded(file, LONGEST_PASSWORD);
             let bytes = read.map_err(|error| error.to_string())?;
             let bytes = bytes.ok_or_else(|| format!("{} is missing or too long", file.display()))?;
             let text = std::str::from_utf8(&bytes).map_err(|_| format!("{} is no text", file.display()))?;
-            info = info.set_password(text.trim_end_matches(['\r', '\n']));
+            info.password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
         }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(COMMAND));
+        let config = AsyncConnectionConfig::new().set_response_timeout(COMMAND);
         let opened = MultiplexedConnection::new_with_config(&info, stream, config).await;
         let (connection, driver) = opened.map_err(|error| error.category().to_owned())?;
         tokio::spawn(driver);

@@ -189,7 +189,7 @@ fn generic_requests_have_no_speakers_but_miss_nothing() {
     assert_eq!(document.max_tokens, Some(9));
     assert_eq!(document.model.as_deref(), Some("m"));
     roles(&document, &body, &[("hi", Role::Other), ("a,b\n1,2\n", Role::Attachment)]);
-    assert_eq!(document.newest_user_chars, 0);
+    assert_eq!(document.newest_user_chars, 2);
 }
 
 #[test]
