@@ -47,6 +47,7 @@ fn the_ui_has_the_same_types() {
     let declarations =
         Declarations { config: Config::new().with_large_int("number"), found: BTreeMap::new() }
             .with::<Activity>()
+            .with::<AgentSessionRequest>()
             .with::<ActivityRequest>()
             .with::<AuditFilter>()
             .with::<AuditPage>()
@@ -54,8 +55,11 @@ fn the_ui_has_the_same_types() {
             .with::<ControlError>()
             .with::<Event>()
             .with::<Flow>()
+            .with::<IssuedSession>()
             .with::<OffRequest>()
             .with::<PolicyView>()
+            .with::<QuotaHistory>()
+            .with::<QuotaView>()
             .with::<RuleView>()
             .with::<SelfTestReport>()
             .with::<SourceStatus>()

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// Asks for a service account for the calling process and all that it starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentSessionRequest {
     /// A class of agents, such as `coding-assistant`.
@@ -12,7 +13,7 @@ pub struct AgentSessionRequest {
 }
 
 /// A session that lasts as long as its process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct AgentSession {
     /// The service account; no other session has it.
     pub account: String,
@@ -24,7 +25,7 @@ pub struct AgentSession {
 }
 
 /// A session as its owner gets it, once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct IssuedSession {
     pub session: AgentSession,
     /// The password of the proxy credential; the account is its user name.

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use sallyport_policy::config::OnExceed;
 use sallyport_policy::quotas::Limit;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// Quotas as they stand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct QuotaView {
     /// This person first, then agents whose class has a tier of its own.
     pub subjects: Vec<SubjectQuota>,
@@ -20,7 +21,7 @@ pub struct QuotaView {
 }
 
 /// The quota of one person, or of a class of agents of that person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct SubjectQuota {
     /// A user name, or `user/class`.
     pub subject: String,
@@ -31,7 +32,7 @@ pub struct SubjectQuota {
 }
 
 /// How full one limit is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct QuotaGauge {
     /// `requests_per_minute`, `requests_per_hour`, `tokens_per_day` or `concurrent_requests`.
     pub limit: Limit,
@@ -42,7 +43,7 @@ pub struct QuotaGauge {
 }
 
 /// Requests, tokens and their estimated cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 #[serde(default)]
 pub struct Usage {
     pub requests: u64,
@@ -73,7 +74,7 @@ impl Usage {
 }
 
 /// The last 30 days. Periods without use are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 pub struct QuotaHistory {
     /// Oldest first.
     pub hours: Vec<UsagePeriod>,
@@ -83,14 +84,14 @@ pub struct QuotaHistory {
     pub models: Vec<ModelUse>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct UsagePeriod {
     pub start: Timestamp,
     #[serde(flatten)]
     pub usage: Usage,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct ModelUse {
     /// None where the request named none.
     pub model: Option<String>,

@@ -41,6 +41,7 @@ export function mock(scene: Scene): Backend {
       secrets: trail.rows === 0 ? { sources: 0, failed_sources: 0, secrets: 0, weak: 0, loaded_at: null } : { sources: 4, failed_sources: 1, secrets: 41, weak: 2, loaded_at: minutesFrom(began, -3) },
       audit: { seq: trail.rows, hash: '9f2b7c04d1e85a3370c6bb1f0e4d92a8861f5cd27ab3904e6d0c18f7a52b3e41' },
       policy: { version: '7c1d0e52a9b3f846', profile: 'balanced' },
+      agents: [],
     };
   }
 

@@ -39,6 +39,28 @@ parts: number, };
 export type ActivityShare = { name: string, count: number, };
 
 /**
+ * A session that lasts as long as its process.
+ */
+export type AgentSession = { 
+/**
+ * The service account; no other session has it.
+ */
+account: string, class: string, 
+/**
+ * The permission tier of the configuration (`agents.default_tier`).
+ */
+tier: string | null, pid: number, since: string, };
+
+/**
+ * Asks for a service account for the calling process and all that it starts.
+ */
+export type AgentSessionRequest = { 
+/**
+ * A class of agents, such as `coding-assistant`.
+ */
+class: string, };
+
+/**
  * Which rows of the trail; unset fields do not narrow.
  */
 export type AuditFilter = { since: string | null, until: string | null, event_type: string | null, provider: string | null, model: string | null, user: string | null, agent: string | null, exchange_id: string | null, classification: Level | null, 
@@ -144,12 +166,24 @@ export type ErrorCode = "bad_request" | "forbidden" | "not_permitted" | "not_fou
 /**
  * What happened just now.
  */
-export type Event = { "type": "state", state: State, since: string, paused_until: string | null, } | { "type": "audit", row: AuditEvent, } | { "type": "health", items: Array<HealthItem>, } | { "type": "secrets", totals: SecretTotals, } | { "type": "policy", version: string, } | { "type": "missed", events: number, };
+export type Event = { "type": "state", state: State, since: string, paused_until: string | null, } | { "type": "audit", row: AuditEvent, } | { "type": "health", items: Array<HealthItem>, } | { "type": "secrets", totals: SecretTotals, } | { "type": "policy", version: string, } | { "type": "quota", subject: string, percent: number, gauge: QuotaGauge, } | { "type": "loop", account: string, 
+/**
+ * How often, one after the other.
+ */
+times: number, 
+/**
+ * Its requests are refused, as policy says.
+ */
+refused: boolean, } | { "type": "missed", events: number, };
 
 /**
  * One open connection.
  */
-export type Flow = { id: number, host: string, port: number, handling: Handling, pid: number | null, executable: string | null, since: string, };
+export type Flow = { id: number, host: string, port: number, handling: Handling, pid: number | null, executable: string | null, 
+/**
+ * The service account, once it is known.
+ */
+account: string | null, since: string, };
 
 export type Handling = "intercepted" | "tunnelled" | "local";
 
@@ -164,6 +198,15 @@ code: string, severity: HealthSeverity, title: string, sentence: string, fix: st
 
 export type HealthSeverity = "info" | "warning" | "critical";
 
+/**
+ * A session as its owner gets it, once.
+ */
+export type IssuedSession = { session: AgentSession, 
+/**
+ * The password of the proxy credential; the account is its user name.
+ */
+token: string, };
+
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
 
 export type KeyStoreKind = "keychain" | "file";
@@ -173,11 +216,43 @@ export type KeyStoreKind = "keychain" | "file";
  */
 export type Level = "public" | "internal" | "confidential" | "restricted";
 
+/**
+ * What a quota limits.
+ */
+export type Limit = "requests_per_minute" | "requests_per_hour" | "tokens_per_day" | "prompt_length" | "concurrent_requests";
+
+export type ModelUse = { 
+/**
+ * None where the request named none.
+ */
+model: string | null, requests: number, 
+/**
+ * Stopped by a limit.
+ */
+refused: number, 
+/**
+ * Tokens sent, without those read from or written to a prompt cache.
+ */
+input: number, output: number, cache_read: number, cache_write: number, 
+/**
+ * Millionths of a US dollar; an estimate from list prices.
+ */
+cost_micros: number, 
+/**
+ * Requests to models without a known price; they are not in the cost.
+ */
+unpriced: number, };
+
 export type OffRequest = { 
 /**
  * Unset: until switched on again.
  */
 for_seconds: number | null, reason: string | null, };
+
+/**
+ * What happens beyond a limit. Ordered: the later the stricter.
+ */
+export type OnExceed = "warn" | "block";
 
 /**
  * Whose word a setting is.
@@ -195,6 +270,57 @@ export type PolicyView = { version: string, settings: Array<SettingRow>, documen
  * Files that could not be used; the last good ones are in force instead.
  */
 problems: Array<string>, };
+
+/**
+ * How full one limit is.
+ */
+export type QuotaGauge = { 
+/**
+ * `requests_per_minute`, `requests_per_hour`, `tokens_per_day` or `concurrent_requests`.
+ */
+limit: Limit, size: number, used: number, 
+/**
+ * When something of it is free again; none where nothing is used, or where it depends on what runs.
+ */
+resets_at: string | null, };
+
+/**
+ * The last 30 days. Periods without use are left out.
+ */
+export type QuotaHistory = { 
+/**
+ * Oldest first.
+ */
+hours: Array<UsagePeriod>, 
+/**
+ * UTC days, oldest first.
+ */
+days: Array<UsagePeriod>, 
+/**
+ * The costliest first.
+ */
+models: Array<ModelUse>, };
+
+/**
+ * Quotas as they stand.
+ */
+export type QuotaView = { 
+/**
+ * This person first, then agents whose class has a tier of its own.
+ */
+subjects: Array<SubjectQuota>, on_exceed: OnExceed, 
+/**
+ * `sqlite`, or the address of the shared store.
+ */
+store: string, 
+/**
+ * The store answers. While it does not, policy says whether requests pass uncounted.
+ */
+store_reachable: boolean, 
+/**
+ * Everybody together, since midnight UTC.
+ */
+today: Usage, };
 
 /**
  * One detection rule, as people should know it.
@@ -254,7 +380,24 @@ listen: string, state: State,
 /**
  * Since when the state holds.
  */
-since: string, paused_until: string | null, owner_uid: number, counters: Counters, health: Array<HealthItem>, secrets: SecretTotals, audit: AuditHead, policy: PolicyRef, };
+since: string, paused_until: string | null, owner_uid: number, counters: Counters, health: Array<HealthItem>, secrets: SecretTotals, audit: AuditHead, policy: PolicyRef, 
+/**
+ * Agents that were started with `exec --agent` and still run.
+ */
+agents: Array<AgentSession>, };
+
+/**
+ * The quota of one person, or of a class of agents of that person.
+ */
+export type SubjectQuota = { 
+/**
+ * A user name, or `user/class`.
+ */
+subject: string, tier: string, 
+/**
+ * Longest prompt, in characters; none where the tier is not known, so that nothing passes.
+ */
+max_prompt_length: number | null, gauges: Array<QuotaGauge>, };
 
 /**
  * Whether the trail is whole.
@@ -268,3 +411,42 @@ rows: number,
  * The first thing that is wrong, in a sentence.
  */
 fault: string | null, took_ms: number, };
+
+/**
+ * Requests, tokens and their estimated cost.
+ */
+export type Usage = { requests: number, 
+/**
+ * Stopped by a limit.
+ */
+refused: number, 
+/**
+ * Tokens sent, without those read from or written to a prompt cache.
+ */
+input: number, output: number, cache_read: number, cache_write: number, 
+/**
+ * Millionths of a US dollar; an estimate from list prices.
+ */
+cost_micros: number, 
+/**
+ * Requests to models without a known price; they are not in the cost.
+ */
+unpriced: number, };
+
+export type UsagePeriod = { start: string, requests: number, 
+/**
+ * Stopped by a limit.
+ */
+refused: number, 
+/**
+ * Tokens sent, without those read from or written to a prompt cache.
+ */
+input: number, output: number, cache_read: number, cache_write: number, 
+/**
+ * Millionths of a US dollar; an estimate from list prices.
+ */
+cost_micros: number, 
+/**
+ * Requests to models without a known price; they are not in the cost.
+ */
+unpriced: number, };
