@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::aimock::ANSWER;
+use sallyport_tests::stage::USAGE;
 use sallyport_tests::{Stage, wait};
 use serde_json::{Value, json};
 
@@ -119,6 +120,6 @@ fn running_agents_and_their_flows_are_shown() -> Result<()> {
     ensure!(values.next().context("no flows")??.is_array());
     ensure!(stage.status()?["agents"] == json!([]));
     let refused = stage.cli(&["exec", "--agent", "no such class", "--", "true"])?;
-    ensure!(refused.code == 1 && refused.stderr.contains("class"), "{refused:?}");
+    ensure!(refused.code == USAGE && refused.stderr.contains("class"), "{refused:?}");
     Ok(())
 }
