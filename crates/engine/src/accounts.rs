@@ -126,6 +126,7 @@ mod tests {
         Process {
             pid: u32::MAX,
             exe: None,
+            cwd: None,
             name: "node".into(),
             parents: pids.iter().map(|pid| Ancestor { pid: *pid, name: "sh".into() }).collect(),
             started: None,
