@@ -1,13 +1,14 @@
 //! Throughput of the detectors on ordinary text, in MB/s: the median of several rounds, and the best, which
 //! a busy machine disturbs least.
 //!
-//! `cargo bench -p sallyport-detect`
+//! `cargo bench -p sallyport-detect`; a word after it names the measurements that are wanted.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sallyport_detect::{
     IndexKey, Placeholders, RuleSet, ScanOptions, Scanner, SecretEntry, SecretIndex, SecretSet,
@@ -15,29 +16,42 @@ use sallyport_detect::{
 };
 
 const ROUNDS: usize = 41;
+const LEAST: Duration = Duration::from_millis(300);
 const TEXT_BYTES: usize = 1 << 18;
 
 fn main() {
     let text = agent_text();
     let started = Instant::now();
     let rules = Arc::new(RuleSet::builtin().expect("the shipped rules compile"));
-    println!("{:<42} {:>9.1} ms", format!("load {} rules", rules.len()), millis(started));
+    println!("{:<46} {:>9.1} ms", format!("load {} rules", rules.len()), millis(started));
     let started = Instant::now();
     rules.warm();
-    println!("{:<42} {:>9.1} ms", "warm them", millis(started));
+    println!("{:<46} {:>9.1} ms", "warm them", millis(started));
 
-    for count in [1_000, 100_000] {
-        let index = Arc::new(index(count));
-        rate(&format!("exact secrets, {count}"), text.len(), || {
-            black_box(index.find(black_box(text.as_bytes())));
-        });
+    for (lengths, name) in [(20..64, "20 to 63"), (8..9, "8"), (8..72, "8 to 71")] {
+        for count in [1_000, 100_000] {
+            let name = format!("exact secrets, {count} of {name} characters");
+            if wanted(&name) {
+                let index = index(count, lengths.clone());
+                rate(&name, text.len(), || {
+                    black_box(index.find(black_box(text.as_bytes())));
+                });
+            }
+        }
     }
     let options = ScanOptions::default();
     let only_rules = Scanner::new(rules.clone(), Arc::new(SecretIndex::empty()));
     rate("rules", text.len(), || {
         black_box(only_rules.scan(black_box(&text), &options));
     });
-    let both = Arc::new(Scanner::new(rules, Arc::new(index(1_000))));
+    let keywords = keyword_text();
+    rate("rules, text full of keywords", keywords.len(), || {
+        black_box(only_rules.scan(black_box(&keywords), &options));
+    });
+    if !wanted("rules and 1,000 exact secrets") {
+        return;
+    }
+    let both = Arc::new(Scanner::new(rules, Arc::new(index(1_000, 8..72))));
     rate("rules and 1,000 exact secrets", text.len(), || {
         black_box(both.scan(black_box(&text), &options));
     });
@@ -59,28 +73,35 @@ fn stream(scanner: &Arc<Scanner>, text: &str) {
     }
     times.sort_unstable();
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |ns| *ns as f64 / 1e3);
-    println!("{:<42} {:>9.1} µs p50 {:>7.1} µs p99", "stream, pieces of 4 characters", at(0.5), at(0.99));
+    println!("{:<46} {:>9.1} µs p50 {:>7.1} µs p99", "stream, pieces of 4 characters", at(0.5), at(0.99));
+}
+
+fn wanted(name: &str) -> bool {
+    std::env::args().skip(1).all(|word| word.starts_with('-') || name.contains(&word))
 }
 
 fn rate(name: &str, bytes: usize, mut work: impl FnMut()) {
-    let mut seconds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let started = Instant::now();
-            work();
-            started.elapsed().as_secs_f64()
-        })
-        .collect();
+    if !wanted(name) {
+        return;
+    }
+    let mut seconds = Vec::new();
+    let begun = Instant::now();
+    while seconds.len() < ROUNDS || begun.elapsed() < LEAST {
+        let started = Instant::now();
+        work();
+        seconds.push(started.elapsed().as_secs_f64());
+    }
     seconds.sort_by(f64::total_cmp);
     let speed = |at: usize| bytes as f64 / 1e6 / seconds[at];
-    println!("{name:<42} {:>9.0} MB/s {:>7.0} MB/s best", speed(ROUNDS / 2), speed(0));
+    println!("{name:<46} {:>9.0} MB/s {:>7.0} MB/s best", speed(seconds.len() / 2), speed(0));
 }
 
 fn millis(started: Instant) -> f64 {
     started.elapsed().as_secs_f64() * 1e3
 }
 
-/// Values of 8 to 71 random characters, the same in each run.
-fn index(count: usize) -> SecretIndex {
+/// Values of so many random characters, the same in each run.
+fn index(count: usize, lengths: Range<usize>) -> SecretIndex {
     let key = IndexKey::new([9; 32]);
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut next = || {
@@ -92,7 +113,7 @@ fn index(count: usize) -> SecretIndex {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/";
     let values: Vec<Vec<u8>> = (0..count)
         .map(|_| {
-            let len = 8 + next() as usize % 64;
+            let len = lengths.start + next() as usize % lengths.len();
             (0..len).map(|_| alphabet[next() as usize % alphabet.len()]).collect()
         })
         .collect();
@@ -110,6 +131,21 @@ fn agent_text() -> String {
         include_str!("../Cargo.toml"),
         "Please look at the failing test, find out why the token is refused, and say what you would change.\n\
          The key point is that nobody should have to know the password: ask for it once, keep it nowhere.\n",
+    ];
+    parts.iter().cycle().flat_map(|part| part.chars()).take(TEXT_BYTES).collect()
+}
+
+/// Code and settings that speak of credentials in every line and hold none.
+fn keyword_text() -> String {
+    let parts = [
+        "let token = request.headers().get(\"authorization\").map(|value| value.to_str());\n",
+        "    if password.is_empty() || api_key.len() < 8 { return Err(AuthError::MissingSecret); }\n",
+        "export const getToken = (auth: AuthClient, secretName: string) => auth.token(secretName);\n",
+        "DATABASE_PASSWORD=${DB_PASSWORD}\nAPI_KEY=your-api-key-here\nSECRET_TOKEN=\n",
+        "See https://docs.example.com/auth/tokens#api-keys for how access tokens and secrets are rotated.\n",
+        "{\"type\": \"object\", \"properties\": {\"access_token\": {\"type\": \"string\"}, \"private_key\": null}}\n",
+        "self.credentials = credentials or Credentials(token=None, secret=None, account_key=self.key)\n",
+        "The passphrase protects the private key; the public key may be shared with GitHub, npm or Slack.\n",
     ];
     parts.iter().cycle().flat_map(|part| part.chars()).take(TEXT_BYTES).collect()
 }

@@ -11,8 +11,8 @@ use crate::fingerprint::AllowList;
 use crate::placeholder::own_placeholders;
 use crate::resolve::{Candidate, resolve};
 use crate::rules::{Rule, RuleSet};
-use crate::secrets::SecretIndex;
 use crate::secrets::views::Views;
+use crate::secrets::{SecretHit, SecretIndex};
 
 /// A set of finding kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,12 @@ pub(crate) struct Gathered {
     pub(crate) views: Views,
 }
 
+impl Gathered {
+    fn new(covered: Vec<Range<usize>>, views: Views) -> Gathered {
+        Gathered { candidates: Vec::new(), covered, rejected: Vec::new(), wholes: Vec::new(), views }
+    }
+}
+
 impl Scanner {
     pub fn new(rules: Arc<RuleSet>, index: Arc<SecretIndex>) -> Scanner {
         Scanner { rules, index, allowed: None }
@@ -120,25 +126,28 @@ impl Scanner {
 
     /// All findings in `text`, sorted and apart. The same text gives the same findings.
     pub fn scan(&self, text: &str, options: &ScanOptions) -> Vec<Finding> {
-        let gathered = self.gather(text, 0, options);
+        let mut gathered =
+            Gathered::new(own_placeholders(text, 0, &self.rules, &self.index), Views::default());
+        if options.kinds.contains(FindingKind::KnownSecret) {
+            self.take_known(text, self.index.find(text.as_bytes()), &mut gathered);
+        }
+        self.gather_rules(text, 0, options, &mut gathered);
         resolve(text, gathered.candidates, &gathered.covered)
     }
 
     pub(crate) fn gather(&self, text: &str, from: usize, options: &ScanOptions) -> Gathered {
-        let bytes = text.as_bytes();
         let covered = own_placeholders(text, from, &self.rules, &self.index);
-        let views = self.index.views(bytes.get(from..).unwrap_or_default());
-        let mut gathered =
-            Gathered { candidates: Vec::new(), covered, rejected: Vec::new(), wholes: Vec::new(), views };
+        let mut gathered = Gathered::new(covered, self.index.views(text.as_bytes(), from));
         if options.kinds.contains(FindingKind::KnownSecret) {
-            self.gather_known(text, from, &mut gathered);
+            let hits = self.index.find_in(text.as_bytes(), from, &gathered.views);
+            self.take_known(text, hits, &mut gathered);
         }
         self.gather_rules(text, from, options, &mut gathered);
         gathered
     }
 
-    fn gather_known(&self, text: &str, from: usize, gathered: &mut Gathered) {
-        for hit in self.index.find_in(text.as_bytes(), from, &gathered.views) {
+    fn take_known(&self, text: &str, hits: Vec<SecretHit>, gathered: &mut Gathered) {
+        for hit in hits {
             let span = whole_characters(text, hit.span);
             // A name may hold what another source calls a secret; a placeholder stays one.
             let inside = gathered.covered.iter().any(|own| own.start <= span.start && span.end <= own.end);

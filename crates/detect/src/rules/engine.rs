@@ -12,6 +12,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use super::RuleSet;
 use super::file::{Reach, Rule, syntax_config};
 use super::keywords::SHORTEST;
+use super::tails::Tails;
 use super::validators::{Seen, shannon};
 
 /// One match of one rule.
@@ -49,26 +50,44 @@ impl RuleSet {
         from: usize,
         wanted: impl Fn(&Rule) -> bool,
     ) -> Vec<(u32, Vec<Range<usize>>)> {
-        let mut windows = Windows { text, from, slots: vec![Slot::Unknown; self.rules.len()] };
-        self.keywords.each(text, from, |word, start, end| {
-            for number in self.waiting.get(word).into_iter().flatten() {
-                windows.add(&self.rules, *number, start, end, &wanted);
+        let mut places = Vec::new();
+        let mut add = |number: u32, start: usize, end: usize, before: Option<usize>| {
+            let Some(rule) = self.rules.get(number as usize) else { return };
+            let followed = rule.then.is_empty() || is_followed(text, end, &rule.then);
+            if followed && wanted(rule) {
+                places.push((number, start, end, before));
             }
+        };
+        self.keywords.each(text, from, |word, start, end| {
+            let Some(waiting) = self.waiting.get(word) else { return };
+            let tails = waiting.tails.get_or_init(|| Tails::of(&self.rules, &waiting.rules));
+            tails.each(text, start, |number, before| add(number, start, end, before));
+            tails.others.iter().for_each(|number| add(*number, start, end, None));
         });
         for number in &self.gated {
             let Some(rule) = self.rules.get(*number as usize) else { continue };
             if let Some(gate) = rule.gate.as_ref().filter(|_| wanted(rule)) {
                 // A gate looks one match-length back, since a match may begin before its hit.
                 gate.each(text.get(from..).unwrap_or_default(), |start, end| {
-                    windows.add(&self.rules, *number, from + start, from + end, &wanted);
+                    add(*number, from + start, from + end, None);
                 });
             }
         }
-        let taken = windows.slots.into_iter().zip(0..).filter_map(|(slot, number)| match slot {
-            Slot::Open(windows) => Some((number, windows)),
-            _ => None,
-        });
-        taken.collect()
+        places.sort_unstable();
+        let mut windows: Vec<(u32, Vec<Range<usize>>)> = Vec::new();
+        for (number, start, end, before) in places {
+            let Some(rule) = self.rules.get(number as usize) else { continue };
+            let from = before.map_or(from, |before| start.saturating_sub(before).max(from));
+            match windows.last_mut() {
+                Some((last, windows)) if *last == number => widen(windows, rule, text, from, start, end),
+                _ => {
+                    let mut first = Vec::new();
+                    widen(&mut first, rule, text, from, start, end);
+                    windows.push((number, first));
+                }
+            }
+        }
+        windows
     }
 
     /// The first place at `from` or after from which some rule may still come to match beyond the
@@ -83,65 +102,32 @@ impl RuleSet {
     }
 }
 
-#[derive(Clone)]
-enum Slot {
-    Unknown,
-    Off,
-    Open(Vec<Range<usize>>),
-}
-
-struct Windows<'t> {
-    text: &'t [u8],
-    from: usize,
-    slots: Vec<Slot>,
-}
-
-impl Windows<'_> {
-    fn add(
-        &mut self,
-        rules: &[Rule],
-        number: u32,
-        start: usize,
-        end: usize,
-        wanted: &impl Fn(&Rule) -> bool,
-    ) {
-        let (Some(rule), Some(slot)) = (rules.get(number as usize), self.slots.get_mut(number as usize))
-        else {
-            return;
-        };
-        if !rule.then.is_empty() && !is_followed(self.text, end, &rule.then) {
-            return;
+/// Adds the stretch around a keyword in which `rule` may match. Places come in order.
+fn widen(windows: &mut Vec<Range<usize>>, rule: &Rule, text: &[u8], from: usize, start: usize, end: usize) {
+    // On a long line each keyword would ask for the same window again.
+    if rule.reach == Reach::Text && !windows.is_empty() {
+        return;
+    }
+    if rule.reach == Reach::Line && windows.last().is_some_and(|last| last.end >= end) {
+        return;
+    }
+    let window = match rule.reach {
+        Reach::Bytes(longest) => {
+            // By its start alone, so that windows come in order whatever the keyword's length.
+            (start + SHORTEST).saturating_sub(longest).max(from)..(start + longest).min(text.len())
         }
-        if let Slot::Unknown = slot {
-            *slot = if wanted(rule) { Slot::Open(Vec::new()) } else { Slot::Off };
+        Reach::Line => {
+            let before = text.get(from..start).unwrap_or_default();
+            let after = text.get(end..).unwrap_or_default();
+            let line_start = memchr::memrchr(b'\n', before).map_or(from, |at| from + at + 1);
+            let line_end = memchr::memchr(b'\n', after).map_or(text.len(), |at| end + at);
+            line_start..line_end
         }
-        let Slot::Open(windows) = slot else { return };
-        // On a long line each keyword would ask for the same window again.
-        if rule.reach == Reach::Text && !windows.is_empty() {
-            return;
-        }
-        if rule.reach == Reach::Line && windows.last().is_some_and(|last| last.end >= end) {
-            return;
-        }
-        let window = match rule.reach {
-            Reach::Bytes(longest) => {
-                // By its start alone, so that windows come in order whatever the keyword's length.
-                (start + SHORTEST).saturating_sub(longest).max(self.from)
-                    ..(start + longest).min(self.text.len())
-            }
-            Reach::Line => {
-                let before = self.text.get(self.from..start).unwrap_or_default();
-                let after = self.text.get(end..).unwrap_or_default();
-                let line_start = memchr::memrchr(b'\n', before).map_or(self.from, |at| self.from + at + 1);
-                let line_end = memchr::memchr(b'\n', after).map_or(self.text.len(), |at| end + at);
-                line_start..line_end
-            }
-            Reach::Text => self.from..self.text.len(),
-        };
-        match windows.last_mut() {
-            Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
-            _ => windows.push(window),
-        }
+        Reach::Text => from..text.len(),
+    };
+    match windows.last_mut() {
+        Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
+        _ => windows.push(window),
     }
 }
 

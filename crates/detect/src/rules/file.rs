@@ -251,7 +251,7 @@ pub(crate) fn syntax_config() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false)
 }
 
-fn parse_regex(pattern: &str) -> Result<Hir, String> {
+pub(crate) fn parse_regex(pattern: &str) -> Result<Hir, String> {
     syntax::parse_with(pattern, &syntax_config()).map_err(|error| first_meaning(&error.to_string()))
 }
 

@@ -50,20 +50,24 @@ fn each_shape(text: &[u8], shape: &[u8], anchor: usize, mut hit: impl FnMut(usiz
     }
 }
 
-/// Looks at every `len`-th byte only: a run of that length covers exactly one of them.
+/// Looks at eight bytes in every `len - 7` only: a run of that length covers one such stretch whole.
 fn each_run(text: &[u8], len: usize, mut hit: impl FnMut(usize, usize)) {
+    const STRETCH: usize = 8;
     let in_run = |at: usize| text.get(at).is_some_and(|byte| is_base64(*byte));
-    let mut probe = len - 1;
-    while probe < text.len() {
-        if !in_run(probe) {
-            probe += len;
+    let stride = len + 1 - STRETCH;
+    let mut probe = 0;
+    // Runs that end here or before are done with.
+    let mut done = 0;
+    while let Some(stretch) = text.get(probe..).and_then(|rest| rest.first_chunk::<STRETCH>()) {
+        if !may_be_base64(*stretch) || !stretch.iter().all(|byte| is_base64(*byte)) {
+            probe += stride;
             continue;
         }
         let mut start = probe;
-        while start > 0 && probe - start < len && in_run(start - 1) {
+        while start > done && probe - start < len && in_run(start - 1) {
             start -= 1;
         }
-        let mut end = probe + 1;
+        let mut end = probe + STRETCH;
         while end - start <= len && in_run(end) {
             end += 1;
         }
@@ -75,10 +79,18 @@ fn each_run(text: &[u8], len: usize, mut hit: impl FnMut(usize, usize)) {
             while in_run(end) {
                 end += 1;
             }
-            probe = end;
         }
-        probe += len;
+        done = end;
+        probe = (probe + stride).max(end);
     }
+}
+
+/// Most stretches of other text hold a space or a quote: one test for all eight bytes.
+#[inline(always)]
+fn may_be_base64(stretch: [u8; 8]) -> bool {
+    let bytes = u64::from_le_bytes(stretch);
+    let outside = bytes.wrapping_sub(0x2b2b_2b2b_2b2b_2b2b) | bytes.wrapping_add(0x0505_0505_0505_0505);
+    outside & 0x8080_8080_8080_8080 == 0
 }
 
 #[inline(always)]

@@ -6,6 +6,7 @@ mod engine;
 mod file;
 mod gate;
 mod keywords;
+mod tails;
 mod validators;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub(crate) use validators::LOOK_BEHIND;
 
 use engine::Liveness;
 use keywords::Keywords;
+use tails::Tails;
 
 /// All rules in force, ready to scan in one pass.
 pub struct RuleSet {
@@ -26,9 +28,15 @@ pub struct RuleSet {
     by_id: HashMap<RuleId, usize>,
     keywords: Keywords,
     /// For each keyword, the rules that wait for it.
-    waiting: Vec<Vec<u32>>,
+    waiting: Vec<Waiting>,
     gated: Vec<u32>,
     liveness: OnceLock<Option<Liveness>>,
+}
+
+/// The rules that wait for one keyword.
+struct Waiting {
+    rules: Vec<u32>,
+    tails: OnceLock<Tails>,
 }
 
 impl std::fmt::Debug for RuleSet {
@@ -122,6 +130,7 @@ impl RuleSet {
         let keywords = Keywords::new(words);
         let gated =
             rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
+        let waiting = waiting.into_iter().map(|rules| Waiting { rules, tails: OnceLock::new() }).collect();
         RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() }
     }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use sallyport_policy::RuleId;
 
+use super::grid::{COARSE, FINE, Grid, LONG, Walk};
 use super::key::{IndexHasher, IndexKey, WINDOW};
 use super::opening::Openings;
 use super::set::{Pattern, SecretSet, SetError};
 use super::variants::{Form, is_base64};
 use super::views::{Coding, Views};
+use super::zones::Zones;
 use crate::table::Table;
 
 /// How far before a weak value its name may stand, on the same line.
@@ -22,6 +24,8 @@ pub enum Variant {
     Raw,
     Escaped,
     Percent,
+    Entity,
+    Wrapped,
     Base64,
     Hex,
 }
@@ -47,6 +51,7 @@ pub struct SecretIndex {
     hasher: IndexHasher,
     entries: Vec<Known>,
     patterns: Vec<Pattern>,
+    grid: Grid,
     windows: Table,
     pub(super) openings: Openings,
     /// Some value holds a space: only then is `+` read as one.
@@ -82,6 +87,7 @@ impl SecretIndex {
             patterns.iter().zip(0..).map(|(pattern, number)| (print(pattern), number)).collect()
         };
         Ok(SecretIndex {
+            grid: Grid::new(sets.iter().map(|set| &set.coarse), sets.iter().map(|set| &set.fine)),
             windows: Table::new(numbered(|pattern| pattern.window)),
             openings: Openings::new(Table::new(numbered(|pattern| pattern.opening)), &patterns),
             spaces: patterns.iter().any(|pattern| pattern.form == Form::Raw && pattern.spaces),
@@ -99,6 +105,7 @@ impl SecretIndex {
             hasher,
             entries: Vec::new(),
             patterns: Vec::new(),
+            grid: Grid::default(),
             windows: Table::default(),
             openings: Openings::new(Table::default(), &[]),
             spaces: false,
@@ -120,15 +127,65 @@ impl SecretIndex {
     }
 
     /// Every known value in `text`, sorted by place, each place and name once.
+    ///
+    /// Readings are made around escapes only; where one might hold a value, of as much text as
+    /// tells for sure.
     pub fn find(&self, text: &[u8]) -> Vec<SecretHit> {
         if self.patterns.is_empty() {
             return Vec::new();
         }
-        self.find_in(text, 0, &self.views(text))
+        let walk = self.grid.walk(&self.hasher, text);
+        let zones = Zones::of(text, self.spaces, &walk.ends);
+        let mut hits = Vec::new();
+        let mut looked: Vec<Range<usize>> = Vec::new();
+        let plain = Views::default();
+        let mut search = Search::new(self, text, 0, &plain);
+        let mut doubtful = Vec::new();
+        self.each_window(text, &walk, |at, print| search.verify_plain(at, print, &zones, &mut doubtful));
+        hits.append(&mut search.hits);
+        for zone in doubtful.into_iter().chain(zones.iter()) {
+            self.look(text, zone, &zones, &mut looked, &mut hits);
+        }
+        sorted(hits)
     }
 
-    pub(crate) fn views(&self, text: &[u8]) -> Views {
-        if self.patterns.is_empty() { Views::default() } else { Views::of(text, self.spaces) }
+    /// Searches a stretch of the text in all its readings, and more of it if that leaves a doubt.
+    fn look(
+        &self,
+        text: &[u8],
+        zone: Range<usize>,
+        zones: &Zones,
+        looked: &mut Vec<Range<usize>>,
+        hits: &mut Vec<SecretHit>,
+    ) {
+        let mut zone = zones.widened(zone);
+        loop {
+            if looked.iter().rev().take(4).any(|done| done.start <= zone.start && zone.end <= done.end) {
+                return;
+            }
+            let (until, before) = (text.get(..zone.end), text.get(..zone.start));
+            let (until, before) = (until.unwrap_or(text), before.unwrap_or_default());
+            let area = until.get(zone.start..).unwrap_or_default();
+            let views = Views::of(before, area, self.spaces);
+            let mut search = Search::new(self, until, zone.start, &views);
+            search.cut = (zone.start > 0, zone.end < text.len());
+            search.everywhere();
+            if !search.doubt {
+                hits.append(&mut search.hits);
+                looked.push(zone);
+                return;
+            }
+            let more = 4 * zone.len();
+            zone = zones.widened(zone.start.saturating_sub(more)..(zone.end + more).min(text.len()));
+        }
+    }
+
+    pub(crate) fn views(&self, text: &[u8], from: usize) -> Views {
+        if self.patterns.is_empty() {
+            return Views::default();
+        }
+        let (before, area) = text.split_at_checked(from).unwrap_or_default();
+        Views::of(before, area, self.spaces)
     }
 
     /// As [`Self::find`] for what begins at `from` or after; the text before is context. `views`
@@ -137,25 +194,24 @@ impl SecretIndex {
         if self.patterns.is_empty() {
             return Vec::new();
         }
-        let area = text.get(from..).unwrap_or_default();
-        let mut search = Search { index: self, text, from, area, views, hits: Vec::new() };
-        self.probe(area, 0..area.len(), |at, print| search.verify(None, at, print));
-        // A window that no escape touches was seen in the text itself, or in the reading below.
-        for (number, view) in views.iter() {
-            let mut done = 0;
-            for output in view.outputs() {
-                let first = output.start.saturating_sub(WINDOW - 1).max(done);
-                done = output.end.max(first);
-                self.probe(view.bytes(), first..done, |at, print| search.verify(Some(number), at, print));
+        let mut search = Search::new(self, text, from, views);
+        search.everywhere();
+        sorted(search.hits)
+    }
+
+    /// Calls `each` for every window that the grids point to and that may be a pattern's.
+    fn each_window(&self, bytes: &[u8], walk: &Walk, mut each: impl FnMut(usize, u32)) {
+        for (places, apart) in [(&walk.coarse, COARSE), (&walk.fine, FINE)] {
+            for place in places {
+                for at in (place + 1).saturating_sub(apart)..=*place {
+                    if let Some(print) =
+                        self.window_print(bytes, at).filter(|print| self.windows.maybe(*print))
+                    {
+                        each(at, print);
+                    }
+                }
             }
         }
-        let mut hits = search.hits;
-        hits.sort_by(|a, b| {
-            let order = |hit: &SecretHit| (hit.span.start, hit.span.end, hit.weak);
-            order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name)).then(a.variant.cmp(&b.variant))
-        });
-        hits.dedup_by(|next, held| next.span == held.span && next.name == held.name);
-        hits
     }
 
     /// Calls `maybe` for each window that begins in `starts` and may be a pattern's.
@@ -197,6 +253,16 @@ impl SecretIndex {
     }
 }
 
+/// By place, each place and name once.
+fn sorted(mut hits: Vec<SecretHit>) -> Vec<SecretHit> {
+    hits.sort_by(|a, b| {
+        let order = |hit: &SecretHit| (hit.span.start, hit.span.end, hit.weak);
+        order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name)).then(a.variant.cmp(&b.variant))
+    });
+    hits.dedup_by(|next, held| next.span == held.span && next.name == held.name);
+    hits
+}
+
 /// One search through a text and its readings.
 struct Search<'a> {
     index: &'a SecretIndex,
@@ -205,9 +271,51 @@ struct Search<'a> {
     area: &'a [u8],
     views: &'a Views,
     hits: Vec<SecretHit>,
+    /// Whether more text stands before and after the area, of which nothing is known here.
+    cut: (bool, bool),
+    /// Some value might stand there in part.
+    doubt: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(index: &'a SecretIndex, text: &'a [u8], from: usize, views: &'a Views) -> Search<'a> {
+        let area = text.get(from..).unwrap_or_default();
+        Search { index, text, from, area, views, hits: Vec::new(), cut: (false, false), doubt: false }
+    }
+
+    fn everywhere(&mut self) {
+        let (index, area, views) = (self.index, self.area, self.views);
+        let walk = index.grid.walk(&index.hasher, area);
+        index.each_window(area, &walk, |at, print| self.verify(None, at, print));
+        // A value whose places on the grid no escape touches was seen in the text itself, or in the
+        // reading below.
+        for (number, view) in views.iter() {
+            let mut done = 0;
+            for output in view.outputs() {
+                let first = output.start.saturating_sub(LONG - 1).max(done);
+                done = output.end.max(first);
+                index.probe(view.bytes(), first..done, |at, print| self.verify(Some(number), at, print));
+            }
+        }
+    }
+
+    /// Looks at a window of the text itself. Where an escape stands inside the value's length, the
+    /// readings decide.
+    #[cold]
+    fn verify_plain(&mut self, at: usize, print: u32, zones: &Zones, doubtful: &mut Vec<Range<usize>>) {
+        for number in self.index.windows.patterns(print) {
+            let Some(pattern) = self.index.patterns.get(number as usize) else { continue };
+            if let Ok(span) = self.index.stands(self.area, at, pattern, (false, false)) {
+                self.admit(None, span, pattern);
+            }
+            let start = at.saturating_sub(pattern.at as usize);
+            let span = start..at + pattern.len as usize;
+            if zones.touches(&span) {
+                doubtful.push(start..span.end.min(self.area.len()));
+            }
+        }
+    }
+
     /// Looks at a window of one reading, and at the same window in the readings above: the value
     /// around it may stand behind escapes that do not touch the window.
     #[cold]
@@ -218,8 +326,9 @@ impl Search<'_> {
         let bytes = reading.and_then(|number| self.views.view(number)).map_or(self.area, |view| view.bytes());
         for number in self.index.windows.patterns(print) {
             let Some(pattern) = self.index.patterns.get(number as usize) else { continue };
-            if let Some(span) = self.index.stands(bytes, at, pattern) {
-                self.admit(reading, span, pattern);
+            match self.index.stands(bytes, at, pattern, self.cut) {
+                Ok(span) => self.admit(reading, span, pattern),
+                Err(Absent { sure }) => self.doubt |= !sure,
             }
         }
         for (number, view) in self.views.iter().filter(|(_, view)| view.below == reading) {
@@ -243,35 +352,54 @@ impl Search<'_> {
             (Form::Raw, None) => Variant::Raw,
             (Form::Raw, Some(Coding::Percent)) => Variant::Percent,
             (Form::Raw, Some(Coding::Backslash)) => Variant::Escaped,
+            (Form::Raw, Some(Coding::Entity)) => Variant::Entity,
+            (Form::Raw, Some(Coding::Wrapped)) => Variant::Wrapped,
         };
         self.hits.push(SecretHit { span, name: known.name.clone(), variant, weak: known.weak });
     }
 }
 
+/// A pattern that does not stand at a place; unsure if bytes were missing to tell.
+struct Absent {
+    sure: bool,
+}
+
 impl SecretIndex {
-    /// The span of `pattern` if it stands around the window at `at`.
-    fn stands(&self, bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Range<usize>> {
-        let start = at.checked_sub(pattern.at as usize)?;
+    /// The span of `pattern` if it stands around the window at `at`. `cut`: whether bytes are missing
+    /// on either side.
+    fn stands(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        pattern: &Pattern,
+        cut: (bool, bool),
+    ) -> Result<Range<usize>, Absent> {
+        let (lead, trail) = match pattern.form {
+            Form::Base64 { lead, trail } => (lead, trail),
+            _ => (false, false),
+        };
+        let start = at.checked_sub(pattern.at as usize).ok_or(Absent { sure: !cut.0 })?;
         let mut span = start..start + pattern.len as usize;
-        let value = bytes.get(span.clone())?;
+        let value = bytes.get(span.clone()).ok_or(Absent { sure: !cut.1 })?;
         let digest = match pattern.form {
             Form::Hex => self.hasher.whole.digest_lower(value),
             _ => self.hasher.whole.digest(value),
         };
         if digest != pattern.digest {
-            return None;
+            return Err(Absent { sure: true });
         }
-        if let Form::Base64 { lead, trail } = pattern.form {
-            let shared =
-                |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_base64(*byte));
-            if lead && shared(span.start.checked_sub(1)) {
-                span.start -= 1;
-            }
-            if trail && shared(Some(span.end)) {
-                span.end += 1;
-            }
+        // Characters that carry bits of the value together with others'.
+        let shared = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_base64(*byte));
+        if lead && span.start == 0 && cut.0 || trail && span.end == bytes.len() && cut.1 {
+            return Err(Absent { sure: false });
         }
-        Some(span)
+        if lead && shared(span.start.checked_sub(1)) {
+            span.start -= 1;
+        }
+        if trail && shared(Some(span.end)) {
+            span.end += 1;
+        }
+        Ok(span)
     }
 }
 

@@ -108,7 +108,11 @@ impl IndexHasher {
     /// An index keeps at most 32 bits of it: with the key at hand the full 64 could be inverted.
     #[inline(always)]
     pub(crate) fn window(&self, bytes: [u8; WINDOW]) -> u64 {
-        let folded = u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020;
+        self.folded(u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020)
+    }
+
+    #[inline(always)]
+    pub(crate) fn folded(&self, folded: u64) -> u64 {
         (folded ^ self.add).wrapping_mul(self.multiply)
     }
 

@@ -3,6 +3,8 @@
 //! A loading process builds a [`SecretSet`] of fingerprints per source; the engine merges the sets
 //! into a [`SecretIndex`]. The cost per byte of text does not grow with the number of values.
 
+mod escapes;
+mod grid;
 mod index;
 mod key;
 mod opening;
@@ -11,6 +13,7 @@ mod set;
 mod tests;
 mod variants;
 pub(crate) mod views;
+mod zones;
 
 pub use index::{SecretHit, SecretIndex, Variant};
 pub use key::IndexKey;

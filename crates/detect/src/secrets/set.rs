@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use zeroize::Zeroize;
 
+use super::grid::{self, LONG, Places};
 use super::key::{IndexHasher, IndexKey, WINDOW};
 use super::variants::{self, Form};
 
@@ -36,7 +37,7 @@ pub enum SetError {
 }
 
 const MAGIC: &[u8; 7] = b"SLYPSET";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -69,6 +70,9 @@ pub struct SecretSet {
     source: String,
     pub(crate) entries: Vec<Entry>,
     pub(crate) patterns: Vec<Pattern>,
+    /// What all patterns put on the two grids of a text.
+    pub(super) coarse: Places,
+    pub(super) fine: Places,
     skipped: u32,
 }
 
@@ -92,15 +96,26 @@ impl SecretSet {
             source: source.to_owned(),
             entries: Vec::new(),
             patterns: Vec::new(),
+            coarse: Places::default(),
+            fine: Places::default(),
             skipped: 0,
         };
+        let (mut coarse, mut fine) = (Vec::new(), Vec::new());
         for entry in entries {
-            set.add(&hasher, entry);
+            set.add(&hasher, entry, &mut coarse, &mut fine);
         }
+        set.coarse = Places::new(coarse);
+        set.fine = Places::new(fine);
         set
     }
 
-    fn add(&mut self, hasher: &IndexHasher, entry: SecretEntry<'_>) {
+    fn add(
+        &mut self,
+        hasher: &IndexHasher,
+        entry: SecretEntry<'_>,
+        coarse: &mut Vec<u32>,
+        fine: &mut Vec<u32>,
+    ) {
         let value = without_final_breaks(entry.value);
         if !(WINDOW..=MAX_VALUE).contains(&value.len()) {
             self.skipped += 1;
@@ -114,6 +129,7 @@ impl SecretSet {
         self.entries.push(new);
         variants::each(value, |form, bytes| {
             if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
+                grid::print(hasher, bytes, pattern.at as usize, coarse, fine);
                 self.patterns.push(pattern);
             }
         });
@@ -150,6 +166,9 @@ impl SecretSet {
             source: self.source.clone(),
             entries: Vec::new(),
             patterns: Vec::new(),
+            // Places have no tie to their values: those of the values that stay only cost a second look.
+            coarse: self.coarse.clone(),
+            fine: self.fine.clone(),
             skipped: 0,
         };
         let mut numbers = vec![None; self.entries.len()];
@@ -183,6 +202,12 @@ impl SecretSet {
         put(&mut out, self.patterns.len() as u32);
         for pattern in &self.patterns {
             pattern.write(&mut out);
+        }
+        for places in [&self.coarse, &self.fine] {
+            let (bytes, count) = places.parts();
+            put(&mut out, count);
+            put(&mut out, bytes.len() as u32);
+            out.extend_from_slice(bytes);
         }
         out
     }
@@ -241,6 +266,11 @@ impl Pattern {
     }
 }
 
+/// Bytes that must follow the place of the window, so that it is found on its grid.
+fn need(len: usize) -> usize {
+    if len >= LONG { LONG } else { WINDOW }
+}
+
 /// The window least likely to stand in other text: many different characters, digits among
 /// letters. Taken near the start, so that a stream learns early that a tail is harmless.
 fn telling_window(bytes: &[u8]) -> usize {
@@ -248,7 +278,8 @@ fn telling_window(bytes: &[u8]) -> usize {
     let mut counts = [0u8; 256];
     let (mut distinct, mut plain, mut best) = (0i32, 0i32, (i32::MIN, 0));
     let worth = |byte: u8| i32::from(byte.is_ascii_digit()) + i32::from(byte.is_ascii_alphanumeric());
-    for (end, byte) in bytes.iter().enumerate().take(REACH + WINDOW - 1) {
+    let room = bytes.len().saturating_sub(need(bytes.len()) - WINDOW);
+    for (end, byte) in bytes.iter().enumerate().take(room.min(REACH + WINDOW - 1)) {
         if let Some(count) = counts.get_mut(usize::from(byte.to_ascii_lowercase())) {
             distinct += i32::from(*count == 0);
             *count += 1;
@@ -326,11 +357,19 @@ impl Reader<'_> {
         for _ in 0..self.number()? {
             let pattern = self.pattern()?;
             let sound = (pattern.entry as usize) < entries.len()
-                && pattern.at as usize + WINDOW <= pattern.len as usize
+                && pattern.at as usize + need(pattern.len as usize) <= pattern.len as usize
                 && pattern.len as usize <= 4 * MAX_VALUE;
             patterns.push(sound.then_some(pattern)?);
         }
-        Some(SecretSet { check, source, entries, patterns, skipped })
+        let (coarse, fine) = (self.places()?, self.places()?);
+        Some(SecretSet { check, source, entries, patterns, coarse, fine, skipped })
+    }
+
+    fn places(&mut self) -> Option<Places> {
+        let (count, len) = (self.number()?, self.number()? as usize);
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Places::from_bytes(bytes.to_vec(), count)
     }
 
     fn pattern(&mut self) -> Option<Pattern> {

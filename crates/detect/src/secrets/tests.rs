@@ -142,6 +142,79 @@ proptest! {
     }
 
     #[test]
+    fn entities_in_any_mixture(value in secret(), before in AROUND, after in AROUND, every: bool, hexadecimal: bool) {
+        let index = index(&[("name", &value, false)]);
+        let one = |c: char| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            c if every || !c.is_ascii() => match hexadecimal {
+                true => format!("&#x{:x};", u32::from(c)),
+                false => format!("&#{};", u32::from(c)),
+            },
+            c => c.to_string(),
+        };
+        let encoded: String = value.chars().map(one).collect();
+        let twice = encoded.replace('&', "&amp;");
+        for encoded in [encoded, twice] {
+            let text = format!("{before}{encoded}{after}");
+            prop_assert!(spans(&index, &text).contains(&(before.len(), before.len() + encoded.len())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn base64_and_hex_on_wrapped_lines(
+        value in secret(),
+        before in prop::collection::vec(any::<u8>(), 0..200),
+        width in 24usize..80,
+        dress in 0..4usize,
+    ) {
+        let index = index(&[("name", &value, false)]);
+        let whole = [&before[..], value.as_bytes()].concat();
+        let encoded = match dress {
+            0 => BASE64.encode(&whole),
+            1 => BASE64URL_NOPAD.encode(&whole),
+            _ => HEXLOWER.encode(&whole),
+        };
+        let (first, end) = match dress {
+            0 | 1 => (before.len() * 8 / 6, (whole.len() * 8).div_ceil(6)),
+            _ => (before.len() * 2, whole.len() * 2),
+        };
+        let lines: Vec<&str> = encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        for (newline, around) in [("\n", 10), ("\r\n", 10), ("\n", 300), ("\\n", 10), ("\\r\\n", 300)] {
+            let around = " ".repeat(around);
+            let text = format!("{around}{}{around}", lines.join(newline));
+            // A break belongs to the span only if it stands inside it.
+            let place = |at: usize| around.len() + at + at / width * newline.len();
+            let span = (place(first), place(end - 1) + 1);
+            let found = spans(&index, &text);
+            prop_assert!(found.contains(&span), "{span:?} {found:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn far_and_near_escapes_change_nothing(
+        value in secret(),
+        dress in 0..5usize,
+        gap in 0usize..400,
+        lead in prop::sample::select(vec!["\\n", "%41", "&amp;", "\\\\\\\\", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nb", "\\u00"]),
+    ) {
+        let index = index(&[("name", &value, false)]);
+        let json = json_escaped(&value, false);
+        let dressed = match dress {
+            0 => value,
+            1 => json_escaped(&json_escaped(&json, true), true),
+            2 => percent(&value, false, false, false),
+            3 => BASE64.encode(value.as_bytes()),
+            _ => value.chars().map(utf16).collect(),
+        };
+        let text = format!("{lead}{}{dressed} {}{lead}", " ".repeat(gap + 1), ".".repeat(gap));
+        let whole = index.find_in(text.as_bytes(), 0, &index.views(text.as_bytes(), 0));
+        prop_assert!(!whole.is_empty());
+        prop_assert_eq!(index.find(text.as_bytes()), whole, "{:?}", text);
+    }
+
+    #[test]
     fn crlf_for_line_breaks(value in secret(), before in AROUND) {
         let index = index(&[("name", &value, false)]);
         let crlf = value.replace('\n', "\r\n");
@@ -179,6 +252,39 @@ proptest! {
             index.find(b"a text with some-value-here and c29tZS12YWx1ZS1oZXJl in it");
         }
     }
+}
+
+/// A hundred thousand values, each of which is found where it stands, and no other.
+#[test]
+fn a_hundred_thousand_values() {
+    let value = |i: u64| {
+        let noise = blake3::hash(&i.to_le_bytes()).to_hex();
+        noise.as_str()[..8 + (i % 40) as usize].to_owned()
+    };
+    let values: Vec<(String, String)> = (0..100_000).map(|i| (format!("n{i}"), value(i))).collect();
+    let entries =
+        values.iter().map(|(name, value)| SecretEntry { name, value: value.as_bytes(), weak: false });
+    let set = SecretSet::build(&key(), "test", entries);
+    let index = SecretIndex::merge(&key(), &[Arc::new(set)]).unwrap();
+    let mut text = String::new();
+    let mut expected = Vec::new();
+    for (name, value) in &values {
+        text.push_str("value = ");
+        expected.push((text.len()..text.len() + value.len(), name.clone()));
+        text.push_str(value);
+        text.push('\n');
+    }
+    let found: Vec<_> =
+        index.find(text.as_bytes()).into_iter().map(|hit| (hit.span, hit.name.to_string())).collect();
+    // Eight hexadecimal digits may begin a longer value as well.
+    assert!(found.len() < expected.len() + 100);
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|hit| found.binary_search_by_key(&hit.0.start, |found| found.0.start).is_err())
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let clean = text.replace(|c: char| c.is_ascii_digit(), "z").to_ascii_uppercase();
+    assert_eq!(index.find(clean.as_bytes()), []);
 }
 
 #[test]
