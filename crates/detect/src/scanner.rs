@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sallyport_policy::config::Profile;
 use sallyport_policy::{Finding, FindingKind, Level, RuleId, Severity};
@@ -86,6 +87,7 @@ pub struct Scanner {
     rules: Arc<RuleSet>,
     index: Arc<SecretIndex>,
     allowed: Option<AllowList>,
+    generation: u64,
 }
 
 /// Everything a text may hold from some place on, before overlaps are settled.
@@ -107,13 +109,18 @@ impl Gathered {
 
 impl Scanner {
     pub fn new(rules: Arc<RuleSet>, index: Arc<SecretIndex>) -> Scanner {
-        Scanner { rules, index, allowed: None }
+        Scanner { rules, index, allowed: None, generation: next_generation() }
     }
 
     /// The same with values that a person has allowed.
     #[must_use]
     pub fn with_allowed(self, allowed: AllowList) -> Scanner {
-        Scanner { allowed: Some(allowed), ..self }
+        Scanner { allowed: Some(allowed), generation: next_generation(), ..self }
+    }
+
+    /// A number that no other scanner of this process has: what one found holds for it alone.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub fn rules(&self) -> &Arc<RuleSet> {
@@ -195,6 +202,11 @@ impl Scanner {
         let Some(allowed) = &self.allowed else { return false };
         text.get(span.clone()).is_some_and(|value| allowed.allows(value))
     }
+}
+
+fn next_generation() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Widened to character boundaries: a value's bytes may begin inside a character.

@@ -35,6 +35,7 @@ use crate::health::{Condition, Health};
 use crate::keys::{Installation, KeyRing, OpenKeys};
 use crate::policy::Policy;
 use crate::record::ControlAction;
+use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
@@ -368,6 +369,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         reload: Notify::new(),
         loads: watch::channel(0).0,
         loading: AtomicBool::new(false),
+        memory: ScanMemory::new(blake3::derive_key("sallyport engine 1: scan memory", &installation.threads)),
         threads: Threads::new(installation.threads),
         trail: ArcSwapOption::empty(),
         authority: Arc::new(authority),

@@ -20,9 +20,11 @@ use crate::accounts::Sessions;
 use crate::counters::Counters;
 use crate::flow::Flows;
 use crate::health::Health;
+use crate::inspect::Found;
 use crate::policy::Policy;
 use crate::record::{self, ControlAction, Parties, ReceivedFacts, SentFacts};
 use crate::respond::Refusal;
+use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::switch::Switch;
 use crate::threads::Threads;
@@ -55,6 +57,8 @@ pub(crate) struct Engine {
     /// A load is under way.
     pub(crate) loading: AtomicBool,
     pub(crate) threads: Threads,
+    /// What blocks of requests were found to hold.
+    pub(crate) memory: ScanMemory<Found>,
     /// None while the trail can't be opened: nothing goes upstream then.
     pub(crate) trail: ArcSwapOption<Trail>,
     pub(crate) authority: Arc<CertAuthority>,

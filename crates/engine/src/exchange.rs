@@ -27,7 +27,7 @@ use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::Guard;
 use crate::head;
-use crate::inspect::{Parsed, Placed};
+use crate::inspect::{Parsed, Placed, Remembered};
 use crate::policy::Policy;
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
@@ -476,8 +476,16 @@ impl Look<'_> {
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
         let withheld = parsed.withheld(self.guard);
-        let inspected =
-            parsed.inspect(self.scanner, &self.policy.request, withheld, &mut placeholders.lock());
+        let memory = &self.engine.memory;
+        let key = memory.look_key(&[self.scanner.generation(), self.policy.generation]);
+        let remembered = Remembered { memory, key: &key };
+        let inspected = parsed.inspect(
+            self.scanner,
+            &self.policy.request,
+            &remembered,
+            withheld,
+            &mut placeholders.lock(),
+        );
         Seen { inspected, placeholders }
     }
 }

@@ -3,7 +3,10 @@
 //! Pure: bytes, a scanner and the conversation's placeholders in; facts and a new body out. It does not decide.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sallyport_detect::{Kinds, Placeholders, ScanOptions, Scanner};
 use sallyport_policy::verdict::{BodyNature, Edit as Editable};
@@ -15,9 +18,29 @@ use sallyport_wire::{
 
 use crate::guard::{Guard, Withheld};
 use crate::quotas::Asked;
+use crate::scan_memory::{LookKey, ScanMemory, Weight};
 
 /// How far a known secret may reach over the seam between two blocks, on either side.
 const JOIN_REACH: usize = 512;
+/// As many bytes of a body hold it, however they are written: six to a byte.
+const JOIN_RAW: usize = 6 * JOIN_REACH;
+/// No escape is longer: two `\uXXXX` in a row.
+const ESCAPE_REACH: usize = 12;
+
+/// What one block holds, as the memory keeps it.
+pub(crate) type Found = Arc<[Finding]>;
+
+impl Weight for Found {
+    fn bytes(&self) -> usize {
+        self.len() * size_of::<Finding>()
+    }
+}
+
+/// The memory of blocks, and under which rules and values it is asked.
+pub(crate) struct Remembered<'a> {
+    pub(crate) memory: &'a ScanMemory<Found>,
+    pub(crate) key: &'a LookKey,
+}
 
 /// What stands where, for the decision, the trail and the person. Never the value.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,11 +136,20 @@ impl<'b> Parsed<'b> {
         &self,
         scanner: &Scanner,
         options: &ScanOptions,
+        remembered: &Remembered<'_>,
         withheld: Vec<Withheld>,
         placeholders: &mut Placeholders,
     ) -> Inspected {
-        let mut look =
-            Look { scanner, options, placeholders, body: self.body, found: Vec::new(), edits: Vec::new() };
+        let mut look = Look {
+            scanner,
+            options,
+            remembered,
+            placeholders,
+            body: self.body,
+            clean: HashSet::new(),
+            found: Vec::new(),
+            edits: Vec::new(),
+        };
         let mut rules = Vec::with_capacity(withheld.len());
         if let Some(document) = &self.document {
             look.document(document, &withheld);
@@ -154,19 +186,67 @@ impl<'b> Parsed<'b> {
 struct Look<'a> {
     scanner: &'a Scanner,
     options: &'a ScanOptions,
+    remembered: &'a Remembered<'a>,
     placeholders: &'a mut Placeholders,
     body: &'a [u8],
+    /// Keys of this body that hold nothing: they come again and again.
+    clean: HashSet<&'a [u8]>,
     found: Vec<Placed>,
     edits: Vec<Edit>,
 }
 
-/// What the end of one block and the start of the next are joined by: the earlier block, its text, what is taken out.
-type Before<'d, 'b> = (&'d Segment, Cow<'b, str>, Taken);
+/// A segment and its text, which is decoded when somebody asks for it.
+struct Block<'d, 'b> {
+    segment: &'d Segment,
+    body: &'b [u8],
+    text: OnceCell<Cow<'b, str>>,
+}
+
+impl<'d, 'b> Block<'d, 'b> {
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| self.segment.text(self.body))
+    }
+
+    /// The last of the text, at least as far as a seam needs it.
+    fn tail(&self) -> Cow<'_, str> {
+        let raw = &self.segment.raw;
+        let far = raw.end.saturating_sub(JOIN_RAW);
+        let start =
+            (raw.start..=far.max(raw.start)).rev().find(|at| self.may_be_cut(*at)).unwrap_or(raw.start);
+        self.part(start..raw.end)
+    }
+
+    fn head(&self) -> Cow<'_, str> {
+        let raw = &self.segment.raw;
+        let near = (raw.start + JOIN_RAW).min(raw.end);
+        let end = (near..raw.end).find(|at| self.may_be_cut(*at)).unwrap_or(raw.end);
+        self.part(raw.start..end)
+    }
+
+    fn part(&self, raw: Range<usize>) -> Cow<'_, str> {
+        if self.text.get().is_some() || raw == self.segment.raw || self.segment.is_decoded_view() {
+            return Cow::Borrowed(self.text());
+        }
+        let mut part = self.segment.clone();
+        part.raw = raw;
+        part.text(self.body)
+    }
+
+    /// Whether no escape and no character lies across a place.
+    fn may_be_cut(&self, at: usize) -> bool {
+        let before = self.body.get(at.saturating_sub(ESCAPE_REACH)..at).unwrap_or_default();
+        let next = self.body.get(at).copied().unwrap_or(b' ');
+        !before.iter().any(|byte| matches!(byte, b'\\' | b'%' | b'\r' | b'\n')) && next & 0xc0 != 0x80
+    }
+}
+
+/// What the end of one block and the start of the next are joined by: the earlier block and what is taken out of it.
+type Before<'d, 'b> = (Block<'d, 'b>, Taken);
 
 /// A stretch at the end or the start of a segment's text that a joint finding takes.
 type Taken = Vec<(Range<usize>, String)>;
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     fn document(&mut self, document: &RequestDocument, withheld: &[Withheld]) {
         let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
         let joins = !self.scanner.index().is_empty();
@@ -178,36 +258,57 @@ impl Look<'_> {
             if withheld.peek().is_some_and(|range| range.start <= segment.raw.start) {
                 continue;
             }
-            let text = segment.text(self.body);
-            let mut replacements = self.segment(document, segment, &text);
+            let block = Block { segment, body: self.body, text: OnceCell::new() };
+            let mut replacements = self.segment(document, &block);
             if speaks(segment) {
                 if let Some(mut before) = previous.take() {
-                    if joins && before.0.role == segment.role {
-                        self.join(document, &known, &mut before, (segment, &mut replacements, &text));
+                    if joins && before.0.segment.role == segment.role {
+                        self.join(document, &known, &mut before, (&block, &mut replacements));
                     }
-                    self.replace(before.0, &before.2);
+                    self.replace(before.0.segment, &before.1);
                 }
-                previous = Some((segment, text, replacements));
+                previous = Some((block, replacements));
             } else {
                 self.replace(segment, &replacements);
             }
         }
-        if let Some((before, _, taken)) = previous {
-            self.replace(before, &taken);
+        if let Some((before, taken)) = previous {
+            self.replace(before.segment, &taken);
         }
     }
 
     /// Findings within one segment.
-    fn segment(&mut self, document: &RequestDocument, segment: &Segment, text: &str) -> Taken {
-        let findings = self.scanner.scan(text, self.options);
+    fn segment(&mut self, document: &RequestDocument, block: &Block<'_, '_>) -> Taken {
+        let findings = self.findings(block);
         let mut replacements = Taken::with_capacity(findings.len());
-        for finding in findings {
-            let value = text.get(finding.span.clone()).unwrap_or_default();
-            let placeholder = self.placeholders.placeholder(&finding, value);
+        for finding in findings.iter() {
+            let value = block.text().get(finding.span.clone()).unwrap_or_default();
+            let placeholder = self.placeholders.placeholder(finding, value);
             replacements.push((finding.span.clone(), placeholder));
-            self.note(document, segment, finding);
+            self.note(document, block.segment, finding.clone());
         }
         replacements
+    }
+
+    /// From memory where the block was looked at before.
+    fn findings(&mut self, block: &Block<'_, '_>) -> Found {
+        let segment = block.segment;
+        let raw = self.body.get(segment.raw.clone()).unwrap_or_default();
+        if segment.key && self.clean.contains(raw) {
+            return Found::default();
+        }
+        let Remembered { memory, key } = self.remembered;
+        let id = memory.block(key, [segment.role as u8, segment.reading()], raw);
+        if let Some(found) = id.as_ref().and_then(|id| memory.recall(id)) {
+            return found;
+        }
+        let found: Found = self.scanner.scan(block.text(), self.options).into();
+        if let Some(id) = id {
+            memory.remember(id, found.clone());
+        } else if segment.key && found.is_empty() {
+            self.clean.insert(raw);
+        }
+        found
     }
 
     /// A known secret that starts in one block and ends in the next one of the same speaker.
@@ -215,14 +316,15 @@ impl Look<'_> {
         &mut self,
         document: &RequestDocument,
         known: &ScanOptions,
-        (before, left, taken): &mut Before<'_, '_>,
-        (segment, replacements, text): (&Segment, &mut Taken, &str),
+        (before, taken): &mut Before<'_, '_>,
+        (block, replacements): (&Block<'_, '_>, &mut Taken),
     ) {
-        if before.locked || segment.locked {
+        if before.segment.locked || block.segment.locked {
             return;
         }
-        let tail = left.get(floor(left, left.len().saturating_sub(JOIN_REACH))..).unwrap_or_default();
-        let head = text.get(..floor(text, JOIN_REACH)).unwrap_or_default();
+        let (tail, head) = (before.tail(), block.head());
+        let tail = tail.get(floor(&tail, tail.len().saturating_sub(JOIN_REACH))..).unwrap_or_default();
+        let head = head.get(..floor(&head, JOIN_REACH)).unwrap_or_default();
         let seam = tail.len();
         let joint = [tail, head].concat();
         for finding in self.scanner.scan(&joint, known) {
@@ -230,7 +332,8 @@ impl Look<'_> {
             if !(start < seam && end > seam) {
                 continue;
             }
-            let from = left.len() - seam + start;
+            let left = before.text().len();
+            let from = left - seam + start;
             let to = end - seam;
             let free = taken.iter().all(|(range, _)| range.end <= from)
                 && replacements.iter().all(|(range, _)| range.start >= to);
@@ -238,9 +341,9 @@ impl Look<'_> {
                 continue;
             }
             let value = joint.get(start..end).unwrap_or_default();
-            taken.push((from..left.len(), self.placeholders.placeholder(&finding, value)));
+            taken.push((from..left, self.placeholders.placeholder(&finding, value)));
             replacements.insert(0, (0..to, String::new()));
-            self.note(document, before, finding);
+            self.note(document, before.segment, finding);
         }
     }
 
@@ -253,6 +356,9 @@ impl Look<'_> {
     }
 
     fn replace(&mut self, segment: &Segment, replacements: &Taken) {
+        if replacements.is_empty() {
+            return;
+        }
         match segment.edits(self.body, replacements) {
             Ok(edits) => self.edits.extend(edits),
             // The decision has seen that this finding can't be taken out.
@@ -276,8 +382,6 @@ fn floor(text: &str, mut at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sallyport_detect::{IndexKey, RuleSet, SecretEntry, SecretIndex, SecretSet};
 
     use super::*;
@@ -293,11 +397,23 @@ mod tests {
     }
 
     fn inspect(family: Family, content_type: &str, body: &str) -> Inspected {
+        inspect_with(&ScanMemory::new([3; 32]), &scanner(), family, content_type, body)
+    }
+
+    fn inspect_with(
+        memory: &ScanMemory<Found>,
+        scanner: &Scanner,
+        family: Family,
+        content_type: &str,
+        body: &str,
+    ) -> Inspected {
         let mut placeholders = Placeholders::new([2; 32]);
         let limits = Limits::default();
+        let key = memory.look_key(&[scanner.generation(), 1]);
         Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
-            &scanner(),
+            scanner,
             &ScanOptions::default(),
+            &Remembered { memory, key: &key },
             Vec::new(),
             &mut placeholders,
         )
@@ -347,5 +463,35 @@ mod tests {
     fn an_innocent_body_stays_the_clients_own() {
         let inspected = inspect(Family::Generic, "application/json", r#"{"hello":["world",1]}"#);
         assert!(inspected.redacted.is_none() && inspected.found.is_empty());
+    }
+
+    #[test]
+    fn a_remembered_block_reads_the_same_and_its_seams_are_looked_at_again() {
+        let memory = ScanMemory::new([3; 32]);
+        let scanner = scanner();
+        let long = "a word \\u00e9 and \\\\n another ".repeat(300);
+        let block = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);
+        let body = |blocks: &[String]| {
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{}]}}]}}"#, blocks.join(","))
+        };
+        let first = body(&[block(&format!("{long} {SECRET} {long}"))]);
+        let look =
+            |body: &str| inspect_with(&memory, &scanner, Family::AnthropicMessages, "application/json", body);
+        let (once, again) = (look(&first), look(&first));
+        assert_eq!(redacted(&once), first.replace(SECRET, "[SECRET:db/password]"));
+        assert_eq!((redacted(&again), &again.found), (redacted(&once), &once.found));
+        // Both halves are remembered as clean, apart; together they hold the value.
+        let (left, right) = (block(&format!("{long}tr0ub4dor-an")), block(&format!("d-horse-7{long}")));
+        for blocks in [vec![left.clone(), block(&long)], vec![right.clone()]] {
+            assert!(look(&body(&blocks)).found.is_empty());
+        }
+        let joined = look(&body(&[left, right]));
+        assert_eq!(joined.found.len(), 1);
+        let gone = !redacted(&joined).contains("tr0ub4dor-an\"") && !redacted(&joined).contains("d-horse-7");
+        assert!(gone && redacted(&joined).contains("[SECRET:db/password]"));
+        // A scanner that knows no values has a memory of its own.
+        let other = Scanner::new(scanner.rules().clone(), Arc::new(SecretIndex::empty()));
+        let unknown = inspect_with(&memory, &other, Family::AnthropicMessages, "application/json", &first);
+        assert!(unknown.found.is_empty());
     }
 }

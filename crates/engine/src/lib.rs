@@ -28,6 +28,7 @@ mod record;
 mod refresh;
 mod respond;
 mod rewriter;
+mod scan_memory;
 mod self_test;
 mod sources;
 mod switch;

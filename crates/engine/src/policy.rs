@@ -4,6 +4,7 @@
 //! where there never was one.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sallyport_detect::{Kinds, ScanOptions};
 use sallyport_platform::Paths;
@@ -30,6 +31,8 @@ pub(crate) struct Policy {
     pub(crate) answer: ScanOptions,
     /// The account of flows that belong to no session.
     pub(crate) account: ServiceAccount,
+    /// A number that no other policy of this run has.
+    pub(crate) generation: u64,
 }
 
 impl Policy {
@@ -46,7 +49,9 @@ impl Policy {
         };
         let agents = &snapshot.agents;
         let account = ServiceAccount::configured(agents.class(), agents.default_tier.value.as_deref());
-        Policy { snapshot, request, answer, account }
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let generation = LAST.fetch_add(1, Ordering::Relaxed);
+        Policy { snapshot, request, answer, account, generation }
     }
 
     pub(crate) fn is_open_on_failure(&self) -> bool {

@@ -72,6 +72,20 @@ impl Segment {
         }
     }
 
+    /// A number for the way in which the bytes become text: equal bytes with equal numbers read the same.
+    pub fn reading(&self) -> u8 {
+        match self.container {
+            Container::Json { escaped: false } => 0,
+            Container::Json { escaped: true } => 1,
+            Container::JsonNumber => 2,
+            Container::Base64 { .. } => 3,
+            Container::Form => 4,
+            Container::Plain => 5,
+            Container::Header => 6,
+            Container::SseData => 7,
+        }
+    }
+
     /// Whether the text is a view on encoded bytes, so that an edit rewrites the whole segment.
     pub fn is_decoded_view(&self) -> bool {
         matches!(self.container, Container::Base64 { .. })

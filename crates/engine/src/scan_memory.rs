@@ -1,0 +1,149 @@
+//! What blocks of text were found to hold: each turn of a chat resends its history, and a block that was looked at
+//! under the same rules, values and policy need not be looked at again.
+//!
+//! A pure cache. It holds keyed hashes of blocks and what a look at them gave, never text; a hash that
+//! could be made to collide would be an unscanned secret, so it is keyed BLAKE3 in full length.
+
+use hashlink::LruCache;
+use parking_lot::Mutex;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Blocks shorter than this are looked at anew: that is as quick.
+const SHORTEST: usize = 128;
+
+/// What the memory may weigh, in bytes. A clean block weighs about a hundred.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What an entry costs beside its own content.
+const ENTRY_BYTES: usize = 112;
+
+/// A memory of one kind of look; `T` is what it gives.
+pub(crate) struct ScanMemory<T> {
+    key: Key,
+    held: Mutex<Held<T>>,
+}
+
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct Key([u8; 32]);
+
+struct Held<T> {
+    blocks: LruCache<BlockId, (T, usize)>,
+    bytes: usize,
+}
+
+/// A block as it was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BlockId([u8; 32]);
+
+/// Everything a look depends on beside the block: rules, known values, allowed values, policy. Two that differ in
+/// anything know nothing of each other's blocks.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct LookKey([u8; 32]);
+
+/// How heavy a result is, so that the memory stays bounded.
+pub(crate) trait Weight {
+    fn bytes(&self) -> usize;
+}
+
+impl<T: Clone + Weight> ScanMemory<T> {
+    /// `key`: 32 bytes that belong to this run; nothing of the memory outlives it.
+    pub(crate) fn new(key: [u8; 32]) -> ScanMemory<T> {
+        ScanMemory { key: Key(key), held: Mutex::new(Held { blocks: LruCache::new_unbounded(), bytes: 0 }) }
+    }
+
+    /// `generations`: numbers that change whenever what they stand for does.
+    pub(crate) fn look_key(&self, generations: &[u64]) -> LookKey {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key.0);
+        for generation in generations {
+            hasher.update(&generation.to_le_bytes());
+        }
+        LookKey(hasher.finalize().into())
+    }
+
+    /// None for a block that is not worth remembering. `reading`: who speaks, and how the bytes become text.
+    pub(crate) fn block(&self, look: &LookKey, reading: [u8; 2], bytes: &[u8]) -> Option<BlockId> {
+        if bytes.len() < SHORTEST {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&look.0);
+        hasher.update(bytes);
+        hasher.update(&reading);
+        Some(BlockId(hasher.finalize().into()))
+    }
+
+    pub(crate) fn recall(&self, block: &BlockId) -> Option<T> {
+        self.held.lock().blocks.get(block).map(|(result, _)| result.clone())
+    }
+
+    pub(crate) fn remember(&self, block: BlockId, result: T) {
+        let bytes = ENTRY_BYTES + result.bytes();
+        let mut held = self.held.lock();
+        if let Some((_, old)) = held.blocks.insert(block, (result, bytes)) {
+            held.bytes -= old;
+        }
+        held.bytes += bytes;
+        while held.bytes > MOST_BYTES {
+            let Some((_, (_, old))) = held.blocks.remove_lru() else { break };
+            held.bytes -= old;
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for ScanMemory<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScanMemory(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Weight for Vec<u8> {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
+    fn memory() -> ScanMemory<Vec<u8>> {
+        ScanMemory::new([3; 32])
+    }
+
+    #[test]
+    fn a_block_is_known_under_the_same_key_and_reading_alone() {
+        let memory = memory();
+        let look = memory.look_key(&[1, 2]);
+        let text = [b'x'; 500];
+        let block = memory.block(&look, [0, 0], &text).unwrap();
+        memory.remember(block, vec![7]);
+        assert_eq!(
+            memory.recall(&memory.block(&memory.look_key(&[1, 2]), [0, 0], &text).unwrap()),
+            Some(vec![7])
+        );
+        assert_eq!(memory.recall(&memory.block(&memory.look_key(&[1, 3]), [0, 0], &text).unwrap()), None);
+        assert_eq!(memory.recall(&memory.block(&look, [1, 0], &text).unwrap()), None);
+        assert_eq!(memory.recall(&memory.block(&look, [0, 1], &text).unwrap()), None);
+        assert_eq!(memory.recall(&memory.block(&look, [0, 0], &text[1..]).unwrap()), None);
+        assert!(memory.block(&look, [0, 0], &text[..SHORTEST - 1]).is_none());
+        let other: ScanMemory<Vec<u8>> = ScanMemory::new([4; 32]);
+        assert_eq!(memory.recall(&other.block(&other.look_key(&[1, 2]), [0, 0], &text).unwrap()), None);
+    }
+
+    #[test]
+    fn it_forgets_the_oldest_and_stays_bounded() {
+        let memory = memory();
+        let look = memory.look_key(&[]);
+        let id = |i: u32| memory.block(&look, [0, 0], &i.to_le_bytes().repeat(50)).unwrap();
+        let heavy = MOST_BYTES / 4;
+        for i in 0..10 {
+            memory.remember(id(i), vec![0; heavy]);
+            // What is asked for stays.
+            assert!(memory.recall(&id(0)).is_some());
+        }
+        assert!(memory.recall(&id(1)).is_none() && memory.recall(&id(9)).is_some());
+        assert!(memory.held.lock().bytes <= MOST_BYTES);
+        memory.remember(id(0), Vec::new());
+        let bytes: usize = memory.held.lock().blocks.iter().map(|(_, (_, bytes))| bytes).sum();
+        assert_eq!(memory.held.lock().bytes, bytes);
+    }
+}
