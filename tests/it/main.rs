@@ -7,6 +7,7 @@ mod common;
 mod constraints;
 mod crash_durability;
 mod daily_use;
+mod elevation;
 mod listener;
 mod quotas;
 mod secrets_never_leave;

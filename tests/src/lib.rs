@@ -12,6 +12,7 @@ pub mod expect;
 pub mod front;
 pub mod keychain;
 pub mod memory;
+pub mod polkit;
 pub mod process;
 pub mod raw;
 pub mod relay;

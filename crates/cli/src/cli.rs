@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Ca(commands::ca::Args),
     Trust(commands::trust::Args),
     Secrets(commands::secrets::Args),
+    Elevate(commands::elevate::Args),
     Scan(commands::scan::Args),
     Audit(commands::audit::Args),
     Policy(commands::policy::Args),
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn every_reading_command_speaks_json() {
-        let acting = ["daemon", "exec", "export", "completions", "man", "add", "remove"];
+        let acting =
+            ["daemon", "exec", "export", "completions", "man", "add", "remove", "sign", "key", "actions"];
         for (path, command) in visible() {
             let leaf = !command.has_subcommands();
             if leaf && !acting.contains(&command.get_name()) {

@@ -1,6 +1,8 @@
 //! The way to the engine: where its files are, one call on the control socket, and what its refusals mean.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 
 use sallyport_ipc::types::Status;
 use sallyport_ipc::{Client, ClientError, ErrorCode};
@@ -19,6 +21,45 @@ pub(crate) fn call<T>(
 ) -> Result<T, Failure> {
     let client = Client::new(paths.control_socket());
     block_on(calls(&client))?.map_err(Failure::from)
+}
+
+/// The same for calls that weaken something: in a terminal without a desktop, the question of the operating system
+/// appears right there.
+pub(crate) fn call_guarded<T>(
+    paths: &Paths,
+    calls: impl AsyncFnOnce(&Client) -> Result<T, ClientError>,
+) -> Result<T, Failure> {
+    let _agent = TerminalAgent::start();
+    call(paths, calls)
+}
+
+/// polkit's own agent for terminals. It steps back where the session has one already.
+struct TerminalAgent(Child);
+
+impl TerminalAgent {
+    fn start() -> Option<TerminalAgent> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let pid = std::process::id().to_string();
+        let mut agent = Command::new("pkttyagent")
+            .args(["--fallback", "--notify-fd", "1", "--process", &pid])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        // It closes this end once it can be asked; its questions go to the terminal itself.
+        let mut ready = agent.stdout.take()?;
+        let _ = std::io::copy(&mut ready, &mut std::io::sink());
+        Some(TerminalAgent(agent))
+    }
+}
+
+impl Drop for TerminalAgent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {

@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
     Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditHead, AuditPage, CaView, Counters,
-    Event, Flow, HealthItem, IssuedSession, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView,
-    RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status,
-    TrailProof,
+    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession,
+    OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView, SecretTotals, SelfTestReport,
+    SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
 };
-use sallyport_ipc::{Caller, Control, ControlError, ErrorCode, EventStream};
+use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
+use sallyport_policy::settings::ReasonPolicy;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -132,6 +133,14 @@ fn sources_of(engine: &Engine) -> Vec<SourceStatus> {
 
 #[async_trait]
 impl Control for EngineControl {
+    async fn authorise(&self, caller: &Caller, route: &Route) -> Result<Proof, ControlError> {
+        match self.engine.get() {
+            Some(engine) if route.access == Access::Admin => engine.may_weaken(caller, route).await,
+            // Before the engine stands there is nothing to weaken: AI traffic is refused.
+            _ => Ok(Proof::NotNeeded),
+        }
+    }
+
     async fn status(&self) -> Result<Status, ControlError> {
         Ok(self.status_now())
     }
@@ -173,6 +182,12 @@ impl Control for EngineControl {
         let seconds =
             request.for_seconds.map_or_else(|| "until switched on".into(), |s| format!("for {s} s"));
         let reason = request.reason.unwrap_or_default();
+        if reason.trim().is_empty()
+            && engine.policy().snapshot.protection.reason.value == ReasonPolicy::Required
+        {
+            return Err(ControlError::new(ErrorCode::BadRequest, "Policy asks for a reason.")
+                .with_hint("Say why: `sallyport off --for 15m --reason \"…\"`."));
+        }
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(200).collect();
         let reason = sallyport_detect::redact(
             &reason,
@@ -303,6 +318,34 @@ impl Control for EngineControl {
         quotas::history(self.engine()?).await.map_err(|error| {
             ControlError::new(ErrorCode::Unavailable, format!("The history could not be read: {error}"))
         })
+    }
+
+    async fn elevations(&self) -> Result<Vec<ElevationView>, ControlError> {
+        Ok(self.engine()?.elevation_list())
+    }
+
+    async fn elevation_request(&self, draft: ElevationDraft) -> Result<ElevationView, ControlError> {
+        self.engine()?.elevation_by_hand(draft).await
+    }
+
+    async fn elevation_approve(
+        &self,
+        answer: ElevationAnswer,
+        proof: Proof,
+    ) -> Result<ElevationView, ControlError> {
+        self.engine()?.elevation_approve_by(&answer, proof).await
+    }
+
+    async fn elevation_redeem(&self, token: ElevationToken) -> Result<ElevationView, ControlError> {
+        self.engine()?.elevation_by_token(&token).await
+    }
+
+    async fn elevation_deny(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError> {
+        self.engine()?.elevation_denied(&answer).await
+    }
+
+    async fn elevation_revoke(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError> {
+        self.engine()?.elevation_revoked(&answer).await
     }
 
     async fn shutdown(&self) -> Result<(), ControlError> {

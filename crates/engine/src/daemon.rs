@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::EngineControl;
+use crate::elevation::Elevation;
 use crate::engine::{Engine, Identity};
 use crate::foyer::Foyer;
 use crate::handler::{EngineHandler, Leaves};
@@ -39,7 +40,7 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, ports, quotas, refresh, self_test, switch};
+use crate::{accounts, ports, presence, quotas, refresh, self_test, switch};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -186,6 +187,14 @@ async fn serve(
     if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
         tracing::error!(%error, "the start could not be recorded");
     }
+    if engine.health.holds_for(Condition::ElevationFile, "elevation")
+        && let Err(error) =
+            engine.record_control(ControlAction::ElevationFileRefused, "nothing is granted").await
+    {
+        tracing::error!(%error, "a changed file of permissions could not be recorded");
+    }
+    let health = engine.health.clone();
+    tokio::task::spawn_blocking(move || presence::note_availability(&health));
     let _ = door.control.engine.set(engine.clone());
     door.open();
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
@@ -193,6 +202,7 @@ async fn serve(
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
     tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
     tokio::spawn(quotas::watch(engine.clone(), stop.clone()));
+    tokio::spawn(crate::elevation::keep_time(engine.clone(), stop.clone()));
 
     let proxy = proxy(&engine)?;
     let drained = proxy.serve(listener, stop.clone()).await;
@@ -358,6 +368,15 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let warming = rules.clone();
     tokio::task::spawn_blocking(move || warming.warm());
     let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
+    let (elevation, trouble) = Elevation::open(paths.state_dir(), installation.elevation);
+    if let Some(why) = &trouble {
+        foyer.health.raise(
+            Condition::ElevationFile,
+            "elevation",
+            format!("Permissions that were granted before are gone, since {why} (elevation.json in the state folder)."),
+            "Find out who changed it; it was set aside as elevation.json.rejected. Ask for permissions anew.".into(),
+        );
+    }
     let engine = Engine {
         identity: foyer.identity.clone(),
         listen: foyer.listen,
@@ -382,6 +401,8 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         flows: Default::default(),
         counters: Default::default(),
         switch: switch::Switch::new(foyer.started),
+        one_question: Default::default(),
+        elevation: Arc::new(elevation),
         processes: Arc::new(Processes::new()),
         sessions: Default::default(),
         quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),

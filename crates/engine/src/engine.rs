@@ -68,6 +68,8 @@ pub(crate) struct Engine {
     pub(crate) flows: Flows,
     pub(crate) counters: Counters,
     pub(crate) switch: Switch,
+    pub(crate) one_question: crate::presence::OneQuestion,
+    pub(crate) elevation: Arc<crate::elevation::Elevation>,
     pub(crate) processes: Arc<Processes>,
     pub(crate) sessions: Sessions,
     pub(crate) quotas: crate::quotas::Quotas,
@@ -162,14 +164,26 @@ impl Engine {
         action: ControlAction,
         outcome: &str,
     ) -> Result<(), Unrecorded> {
+        self.record_control_on(action, "none", "sallyport", outcome, false).await
+    }
+
+    /// Records what was done to something of Sallyport's, and on whose behalf. `review`: a person should look at it.
+    pub(crate) async fn record_control_on(
+        &self,
+        action: ControlAction,
+        account: &str,
+        target: &str,
+        outcome: &str,
+        review: bool,
+    ) -> Result<(), Unrecorded> {
         let actor = Actor {
             user_id: Some(self.identity.user.clone()),
             agent_id: Some("sallyport".into()),
-            service_account: Some("none".into()),
+            service_account: Some(account.to_owned()),
             ip_address: Some("local".into()),
             user_agent: Some(concat!("sallyport/", env!("CARGO_PKG_VERSION")).into()),
         };
-        self.record(record::control(actor, action, outcome, Timestamp::now())).await
+        self.record(record::control(actor, action, target, outcome, review, Timestamp::now())).await
     }
 
     async fn record(&self, event: Event) -> Result<(), Unrecorded> {

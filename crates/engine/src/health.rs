@@ -11,10 +11,12 @@ use sallyport_ipc::types::{HealthItem, HealthSeverity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Condition {
     AgentLoop,
+    ApprovalAdvisory,
     AuditBehindHead,
     AuditUnavailable,
     CaReissued,
     ConfigMalformed,
+    ElevationFile,
     KeysInFile,
     KeysUnavailable,
     MemoryNotLocked,
@@ -31,12 +33,14 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 17] = [
+    pub(crate) const ALL: [Condition; 19] = [
         Condition::AgentLoop,
+        Condition::ApprovalAdvisory,
         Condition::AuditBehindHead,
         Condition::AuditUnavailable,
         Condition::CaReissued,
         Condition::ConfigMalformed,
+        Condition::ElevationFile,
         Condition::KeysInFile,
         Condition::KeysUnavailable,
         Condition::MemoryNotLocked,
@@ -55,6 +59,10 @@ impl Condition {
         use HealthSeverity::{Critical, Info, Warning};
         match self {
             Condition::AgentLoop => ("agent-loop", Warning, "An agent goes round in a circle"),
+            Condition::ApprovalAdvisory => {
+                ("approval-advisory", Info, "Pausing and approving are not guarded here")
+            }
+            Condition::ElevationFile => ("elevation-file", Warning, "The file of permissions was changed"),
             Condition::AuditBehindHead => ("audit-behind-head", Critical, "The audit trail lost rows"),
             Condition::AuditUnavailable => {
                 ("audit-unavailable", Critical, "The audit trail can't be written")

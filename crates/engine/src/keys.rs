@@ -103,6 +103,8 @@ impl sallyport_audit::KeyStore for KeyRing<'_> {
 pub(crate) struct Installation {
     pub(crate) index: IndexKey,
     pub(crate) threads: [u8; 32],
+    /// Seals what was granted.
+    pub(crate) elevation: Zeroizing<[u8; 32]>,
 }
 
 impl Installation {
@@ -120,6 +122,7 @@ impl Installation {
         Ok(Installation {
             index: IndexKey::new(blake3::derive_key("sallyport engine 1: secret fingerprints", &key)),
             threads: blake3::derive_key("sallyport engine 1: placeholder threads", &key),
+            elevation: Zeroizing::new(blake3::derive_key("sallyport engine 1: elevation", &key)),
         })
     }
 }

@@ -137,15 +137,22 @@ pub(crate) fn quota_warned(limit: Limit) -> Action {
 }
 
 /// Something done to Sallyport itself. `action_type` comes from a closed list.
-pub(crate) fn control(actor: Actor, action: ControlAction, outcome: &str, at: Timestamp) -> Event {
+pub(crate) fn control(
+    actor: Actor,
+    action: ControlAction,
+    target: &str,
+    outcome: &str,
+    review: bool,
+    at: Timestamp,
+) -> Event {
     Event::control(
         at,
         actor,
         Action {
             action_type: action.as_str().to_owned(),
-            target: Some("sallyport".into()),
+            target: Some(target.to_owned()),
             outcome: Some(outcome.to_owned()),
-            requires_review: Some(false),
+            requires_review: Some(review),
         },
     )
 }
@@ -155,6 +162,14 @@ pub(crate) fn control(actor: Actor, action: ControlAction, outcome: &str, at: Ti
 pub(crate) enum ControlAction {
     AgentSessionEnded,
     AgentSessionStarted,
+    AuthenticationAsked,
+    ElevationDenied,
+    ElevationExpired,
+    ElevationFileRefused,
+    ElevationGranted,
+    ElevationRequested,
+    ElevationRevoked,
+    ElevationTokenRefused,
     EngineStarted,
     EngineStopped,
     PolicyReloaded,
@@ -169,6 +184,14 @@ impl ControlAction {
         match self {
             ControlAction::AgentSessionEnded => "agent_session_ended",
             ControlAction::AgentSessionStarted => "agent_session_started",
+            ControlAction::AuthenticationAsked => "authentication_asked",
+            ControlAction::ElevationDenied => "elevation_denied",
+            ControlAction::ElevationExpired => "elevation_expired",
+            ControlAction::ElevationFileRefused => "elevation_file_refused",
+            ControlAction::ElevationGranted => "elevation_granted",
+            ControlAction::ElevationRequested => "elevation_requested",
+            ControlAction::ElevationRevoked => "elevation_revoked",
+            ControlAction::ElevationTokenRefused => "elevation_token_refused",
             ControlAction::EngineStarted => "engine_started",
             ControlAction::EngineStopped => "engine_stopped",
             ControlAction::PolicyReloaded => "policy_reloaded",

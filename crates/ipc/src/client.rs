@@ -18,9 +18,10 @@ use crate::events::Events;
 use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Done, Flow,
-    HealthItem, IssuedSession, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
-    SourceStatus, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Done,
+    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession,
+    OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status,
+    TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -117,6 +118,30 @@ impl Client {
 
     pub async fn quota_history(&self) -> Result<QuotaHistory, ClientError> {
         self.call(Call::QuotaHistory, &()).await
+    }
+
+    pub async fn elevations(&self) -> Result<Vec<ElevationView>, ClientError> {
+        self.call(Call::Elevations, &()).await
+    }
+
+    pub async fn elevation_request(&self, draft: &ElevationDraft) -> Result<ElevationView, ClientError> {
+        self.call(Call::ElevationRequest, draft).await
+    }
+
+    pub async fn elevation_approve(&self, answer: &ElevationAnswer) -> Result<ElevationView, ClientError> {
+        self.call(Call::ElevationApprove, answer).await
+    }
+
+    pub async fn elevation_redeem(&self, token: &ElevationToken) -> Result<ElevationView, ClientError> {
+        self.call(Call::ElevationRedeem, token).await
+    }
+
+    pub async fn elevation_deny(&self, answer: &ElevationAnswer) -> Result<ElevationView, ClientError> {
+        self.call(Call::ElevationDeny, answer).await
+    }
+
+    pub async fn elevation_revoke(&self, answer: &ElevationAnswer) -> Result<ElevationView, ClientError> {
+        self.call(Call::ElevationRevoke, answer).await
     }
 
     pub async fn shutdown(&self) -> Result<(), ClientError> {

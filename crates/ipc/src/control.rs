@@ -8,9 +8,10 @@ use futures_util::Stream;
 use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Event, Flow,
-    HealthItem, IssuedSession, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
-    SourceStatus, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters,
+    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession,
+    OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status,
+    TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -20,6 +21,17 @@ pub struct Caller {
     pub pid: Option<u32>,
 }
 
+/// How it was made sure that a person wants what a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The route weakens nothing.
+    NotNeeded,
+    /// The operating system authenticated the person.
+    Authenticated,
+    /// There is nothing here to ask with; the caller's word counts, and is recorded as such.
+    Advisory,
+}
+
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// The engine, as seen from the control socket. One method for each row of [`crate::ROUTES`].
@@ -27,8 +39,8 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 pub trait Control: Send + Sync + 'static {
     /// Called before each route with the access that it declares. The owner may do everything unless the
     /// engine, for instance by policy, says otherwise here.
-    async fn authorise(&self, _caller: &Caller, _route: &Route) -> Result<(), ControlError> {
-        Ok(())
+    async fn authorise(&self, _caller: &Caller, _route: &Route) -> Result<Proof, ControlError> {
+        Ok(Proof::NotNeeded)
     }
 
     async fn status(&self) -> Result<Status, ControlError>;
@@ -58,6 +70,17 @@ pub trait Control: Send + Sync + 'static {
     ) -> Result<IssuedSession, ControlError>;
     async fn quota(&self) -> Result<QuotaView, ControlError>;
     async fn quota_history(&self) -> Result<QuotaHistory, ControlError>;
+    /// Newest first.
+    async fn elevations(&self) -> Result<Vec<ElevationView>, ControlError>;
+    async fn elevation_request(&self, draft: ElevationDraft) -> Result<ElevationView, ControlError>;
+    async fn elevation_approve(
+        &self,
+        answer: ElevationAnswer,
+        proof: Proof,
+    ) -> Result<ElevationView, ControlError>;
+    async fn elevation_redeem(&self, token: ElevationToken) -> Result<ElevationView, ControlError>;
+    async fn elevation_deny(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError>;
+    async fn elevation_revoke(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError>;
     /// Begins to drain; answers before the engine is gone.
     async fn shutdown(&self) -> Result<(), ControlError>;
     /// Everything from now on. A slow reader is told of its gaps by [`Event::Missed`].

@@ -18,10 +18,10 @@ mod transport;
 pub mod types;
 
 pub use client::Client;
-pub use control::{Caller, Control, EventStream};
+pub use control::{Caller, Control, EventStream, Proof};
 pub use error::{BindError, ClientError, ControlError, ErrorCode};
 pub use events::Events;
-pub use routes::{Access, ROUTES, Route};
+pub use routes::{Access, Call, ROUTES, Route};
 pub use server::{ServerLimits, serve, serve_with};
 pub use transport::ControlListener;
 

@@ -71,12 +71,20 @@ pub enum Call {
     QuotaHistory,
     Events,
     Shutdown,
+    Elevations,
+    ElevationRequest,
+    ElevationApprove,
+    ElevationRedeem,
+    ElevationDeny,
+    ElevationRevoke,
 }
 
 /// Enough for anything that only looks; a query over a million rows among them.
 const QUICK: Duration = Duration::from_secs(15);
 /// Vaults have timeouts of their own, one after the other in the worst case.
 const SLOW: Duration = Duration::from_secs(120);
+/// A person reads a question and types a password first; that wait is the engine's, this is beyond it.
+const HUMAN: Duration = Duration::from_secs(150);
 
 const fn get(call: Call, path: &'static str, summary: &'static str) -> Route {
     Route { call, method: Method::Get, path, access: Access::Read, summary, patience: QUICK }
@@ -102,7 +110,7 @@ pub const ROUTES: &[Route] = &[
     get(Call::Counters, "/v1/counters", "numbers since the engine started"),
     get(Call::Flows, "/v1/flows", "open connections and the processes they belong to"),
     post(Call::On, "/v1/on", Access::Operate, QUICK, "inspect AI traffic again"),
-    post(Call::Off, "/v1/off", Access::Admin, QUICK, "tunnel everything unread, for a time or until `on`"),
+    post(Call::Off, "/v1/off", Access::Admin, HUMAN, "tunnel everything unread, for a time or until `on`"),
     get(Call::Sources, "/v1/secrets", "sources of secrets with names and counts, never values"),
     post(Call::SecretsSync, "/v1/secrets/sync", Access::Operate, SLOW, "read every source of secrets again"),
     get(Call::Ca, "/v1/ca", "the root certificate, its limits and where its key is kept"),
@@ -136,7 +144,32 @@ pub const ROUTES: &[Route] = &[
     get(Call::Quota, "/v1/quota", "how full each limit is, and what today took"),
     get(Call::QuotaHistory, "/v1/quota/history", "use and estimated cost of the last 30 days"),
     get(Call::Events, "/v1/events", "what happens, as server-sent events"),
-    post(Call::Shutdown, "/v1/shutdown", Access::Admin, QUICK, "finish what is under way and stop"),
+    post(Call::Shutdown, "/v1/shutdown", Access::Admin, HUMAN, "finish what is under way and stop"),
+    get(Call::Elevations, "/v1/elevation", "requests for permissions and what became of them"),
+    post(
+        Call::ElevationRequest,
+        "/v1/elevation/request",
+        Access::Operate,
+        QUICK,
+        "ask for a permission for a while",
+    ),
+    post(Call::ElevationApprove, "/v1/elevation/approve", Access::Admin, HUMAN, "grant a request"),
+    // The signature in it is what authorises.
+    post(
+        Call::ElevationRedeem,
+        "/v1/elevation/redeem",
+        Access::Operate,
+        QUICK,
+        "grant a request by a named approver's signed token",
+    ),
+    post(Call::ElevationDeny, "/v1/elevation/deny", Access::Operate, QUICK, "refuse a request"),
+    post(
+        Call::ElevationRevoke,
+        "/v1/elevation/revoke",
+        Access::Operate,
+        QUICK,
+        "end a grant before its time",
+    ),
 ];
 
 impl Route {

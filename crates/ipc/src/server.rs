@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{Caller, Control};
+use crate::control::{Caller, Control, Proof};
 use crate::error::{ControlError, ErrorCode};
 use crate::events;
 use crate::routes::{Call, ROUTES, Route};
@@ -178,18 +178,18 @@ impl Session {
 
     async fn routed(&self, request: Request<Incoming>) -> Result<Response<Body>, ControlError> {
         let route = find(request.method().as_str(), request.uri().path())?;
-        self.control.authorise(&self.caller, route).await?;
+        let proof = self.control.authorise(&self.caller, route).await?;
         if route.call == Call::Events {
             return Ok(self.events());
         }
         let body = self.body(request).await?;
-        timeout(route.patience, self.call(route, &body)).await.unwrap_or_else(|_| {
+        timeout(route.patience, self.call(route, &body, proof)).await.unwrap_or_else(|_| {
             let message = format!("{} took longer than {} s", route.path, route.patience.as_secs());
             Err(ControlError::new(ErrorCode::TimedOut, message))
         })
     }
 
-    async fn call(&self, route: &Route, body: &[u8]) -> Result<Response<Body>, ControlError> {
+    async fn call(&self, route: &Route, body: &[u8], proof: Proof) -> Result<Response<Body>, ControlError> {
         let control = &self.control;
         match route.call {
             Call::Status => ok(&control.status().await?),
@@ -211,6 +211,12 @@ impl Session {
             Call::AgentSession => ok(&control.agent_session(&self.caller, parsed(body)?).await?),
             Call::Quota => ok(&control.quota().await?),
             Call::QuotaHistory => ok(&control.quota_history().await?),
+            Call::Elevations => ok(&control.elevations().await?),
+            Call::ElevationRequest => ok(&control.elevation_request(parsed(body)?).await?),
+            Call::ElevationApprove => ok(&control.elevation_approve(parsed(body)?, proof).await?),
+            Call::ElevationRedeem => ok(&control.elevation_redeem(parsed(body)?).await?),
+            Call::ElevationDeny => ok(&control.elevation_deny(parsed(body)?).await?),
+            Call::ElevationRevoke => ok(&control.elevation_revoke(parsed(body)?).await?),
             Call::Events => Ok(self.events()),
             Call::Shutdown => {
                 control.shutdown().await?;

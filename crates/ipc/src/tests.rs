@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use sallyport_platform::peer;
+use sallyport_policy::elevation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast;
@@ -22,7 +23,7 @@ use crate::routes::{Call, Method};
 use crate::types::*;
 use crate::{
     Access, BindError, Caller, Client, ClientError, Control, ControlError, ControlListener, ErrorCode,
-    EventStream, ROUTES, Route, ServerLimits, serve_with,
+    EventStream, Proof, ROUTES, Route, ServerLimits, serve_with,
 };
 
 /// An engine that answers with examples and remembers what it was asked.
@@ -110,6 +111,22 @@ fn history() -> QuotaHistory {
     }
 }
 
+fn elevation(state: elevation::State) -> ElevationView {
+    let draft = elevation::Draft {
+        scope: elevation::Scope::SecretsRead,
+        resources: vec!["billing/key".into()],
+        account: "coding-assistant".into(),
+        justification: "to pay".into(),
+        seconds: 1_800,
+    };
+    let terms = elevation::Terms::default();
+    let (request, _) = elevation::judge(&draft, 7, &terms, moment()).unwrap();
+    let grant = (state == elevation::State::Approved)
+        .then(|| request.grant(elevation::Grantor::Person, 600, &terms, moment()));
+    let question = elevation::Question { engine: "e".into(), nonce: "n".into(), request };
+    ElevationView { question, state, grant, uses: 0, decided_at: None }
+}
+
 impl Example {
     fn counted<T>(&self, value: T) -> Result<T, ControlError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
@@ -119,7 +136,7 @@ impl Example {
 
 #[async_trait]
 impl Control for Example {
-    async fn authorise(&self, caller: &Caller, route: &Route) -> Result<(), ControlError> {
+    async fn authorise(&self, caller: &Caller, route: &Route) -> Result<Proof, ControlError> {
         assert_eq!(caller.uid, peer::current_uid());
         assert_eq!(caller.pid, Some(std::process::id()));
         if route.access == Access::Admin && self.refuses_admin.load(Ordering::SeqCst) {
@@ -129,7 +146,7 @@ impl Control for Example {
             )
             .with_hint("ask whoever manages this machine"));
         }
-        Ok(())
+        Ok(Proof::Authenticated)
     }
 
     async fn status(&self) -> Result<Status, ControlError> {
@@ -247,6 +264,29 @@ impl Control for Example {
     async fn quota_history(&self) -> Result<QuotaHistory, ControlError> {
         self.counted(history())
     }
+    async fn elevations(&self) -> Result<Vec<ElevationView>, ControlError> {
+        self.counted(vec![elevation(elevation::State::Pending)])
+    }
+    async fn elevation_request(&self, _: ElevationDraft) -> Result<ElevationView, ControlError> {
+        self.counted(elevation(elevation::State::Pending))
+    }
+    async fn elevation_approve(
+        &self,
+        _: ElevationAnswer,
+        proof: Proof,
+    ) -> Result<ElevationView, ControlError> {
+        assert_eq!(proof, Proof::Authenticated, "what `authorise` found comes with the call");
+        self.counted(elevation(elevation::State::Approved))
+    }
+    async fn elevation_redeem(&self, _: ElevationToken) -> Result<ElevationView, ControlError> {
+        self.counted(elevation(elevation::State::Approved))
+    }
+    async fn elevation_deny(&self, _: ElevationAnswer) -> Result<ElevationView, ControlError> {
+        self.counted(elevation(elevation::State::Denied))
+    }
+    async fn elevation_revoke(&self, _: ElevationAnswer) -> Result<ElevationView, ControlError> {
+        self.counted(elevation(elevation::State::Revoked))
+    }
     async fn shutdown(&self) -> Result<(), ControlError> {
         self.counted(())
     }
@@ -319,7 +359,7 @@ fn the_table_is_sound() {
         }
     }
     let admin: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Admin).map(|r| r.call).collect();
-    assert_eq!(admin, [Call::Off, Call::Shutdown], "what weakens or ends protection");
+    assert_eq!(admin, [Call::Off, Call::Shutdown, Call::ElevationApprove], "what weakens or ends protection");
 }
 
 #[tokio::test]
@@ -396,6 +436,14 @@ async fn the_client_has_every_call() {
     assert_eq!((issued.session, issued.token.as_str()), (session(), "once"));
     assert_eq!(client.quota().await.unwrap(), quota());
     assert_eq!(client.quota_history().await.unwrap(), history());
+    assert_eq!(client.elevations().await.unwrap(), [elevation(elevation::State::Pending)]);
+    let asked = client.elevation_request(&ElevationDraft::default()).await.unwrap();
+    assert_eq!(asked.question.request.id, 7);
+    let answer = ElevationAnswer { id: 7, for_seconds: Some(600) };
+    assert!(client.elevation_approve(&answer).await.unwrap().grant.is_some());
+    assert!(client.elevation_redeem(&ElevationToken::default()).await.unwrap().grant.is_some());
+    assert_eq!(client.elevation_deny(&answer).await.unwrap().state, elevation::State::Denied);
+    assert_eq!(client.elevation_revoke(&answer).await.unwrap().state, elevation::State::Revoked);
     client.shutdown().await.unwrap();
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sallyport_policy::Level;
+use sallyport_policy::elevation::{self, Grant, Question, Scope};
 use sallyport_policy::settings::{DocumentSummary, SettingRow};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -360,10 +361,54 @@ pub enum Event {
         /// Its requests are refused, as policy says.
         refused: bool,
     },
+    /// A request for a permission waits for an answer, or got one.
+    Approval {
+        request: Box<ElevationView>,
+    },
     /// This listener was too slow; so many events were dropped.
     Missed {
         events: u64,
     },
+}
+
+/// A request for a permission, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ElevationView {
+    /// What was asked; by itself it is what an approver elsewhere signs.
+    #[serde(flatten)]
+    pub question: Question,
+    pub state: elevation::State,
+    pub grant: Option<Grant>,
+    pub uses: u64,
+    pub decided_at: Option<Timestamp>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElevationDraft {
+    pub scope: Option<Scope>,
+    pub resources: Vec<String>,
+    /// Unset: the account of flows that belong to no session.
+    pub account: Option<String>,
+    pub justification: String,
+    /// Unset: half an hour, or less where policy says so.
+    pub for_seconds: Option<u64>,
+}
+
+/// Which request is answered, and for how long it is granted at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElevationAnswer {
+    pub id: u64,
+    pub for_seconds: Option<u64>,
+}
+
+/// A named approver's signed word, as `sallyport elevate sign` wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElevationToken {
+    pub token: String,
 }
 
 /// Nothing to say beyond that it was done.

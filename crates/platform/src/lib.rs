@@ -17,6 +17,7 @@ mod windows;
 #[cfg(windows)]
 use windows as imp;
 
+pub mod authenticate;
 mod error;
 pub mod fs;
 pub mod host;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keyring_core::{CredentialStore, Entry};
 
 use crate::Error;
+use crate::authenticate::{Action, Answer, Missing, Subject};
 use crate::keychain::{KeychainError, KeychainErrorCode, KeyringState, SECRET_SERVICE};
 use crate::memory::Hardening;
 use crate::paths::BaseDirs;
@@ -64,6 +65,19 @@ impl ProcessHold {
     pub(crate) fn is_over(&self) -> bool {
         match *self {}
     }
+}
+
+pub(crate) fn authenticate(_: Action, _: &Subject, _: std::time::Duration) -> Answer {
+    Answer::Unavailable(Missing::Implementation)
+}
+
+pub(crate) fn authentication_available() -> Result<(), Missing> {
+    Err(Missing::Implementation)
+}
+
+/// Nobody is asked yet, so no process needs to be told from another.
+pub(crate) fn process_started(_: u32) -> Option<u64> {
+    None
 }
 
 pub(crate) fn describe_process(_: u32) -> Option<Process> {

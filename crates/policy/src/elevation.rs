@@ -6,18 +6,22 @@
 mod grant;
 mod resource;
 mod terms;
+mod token;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 pub use grant::{Draft, Grant, Grantor, Refused, Request, State, Way, covers, judge};
 pub use resource::{BadResource, Resource, Target};
 pub use terms::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, PublicKey, Terms};
+pub use token::{ApproverKey, BadToken, Question, Statement, Token};
 
 /// What may be elevated. Closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[ts(rename = "ElevationScope")]
 pub enum Scope {
     #[serde(rename = "filesystem:write")]
     FilesystemWrite,

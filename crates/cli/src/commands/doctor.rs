@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sallyport_ipc::types::{HealthItem, HealthSeverity, State, Status};
 use sallyport_ipc::{Client, ClientError};
-use sallyport_platform::{Keychain, Paths, Unlock};
+use sallyport_platform::{Keychain, Paths, Unlock, authenticate};
 use sallyport_policy::config;
 use serde::Serialize;
 
@@ -245,14 +245,23 @@ fn certificates(paths: &Paths) -> Item {
 
 /// Decision 1: said wherever the operating system is not asked.
 fn approval() -> Item {
-    Item::new(
-        "approval-advisory",
-        Severity::Info,
-        "Switching off is not authenticated",
-        "This version does not ask the operating system who is at the desk: any program of yours can run \
-         `sallyport off`. The switch is recorded in the audit trail.",
-        "Watch `sallyport audit query --type action_executed`.",
-    )
+    match authenticate::available() {
+        Ok(()) => Item::ok(
+            "approval",
+            "Authentication",
+            "the operating system asks who is at the desk before protection is weakened",
+        ),
+        Err(missing) => Item::new(
+            "approval-advisory",
+            Severity::Info,
+            "Pausing and approving are not guarded here",
+            format!(
+                "The operating system can't be asked who is at this desk, since {missing}: pausing and approving are \
+                 recorded, and any process of this user can do both."
+            ),
+            missing.hint(),
+        ),
+    }
 }
 
 fn show(report: &Report, out: &mut Out) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ pub(crate) mod ca;
 pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
+pub(crate) mod elevate;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod flows;

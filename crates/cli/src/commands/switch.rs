@@ -21,8 +21,8 @@ pub(crate) struct OnArgs {
 
 /// Stop inspecting AI traffic: everything passes unread
 ///
-/// Tools go on working, and nothing is taken out. The switch itself is recorded in the audit trail before
-/// it takes effect.
+/// Tools go on working, and nothing is taken out. Where the operating system can ask who is at the desk, it
+/// does. The switch itself is recorded in the audit trail before it takes effect.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  sallyport off --for 15m --reason \"vendor call\"\n  sallyport off\n\n{EXIT_CODES}"))]
 pub(crate) struct OffArgs {
@@ -46,7 +46,7 @@ pub(crate) fn on(args: &OnArgs, out: &mut Out) -> Outcome {
 pub(crate) fn off(args: OffArgs, out: &mut Out) -> Outcome {
     let request = OffRequest { for_seconds: args.duration.map(whole_seconds), reason: args.reason };
     let paths = engine::paths()?;
-    let status = engine::call(&paths, async |client| client.off(&request).await)?;
+    let status = engine::call_guarded(&paths, async |client| client.off(&request).await)?;
     tell(&status, args.json, out)
 }
 

@@ -1,6 +1,7 @@
 //! The Linux side of the façade.
 
 mod keyring;
+mod polkit;
 mod process;
 mod sock_diag;
 mod trust;
@@ -22,6 +23,7 @@ pub(crate) use keyring::{
     credential_store, explain_keychain_failure, found_item, item_modifiers, keyring_state,
     user_secret_queries,
 };
+pub(crate) use polkit::{authenticate, authentication_available, process_started};
 pub(crate) use process::{ProcessHold, describe_process, find_socket_holder};
 pub(crate) use sock_diag::{connection_owner, listener_owner};
 pub(crate) use trust::{bundle_text, roots_file, trust_stores};

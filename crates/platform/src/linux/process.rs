@@ -91,6 +91,11 @@ impl ProcessHold {
     }
 }
 
+/// When a process started, in the kernel's own count.
+pub(super) fn started_ticks(pid: u32) -> Option<u64> {
+    Stat::of(pid).map(|stat| stat.started_ticks)
+}
+
 #[derive(Debug, PartialEq)]
 struct Stat {
     name: String,

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::{BadResource, MAX_DURATION, Resource, Scope, Target, Terms};
 
@@ -11,7 +12,7 @@ const MAX_JUSTIFICATION: usize = 1_000;
 const MAX_ACCOUNT: usize = 128;
 
 /// Who granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case", tag = "by", content = "name")]
 pub enum Grantor {
     /// Policy grants this scope without a human.
@@ -36,7 +37,7 @@ impl std::fmt::Display for Grantor {
 }
 
 /// A permission for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// The number of the request that it answers.
@@ -76,8 +77,8 @@ pub struct Draft {
 }
 
 /// What was asked for, within the rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(rename = "ElevationRequest")]
 pub struct Request {
     pub id: u64,
     pub scope: Scope,
@@ -115,8 +116,9 @@ impl Request {
 }
 
 /// Where a request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
+#[ts(rename = "ElevationState")]
 pub enum State {
     Pending,
     Approved,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use globset::GlobBuilder;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::Scope;
 
@@ -16,7 +17,7 @@ const MAX_LENGTH: usize = 1_024;
 /// - `shell:execute`: the words of one command, `git push origin *`; a `*` at the end stands for any further words
 /// - `network:external`: a domain, `api.example.com` or `*.example.com`
 /// - `secrets:read`: the name of a secret, `*` within it for any characters
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(transparent)]
 pub struct Resource(String);
 

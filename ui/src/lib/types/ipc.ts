@@ -159,6 +159,56 @@ export type DocumentKind = "AgentPermissionPolicy" | "DataClassificationPolicy" 
 export type DocumentSummary = { kind: DocumentKind, name: string, file: string, line: number, origin: Origin, };
 
 /**
+ * Which request is answered, and for how long it is granted at most.
+ */
+export type ElevationAnswer = { id: number, for_seconds: number | null, };
+
+/**
+ * What is asked for.
+ */
+export type ElevationDraft = { scope: ElevationScope | null, resources: Array<string>, 
+/**
+ * Unset: the account of flows that belong to no session.
+ */
+account: string | null, justification: string, 
+/**
+ * Unset: half an hour, or less where policy says so.
+ */
+for_seconds: number | null, };
+
+/**
+ * What may be elevated. Closed.
+ */
+export type ElevationScope = "filesystem:write" | "shell:execute" | "network:external" | "secrets:read";
+
+/**
+ * Where a request stands.
+ */
+export type ElevationState = "pending" | "approved" | "used" | "denied" | "expired" | "revoked";
+
+/**
+ * A named approver's signed word, as `sallyport elevate sign` wrote it.
+ */
+export type ElevationToken = { token: string, };
+
+/**
+ * A request for a permission, and what became of it.
+ */
+export type ElevationView = { state: ElevationState, grant: Grant | null, uses: number, decided_at: string | null, 
+/**
+ * Which engine asks.
+ */
+engine: string, 
+/**
+ * Random, so that a number that comes again is another request.
+ */
+nonce: string, id: number, scope: ElevationScope, resources: Array<Resource>, account: string, justification: string, seconds: number, requested_at: string, 
+/**
+ * Unanswered until then it is over.
+ */
+answer_by: string, };
+
+/**
  * Closed; faces match on it and never on a message.
  */
 export type ErrorCode = "bad_request" | "forbidden" | "not_permitted" | "not_found" | "method_not_allowed" | "conflict" | "too_large" | "unavailable" | "timed_out" | "internal";
@@ -174,7 +224,7 @@ times: number,
 /**
  * Its requests are refused, as policy says.
  */
-refused: boolean, } | { "type": "missed", events: number, };
+refused: boolean, } | { "type": "approval", request: ElevationView, } | { "type": "missed", events: number, };
 
 /**
  * One open connection.
@@ -184,6 +234,24 @@ export type Flow = { id: number, host: string, port: number, handling: Handling,
  * The service account, once it is known.
  */
 account: string | null, since: string, };
+
+/**
+ * A permission for a while.
+ */
+export type Grant = { 
+/**
+ * The number of the request that it answers.
+ */
+id: number, scope: ElevationScope, resources: Array<Resource>, 
+/**
+ * The service account that may use it.
+ */
+account: string, justification: string, granted_by: Grantor, not_before: string, expires_at: string, };
+
+/**
+ * Who granted.
+ */
+export type Grantor = { "by": "policy" } | { "by": "person" } | { "by": "advisory" } | { "by": "approver", "name": string };
 
 export type Handling = "intercepted" | "tunnelled" | "local";
 
@@ -321,6 +389,16 @@ store_reachable: boolean,
  * Everybody together, since midnight UTC.
  */
 today: Usage, };
+
+/**
+ * A pattern. What it means depends on the scope that it stands under.
+ *
+ * - `filesystem:write`: an absolute path glob, `/workspace/src/**`
+ * - `shell:execute`: the words of one command, `git push origin *`; a `*` at the end stands for any further words
+ * - `network:external`: a domain, `api.example.com` or `*.example.com`
+ * - `secrets:read`: the name of a secret, `*` within it for any characters
+ */
+export type Resource = string;
 
 /**
  * One detection rule, as people should know it.

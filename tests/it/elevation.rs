@@ -1,0 +1,321 @@
+//! Permissions for a while on the real binary, with a real polkitd: nobody grants but the person at the desk or a named
+//! approver, whoever speaks to the control socket; and everything is in the trail.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sallyport_tests::polkit::{Polkit, give};
+use sallyport_tests::process::{Background, Outcome};
+use sallyport_tests::{tools, wait};
+use serde_json::{Value, json};
+
+const ACTIONS: &str = include_str!("../../assets/polkit/org.sallyport.policy");
+
+/// An engine and its callers as a plain user, on a system with polkit.
+struct Desk {
+    engine: Option<Background>,
+    polkit: Polkit,
+    home: PathBuf,
+    binary: PathBuf,
+    starts: usize,
+}
+
+/// What the person answers when asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Person {
+    Yes,
+    No,
+    /// No agent runs, so nobody can be asked.
+    Absent,
+}
+
+impl Desk {
+    fn new(actions: &str, policy: Option<&str>) -> Result<Desk> {
+        let polkit = Polkit::start(actions)?;
+        let home = polkit.home()?;
+        fs::create_dir_all(home.join("config/policies"))?;
+        let config =
+            json!({"listen": "127.0.0.1:0", "secrets": {"keychain": false, "well_known_files": false}});
+        fs::write(home.join("config/config.yaml"), config.to_string())?;
+        if let Some(spec) = policy {
+            let text = format!(
+                "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: house}}\nspec: {spec}\n"
+            );
+            fs::write(home.join("config/policies/house.yaml"), text)?;
+        }
+        // Where it was built, another user may not be let in.
+        let binary = home.join("sallyport");
+        fs::copy(tools::sallyport()?, &binary)?;
+        give(&home)?;
+        let mut desk = Desk { engine: None, polkit, home, binary, starts: 0 };
+        desk.start()?;
+        Ok(desk)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.starts += 1;
+        let wrapper = self.polkit.wrapper();
+        let mut command = Command::new(&wrapper[0]);
+        command.args(&wrapper[1..]).arg(&self.binary).arg("daemon").env_clear();
+        command.env("SALLYPORT_HOME", &self.home).env("HOME", &self.home);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let log = self.home.join(format!("engine-{}.log", self.starts));
+        let engine = Background::start(command, &log)?;
+        wait::until("the engine", || {
+            let status = self.sallyport(&["status", "--json"], Person::Absent).ok()?.0;
+            (status.code == 0).then_some(())
+        })
+        .with_context(|| engine.output())?;
+        self.engine = Some(engine);
+        Ok(())
+    }
+
+    /// `kill -9`, and up again.
+    fn restart(&mut self) -> Result<()> {
+        if let Some(mut engine) = self.engine.take() {
+            engine.kill();
+        }
+        self.start()
+    }
+
+    fn sallyport(&self, arguments: &[&str], person: Person) -> Result<(Outcome, usize)> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments);
+        self.run(command, person)
+    }
+
+    fn run(&self, mut command: Command, person: Person) -> Result<(Outcome, usize)> {
+        command.env("SALLYPORT_HOME", &self.home).env("HOME", &self.home);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let answer = match person {
+            Person::Yes => Some(true),
+            Person::No => Some(false),
+            Person::Absent => None,
+        };
+        self.polkit.run(&command, answer)
+    }
+
+    /// Speaks to the control socket as any program of the user could.
+    fn socket(&self, path: &str, body: &Value, person: Person) -> Result<(String, usize)> {
+        let mut command = Command::new(tools::required("curl")?);
+        command
+            .args(["--silent", "--max-time", "30", "--unix-socket"])
+            .arg(self.home.join("run/control.sock"));
+        command.args(["--data-binary", &body.to_string(), &format!("http://sallyport{path}")]);
+        let (outcome, asked) = self.run(command, person)?;
+        Ok((outcome.stdout, asked))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let (outcome, _) = self.sallyport(arguments, Person::Absent)?;
+        serde_json::from_str(&outcome.stdout).with_context(|| format!("sallyport {arguments:?}: {outcome:?}"))
+    }
+
+    fn request(&self, scope: &str, resource: &str) -> Result<u64> {
+        let asked = self.json(&[
+            "elevate",
+            "request",
+            "--scope",
+            scope,
+            "--resource",
+            resource,
+            "--for",
+            "20m",
+            "--justification",
+            "refunds",
+            "--json",
+        ])?;
+        asked["id"].as_u64().with_context(|| asked.to_string())
+    }
+
+    fn state(&self, id: u64) -> Result<String> {
+        let all = self.json(&["elevate", "list", "--json"])?;
+        let one = all.as_array().into_iter().flatten().find(|one| one["id"] == id);
+        Ok(one.with_context(|| all.to_string())?["state"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Action type and outcome of every control event.
+    fn actions(&self) -> Result<Vec<(String, String, bool)>> {
+        let (outcome, _) = self.sallyport(&["audit", "query", "--json"], Person::Absent)?;
+        let mut actions = Vec::new();
+        for line in outcome.ok()?.stdout.lines() {
+            let event: Value = serde_json::from_str(line)?;
+            for action in event["actions"].as_array().into_iter().flatten() {
+                let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
+                let review = action["requires_review"] == true;
+                actions.push((text("action_type"), text("outcome"), review));
+            }
+        }
+        Ok(actions)
+    }
+
+    fn expect(&self, action: &str, outcome: &str) -> Result<()> {
+        let actions = self.actions()?;
+        let found = actions.iter().any(|(kind, said, _)| kind == action && said.starts_with(outcome));
+        ensure!(found, "{action} {outcome} is not among {actions:?}");
+        Ok(())
+    }
+}
+
+#[test]
+fn the_person_at_the_desk_approves_and_nobody_else() -> Result<()> {
+    let mut desk = Desk::new(ACTIONS, None)?;
+    let id = desk.request("secrets:read", "billing/api-key")?;
+    let number = id.to_string();
+    ensure!(desk.request("secrets:read", "billing/api-key")? == id, "asking again makes no second request");
+
+    let (refused, asked) = desk.sallyport(&["elevate", "approve", &number], Person::No)?;
+    ensure!(refused.code == 1 && asked == 1, "asked {asked} times: {refused:?}");
+    for person in [Person::No, Person::Absent] {
+        let (answer, _) = desk.socket("/v1/elevation/approve", &json!({"id": id}), person)?;
+        ensure!(answer.contains("\"not_permitted\""), "{answer}");
+        let (answer, _) = desk.socket("/v1/off", &json!({}), person)?;
+        ensure!(answer.contains("\"not_permitted\""), "{answer}");
+    }
+    ensure!(desk.state(id)? == "pending");
+    ensure!(desk.json(&["status", "--json"])?["state"] != "off");
+    desk.expect("authentication_asked", "refused")?;
+
+    let (granted, asked) = desk.sallyport(&["elevate", "approve", &number, "--json"], Person::Yes)?;
+    let granted: Value = serde_json::from_str(&granted.ok()?.stdout)?;
+    ensure!(asked == 1 && granted["state"] == "approved", "{granted}");
+    ensure!(granted["grant"]["granted_by"]["by"] == "person", "{granted}");
+
+    desk.restart()?;
+    ensure!(desk.state(id)? == "approved", "a grant survives a restart");
+    let (again, _) = desk.sallyport(&["elevate", "approve", &number], Person::Yes)?;
+    ensure!(again.code == 1, "{again:?}");
+    desk.sallyport(&["elevate", "revoke", &number], Person::Absent)?.0.ok()?;
+    desk.restart()?;
+    ensure!(desk.state(id)? == "revoked");
+
+    let denied = desk.request("shell:execute", "git push *")?;
+    desk.sallyport(&["elevate", "deny", &denied.to_string()], Person::Absent)?.0.ok()?;
+    ensure!(desk.state(denied)? == "denied");
+
+    let (off, asked) = desk.sallyport(&["off", "--for", "5m"], Person::Yes)?;
+    off.ok()?;
+    ensure!(asked == 1 && desk.json(&["status", "--json"])?["state"] == "paused");
+    for (action, outcome) in [
+        ("elevation_requested", "pending"),
+        ("authentication_asked", "authenticated"),
+        ("elevation_granted", "person"),
+        ("elevation_revoked", "revoked"),
+        ("elevation_denied", "denied"),
+        ("protection_off", "off for 300 s"),
+    ] {
+        desk.expect(action, outcome)?;
+    }
+    desk.sallyport(&["audit", "verify"], Person::Absent)?.0.ok()?;
+    Ok(())
+}
+
+#[test]
+fn a_named_approver_signs_from_elsewhere() -> Result<()> {
+    let keys = tempfile::tempdir()?;
+    let sallyport = |arguments: &[&str]| -> Result<String> {
+        let mut command = Command::new(tools::sallyport()?);
+        command.args(arguments).current_dir(keys.path());
+        Ok(sallyport_tests::process::run(command, wait::PATIENCE)?.ok()?.stdout)
+    };
+    let public = sallyport(&["elevate", "key", "ann.key"])?;
+    sallyport(&["elevate", "key", "mallory.key"])?;
+    let policy = format!("{{elevation: {{approvers: [{{name: ann, publicKey: {}}}]}}}}", public.trim());
+    let mut desk = Desk::new(ACTIONS, Some(&policy))?;
+    let other = Desk::new(ACTIONS, Some(&policy))?;
+
+    let id = desk.request("secrets:read", "billing/api-key")?;
+    let sign = |key: &str| -> Result<String> {
+        let all = desk.json(&["elevate", "list", "--json"])?;
+        fs::write(keys.path().join("request.json"), all[0].to_string())?;
+        sallyport(&["elevate", "sign", "request.json", "--key", key, "--name", "ann", "--for", "10m"])
+    };
+    let (token, forged) = (sign("ann.key")?, sign("mallory.key")?);
+    let redeem = |desk: &Desk, token: &str| -> Result<i32> {
+        let file = desk.home.join("token.json");
+        fs::write(&file, token)?;
+        give(&file)?;
+        let arguments = ["elevate", "approve", "--token", &file.display().to_string()];
+        Ok(desk.sallyport(&arguments, Person::Absent)?.0.code)
+    };
+    ensure!(redeem(&desk, &forged)? == 1, "another key's signature counts");
+    ensure!(redeem(&desk, &token.replace("billing/api-key", "*"))? == 1, "a changed token counts");
+    ensure!(other.request("secrets:read", "billing/api-key")? == id);
+    ensure!(redeem(&other, &token)? == 1, "a token counts at another engine");
+    ensure!(desk.state(id)? == "pending");
+    ensure!(redeem(&desk, &token)? == 0, "{:?}", desk.sallyport(&["elevate", "list"], Person::Absent)?);
+    let all = desk.json(&["elevate", "list", "--json"])?;
+    ensure!(all[0]["grant"]["granted_by"] == json!({"by": "approver", "name": "ann"}), "{all}");
+    ensure!(redeem(&desk, &token)? == 1, "a token counts twice");
+    desk.sallyport(&["elevate", "revoke", &id.to_string()], Person::Absent)?.0.ok()?;
+    let again = desk.request("secrets:read", "billing/api-key")?;
+    ensure!(again != id && redeem(&desk, &token)? == 1, "a token counts for the next request");
+
+    // Who edits the file of grants has none.
+    let file = desk.home.join("state/elevation.json");
+    let text = fs::read_to_string(&file)?.replace("revoked", "approved");
+    if let Some(mut engine) = desk.engine.take() {
+        engine.kill();
+    }
+    fs::write(&file, text)?;
+    desk.start()?;
+    ensure!(desk.json(&["elevate", "list", "--json"])? == json!([]));
+    desk.expect("elevation_file_refused", "nothing is granted")?;
+    desk.expect("elevation_granted", "approver:ann")?;
+    desk.expect("elevation_token_refused", "its signature")
+}
+
+#[test]
+fn where_nobody_can_be_asked_it_is_said_and_can_be_forbidden() -> Result<()> {
+    let none = "<policyconfig></policyconfig>";
+    let desk = Desk::new(none, None)?;
+    let doctor = desk.json(&["doctor", "--json"])?.to_string();
+    ensure!(doctor.contains("approval-advisory") && doctor.contains("polkit does not know"), "{doctor}");
+    let id = desk.request("shell:execute", "make release")?;
+    desk.sallyport(&["elevate", "approve", &id.to_string()], Person::Absent)?.0.ok()?;
+    let actions = desk.actions()?;
+    let advisory = actions.iter().find(|(kind, ..)| kind == "elevation_granted").context("no grant")?;
+    ensure!(advisory.1 == "advisory" && advisory.2, "it waits for a review: {advisory:?}");
+    drop(desk);
+
+    let strict = "{protection: {authentication: required, reason: required}}";
+    let desk = Desk::new(none, Some(strict))?;
+    for arguments in [&["off", "--reason", "x"][..], &["elevate", "approve", "1"]] {
+        desk.request("shell:execute", "make release")?;
+        let (refused, _) = desk.sallyport(arguments, Person::Absent)?;
+        ensure!(refused.code == 1 && refused.stderr.contains("requires authentication"), "{refused:?}");
+    }
+    ensure!(desk.state(1)? == "pending");
+    drop(desk);
+
+    let desk = Desk::new(ACTIONS, Some("{protection: {off: forbid}}"))?;
+    let (refused, asked) = desk.sallyport(&["off", "--for", "5m"], Person::Yes)?;
+    ensure!(refused.code == 1 && asked == 0 && refused.stderr.contains("forbids"), "{asked} {refused:?}");
+    Ok(())
+}
+
+#[test]
+fn policy_grants_what_it_may_and_holds_to_its_limits() -> Result<()> {
+    let policy = "{elevation: {autoGrant: [network:external], maxDuration: 25m, requireJustification: true}}";
+    let desk = Desk::new(ACTIONS, Some(policy))?;
+    let id = desk.request("network:external", "*.example.com")?;
+    ensure!(desk.state(id)? == "approved");
+    let waiting = desk.request("filesystem:write", "/workspace/src/**")?;
+    ensure!(desk.state(waiting)? == "pending");
+    let ask = |more: &[&str]| -> Result<Outcome> {
+        let mut arguments = vec!["elevate", "request", "--scope", "network:external", "--resource"];
+        arguments.extend(more);
+        Ok(desk.sallyport(&arguments, Person::Absent)?.0)
+    };
+    for (more, said) in [
+        (&["a.example.com", "--for", "26m", "--justification", "x"][..], "1500 seconds"),
+        (&["a.example.com", "--for", "5m"], "justification"),
+        (&["*", "--justification", "x", "--for", "5m"], "expected a domain"),
+    ] {
+        let refused = ask(more)?;
+        ensure!(refused.code == 2 && refused.stderr.contains(said), "{more:?}: {refused:?}");
+    }
+    Ok(())
+}
