@@ -23,7 +23,7 @@ pub mod tools;
 
 pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
 pub use placeholder::{Placeholders, redact};
-pub use rules::{Example, Rule, RuleError, RuleProblem, RuleSet};
+pub use rules::{Example, Judged, Rule, RuleError, RuleProblem, RuleSet};
 pub use scanner::{Kinds, ScanOptions, Scanner};
 pub use secrets::{IndexKey, MAX_VALUE, SecretEntry, SecretHit, SecretIndex, SecretSet, SetError, Variant};
 pub use stream::{LONGEST_HOLD, Released, StreamSanitiser};

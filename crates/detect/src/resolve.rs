@@ -42,12 +42,12 @@ pub(crate) fn resolve(text: &str, mut candidates: Vec<Candidate>, covered: &[Ran
     taken.into_iter().filter_map(|(_, finding)| finding).collect()
 }
 
-fn rank(
-    candidate: &Candidate,
-) -> (bool, Reverse<sallyport_policy::Severity>, Reverse<usize>, usize, FindingKind) {
+fn rank(candidate: &Candidate) -> (bool, Reverse<sallyport_policy::Severity>, Reverse<usize>, usize, bool) {
     let finding = &candidate.finding;
     let guessed = finding.kind != FindingKind::KnownSecret;
-    (guessed, Reverse(finding.severity), Reverse(finding.span.len()), finding.span.start, finding.kind)
+    // The same value by two rules: an environment's line keeps its own form of placeholder.
+    let no_line = finding.kind != FindingKind::EnvAssignment;
+    (guessed, Reverse(finding.severity), Reverse(finding.span.len()), finding.span.start, no_line)
 }
 
 fn uncovered(span: &Range<usize>, taken: &[(Range<usize>, Option<Finding>)]) -> Vec<Range<usize>> {

@@ -47,11 +47,18 @@ pub(super) fn secret_named(seen: &Seen<'_>) -> bool {
 }
 
 pub(super) fn user_and_password(seen: &Seen<'_>) -> bool {
-    seen.value().split_once(':').is_some_and(|(_, password)| password.len() >= 4 && is_credible(password))
+    seen.value().split_once(':').is_some_and(|(_, password)| {
+        let only_letters = password.bytes().all(|byte| byte.is_ascii_lowercase());
+        password.len() >= 4
+            && !only_letters
+            && !shape::is_stand_in(password)
+            && !shape::is_place(password)
+            && !password.starts_with('$')
+    })
 }
 
 /// A value without quotes in code is a name as a rule; a secret has digits and no structure.
-fn is_dense(value: &str) -> bool {
+pub(super) fn is_dense(value: &str) -> bool {
     value.len() >= 8
         && value.bytes().any(|byte| byte.is_ascii_digit())
         && value.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -74,13 +81,13 @@ pub(super) fn is_credible(value: &str) -> bool {
 }
 
 /// `WIN32_ERROR`: how programs spell constants.
-fn is_constant(value: &str) -> bool {
+pub(super) fn is_constant(value: &str) -> bool {
     value.contains('_')
         && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
         && value.split('_').any(|part| part.len() >= 3 && shape::is_wordlike(part))
 }
 
-fn is_prose(value: &str) -> bool {
+pub(super) fn is_prose(value: &str) -> bool {
     value.split_ascii_whitespace().count() >= 3
         && value
             .split_ascii_whitespace()
@@ -90,7 +97,7 @@ fn is_prose(value: &str) -> bool {
 }
 
 /// A name of the program rather than a value: words joined as programmers join them.
-fn is_identifier(value: &str) -> bool {
+pub(super) fn is_identifier(value: &str) -> bool {
     let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:$@/# ".contains(&byte));
     plain
         && (shape::explained(value) * 10 >= value.len() * 6
@@ -99,7 +106,7 @@ fn is_identifier(value: &str) -> bool {
 }
 
 /// Patterns, templates, code.
-fn is_markup(value: &str) -> bool {
+pub(super) fn is_markup(value: &str) -> bool {
     let marks = value.bytes().filter(|byte| b"<>{}()[]|\\".contains(byte)).count();
     marks * 4 > value.len()
         || value.contains("()")

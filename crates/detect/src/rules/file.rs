@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 
 use super::gate::Gate;
 use super::keywords::SHORTEST;
+use super::rows::{self, Row};
 use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
@@ -78,7 +79,14 @@ pub(crate) enum Reach {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
     rules: Vec<Entry>,
+    /// Tokens that only a service's name beside them tells.
+    #[serde(default)]
+    named: Option<Spanned<String>>,
+    /// Tokens that begin with letters of their own.
+    #[serde(default)]
+    tokens: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -127,12 +135,107 @@ struct ExactExample {
 /// `compile_now`: regexes are compiled here, to name the line of one that is too large, instead
 /// of when they are first needed.
 pub(crate) fn read(file: &str, yaml: &str, compile_now: bool) -> Result<Vec<Rule>, RuleError> {
+    let fail = |(line, message): (u64, String)| RuleError { file: file.to_owned(), line, message };
+    if let Some(blocks) = rows::only_rows(yaml) {
+        let mut rules = Vec::new();
+        for (is_named, line, text) in blocks {
+            rules.extend(rows_rules(is_named, line, text, compile_now).map_err(fail)?);
+        }
+        return Ok(rules);
+    }
     let parsed: File = serde_saphyr::from_str(yaml).map_err(|error| RuleError {
         file: file.to_owned(),
         line: error.location().map_or(0, |location| location.line()),
         message: first_line(&error.without_snippet().to_string()),
     })?;
-    parsed.rules.into_iter().map(|entry| rule(file, entry, compile_now)).collect()
+    let mut rules: Vec<Rule> =
+        parsed.rules.into_iter().map(|entry| rule(file, entry, compile_now)).collect::<Result<_, _>>()?;
+    for (is_named, rows) in [(false, &parsed.tokens), (true, &parsed.named)] {
+        if let Some(rows) = rows {
+            let first_line = rows.referenced.line();
+            rules.extend(rows_rules(is_named, first_line, &rows.value, compile_now).map_err(fail)?);
+        }
+    }
+    Ok(rules)
+}
+
+fn rows_rules(
+    is_named: bool,
+    first_line: u64,
+    text: &str,
+    compile_now: bool,
+) -> Result<Vec<Rule>, (u64, String)> {
+    let (rows, severity) = if is_named {
+        (rows::named(first_line, text, parse_regex)?, Severity::High)
+    } else {
+        (rows::tokens(first_line, text, parse_regex)?, Severity::Critical)
+    };
+    rows.into_iter().map(|row| row_rule(row, severity, compile_now)).collect()
+}
+
+fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u64, String)> {
+    let line = row.line;
+    let id = plain_id(row.id).map_err(|message| (line, message))?;
+    let bad_regex = |message: String| (line, format!("the regex of {id}: {message}"));
+    let regex = OnceLock::new();
+    if compile_now {
+        let compiled = compile(&row.pattern).map_err(bad_regex)?;
+        regex.get_or_init(|| Some(compiled));
+    }
+    keywords_are_long(&row.keywords).map_err(|message| (line, message))?;
+    proofs_are_enough(&id, row.examples.len(), row.near_misses.len())
+        .map_err(|(_, message)| (line, message))?;
+    Ok(Rule {
+        id: RuleId::new(id),
+        description: row.description,
+        severity,
+        class: Level::Restricted,
+        kind: FindingKind::Secret,
+        validator: Some(row.validator.to_owned()),
+        entropy: None,
+        examples: row.examples,
+        near_misses: row.near_misses,
+        strict_only: false,
+        keywords: row.keywords,
+        gate: None,
+        pattern: row.pattern,
+        regex,
+        then: Vec::new(),
+        groups: row.group.into_iter().collect(),
+        core: None,
+        reach: Reach::Bytes(row.longest),
+        check: validators::named(row.validator),
+    })
+}
+
+fn plain_id(id: String) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if id.is_empty() || !id.chars().all(plain) {
+        return Err(format!("the id {id:?} may hold only a-z, 0-9 and _"));
+    }
+    Ok(id)
+}
+
+fn keywords_are_long(keywords: &[String]) -> Result<(), String> {
+    match keywords.iter().find(|keyword| keyword.len() < SHORTEST || !keyword.is_ascii()) {
+        Some(short) => Err(format!("the keyword {short:?} must be three ASCII characters or more")),
+        None => Ok(()),
+    }
+}
+
+enum Lacks {
+    Examples,
+    NearMisses,
+}
+
+fn proofs_are_enough(id: &str, examples: usize, near_misses: usize) -> Result<(), (Lacks, String)> {
+    if examples < 2 {
+        return Err((Lacks::Examples, format!("the rule {id} needs two examples or more")));
+    }
+    if near_misses < 2 {
+        return Err((Lacks::NearMisses, format!("the rule {id} needs two near_misses or more")));
+    }
+    Ok(())
 }
 
 fn first_line(message: &str) -> String {
@@ -142,11 +245,7 @@ fn first_line(message: &str) -> String {
 fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> {
     let id_line = entry.id.referenced.line();
     let fail = |line: u64, message: String| RuleError { file: file.to_owned(), line, message };
-    let id = entry.id.value;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if id.is_empty() || !id.chars().all(plain) {
-        return Err(fail(id_line, format!("the id {id:?} may hold only a-z, 0-9 and _")));
-    }
+    let id = plain_id(entry.id.value).map_err(|message| fail(id_line, message))?;
     if entry.kind.value == FindingKind::KnownSecret {
         return Err(fail(entry.kind.referenced.line(), "the kind known_secret is not for rules".into()));
     }
@@ -163,12 +262,7 @@ fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> 
     if keywords.is_empty() == gate.is_none() {
         return Err(fail(id_line, format!("the rule {id} needs either keywords or a gate")));
     }
-    if let Some(short) = keywords.iter().find(|keyword| keyword.len() < SHORTEST || !keyword.is_ascii()) {
-        return Err(fail(
-            keywords_line,
-            format!("the keyword {short:?} must be three ASCII characters or more"),
-        ));
-    }
+    keywords_are_long(&keywords).map_err(|message| fail(keywords_line, message))?;
     let then = match &entry.then {
         Some(then) if then.value.is_ascii() && !then.value.is_empty() => then.value.as_bytes().to_vec(),
         Some(then) => {
@@ -209,16 +303,12 @@ fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> 
             )
         })?),
     };
-    if entry.examples.value.len() < 2 {
-        return Err(fail(
-            entry.examples.referenced.line(),
-            format!("the rule {id} needs two examples or more"),
-        ));
-    }
-    if entry.near_misses.value.len() < 2 {
-        let line = entry.near_misses.referenced.line();
-        return Err(fail(line, format!("the rule {id} needs two near_misses or more")));
-    }
+    proofs_are_enough(&id, entry.examples.value.len(), entry.near_misses.value.len()).map_err(
+        |(lacks, message)| match lacks {
+            Lacks::Examples => fail(entry.examples.referenced.line(), message),
+            Lacks::NearMisses => fail(entry.near_misses.referenced.line(), message),
+        },
+    )?;
     let examples = entry.examples.value.into_iter().map(|example| match example {
         ExampleEntry::Text(text) => Example { text, finds: None },
         ExampleEntry::Exact(exact) => Example { text: exact.text, finds: Some(exact.finds) },
@@ -253,6 +343,11 @@ pub(crate) fn syntax_config() -> syntax::Config {
 
 pub(crate) fn parse_regex(pattern: &str) -> Result<Hir, String> {
     syntax::parse_with(pattern, &syntax_config()).map_err(|error| first_meaning(&error.to_string()))
+}
+
+#[cfg(test)]
+pub(super) fn longest(pattern: &str) -> Option<usize> {
+    parse_regex(pattern).ok()?.properties().maximum_len()
 }
 
 fn compile(pattern: &str) -> Result<meta::Regex, String> {

@@ -5,7 +5,10 @@ mod check;
 mod engine;
 mod file;
 mod gate;
+mod identity;
 mod keywords;
+mod rows;
+mod scored;
 mod tails;
 mod validators;
 
@@ -16,6 +19,7 @@ use sallyport_policy::RuleId;
 
 pub use check::RuleProblem;
 pub use file::{Example, Rule, RuleError};
+pub use scored::Judged;
 pub(crate) use validators::LOOK_BEHIND;
 
 use engine::Liveness;
@@ -62,6 +66,15 @@ builtin![
     "headers.yaml",
     "messaging.yaml",
     "packages.yaml",
+    "pii.yaml",
+    "services_ai.yaml",
+    "services_cloud.yaml",
+    "services_code.yaml",
+    "services_data.yaml",
+    "services_money.yaml",
+    "services_talk.yaml",
+    "services_watch.yaml",
+    "services_web.yaml",
     "work.yaml",
 ];
 

@@ -82,3 +82,25 @@ fn a_rule_that_lies_is_caught() {
     .unwrap();
     assert_eq!(rules.check().len(), 2);
 }
+
+#[test]
+fn rows_become_rules_and_their_mistakes_have_a_line() {
+    let rows = "named: |\n  acme_key | Acme key | acme, acme-cloud | [0-9a-f]{32}\n  + ACME_KEY={{7f3a9c0be1d24685a7f3c9e0b1d24f68}}\n  + acme-cloud token 0be1d24685a7f3c97f3a9ce0b1d24f68\n  - ACME_KEY=7f3a9c\n  - acme is a company\n";
+    for yaml in [rows.to_owned(), format!("{rows}rules: []\n")] {
+        let rules = RuleSet::compile(&[("own.yaml", &yaml)]).unwrap();
+        assert_eq!((rules.len(), rules.check()), (1, Vec::new()));
+        let error = RuleSet::compile(&[("own.yaml", &yaml.replace("{32}", "{32"))]).expect_err("no regex");
+        assert_eq!(error.line, 2, "{error}");
+        let error = RuleSet::compile(&[("own.yaml", &yaml.replace("  - acme is a company\n", ""))]);
+        assert!(error.expect_err("one near miss").message.contains("two near_misses"));
+    }
+}
+
+#[test]
+fn no_match_is_longer_than_its_row_says() {
+    for rule in RuleSet::builtin().unwrap().rules() {
+        if let super::file::Reach::Bytes(longest) = rule.reach {
+            assert!(super::file::longest(&rule.pattern).is_some_and(|most| most <= longest), "{}", rule.id);
+        }
+    }
+}

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 
-use super::assigned::{assigned, assigned_word, env_value, secret_named, user_and_password};
+use super::assigned::{assigned, assigned_word, env_value, is_constant, secret_named, user_and_password};
+use super::scored::scored;
 use crate::shape;
 
 /// How far before a match a validator may look.
@@ -38,8 +39,11 @@ const ALL: &[(&str, Validator)] = &[
     ("lone_token", lone_token),
     ("named_token", named_token),
     ("pem", pem),
+    ("plain_secret", plain_secret),
     ("private_ipv4", private_ipv4),
+    ("scored", scored),
     ("secret_named", secret_named),
+    ("service_key", service_key),
     ("slack_token", slack_token),
     ("ssn", ssn),
     ("token", token),
@@ -47,12 +51,21 @@ const ALL: &[(&str, Validator)] = &[
     ("webhook", webhook),
 ];
 
+fn all() -> impl Iterator<Item = &'static (&'static str, Validator)> {
+    ALL.iter().chain(super::identity::ALL)
+}
+
 pub(crate) fn named(name: &str) -> Option<Validator> {
-    ALL.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+    all().find(|(known, _)| *known == name).map(|(_, check)| *check)
+}
+
+/// The name as this table spells it.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    all().find(|(known, _)| *known == name).map(|(known, _)| *known)
 }
 
 pub(crate) fn names() -> String {
-    ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    all().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 impl<'t> Seen<'t> {
@@ -66,6 +79,17 @@ impl<'t> Seen<'t> {
         let before = self.text.get(start..self.span.start).unwrap_or_default();
         let line = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
         before.get(line..).unwrap_or_default()
+    }
+
+    /// The text on the same line before the whole match.
+    pub(super) fn lead(&self) -> &'t str {
+        let start = self.whole.start.saturating_sub(LOOK_BEHIND);
+        let before = self.text.get(start..self.whole.start).unwrap_or_default();
+        let line = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let line = before.get(line..).unwrap_or_default();
+        // The cut may stand inside a character.
+        let from = line.iter().position(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
+        line.get(from..).and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default()
     }
 
     pub(super) fn before(&self) -> Option<u8> {
@@ -160,6 +184,54 @@ pub(super) fn named_token(seen: &Seen<'_>) -> bool {
         && value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
+/// A value beside the name of a service that hardly stands in a text by chance: made-up keys of
+/// documentation pass, words, code and blanked values don't.
+fn service_key(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let lower = value.to_ascii_lowercase();
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    let mixed = value.bytes().any(|byte| byte.is_ascii_uppercase())
+        && value.bytes().any(|byte| byte.is_ascii_lowercase())
+        && shape::is_random(value);
+    let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
+    (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed)
+        && !called
+        && is_named_beside(seen)
+        && shape::distinct(value) >= 5
+        && !shape::is_reference(value)
+        && !shape::is_place(value)
+        && !(shape::is_camel_case(value) && shape::explained(value) * 3 >= value.len())
+        && !is_constant(value)
+        && !["xxxx", "***", "...", "your", "0x"].iter().any(|mark| lower.contains(mark))
+        && shape::explained(value) * 2 < value.len() + digits
+}
+
+/// Whether the service's name is a word of its own and what follows it speaks of a key, or of nothing.
+fn is_named_beside(seen: &Seen<'_>) -> bool {
+    // A rule of token beginnings has no name beside the value.
+    if seen.whole.start == seen.span.start {
+        return true;
+    }
+    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let first_is_lower = lead.first().is_some_and(u8::is_ascii_lowercase);
+    let before = seen.whole.start.checked_sub(1).and_then(|at| seen.text.get(at)).copied().unwrap_or(b' ');
+    let part_of_word = if first_is_lower {
+        before.is_ascii_alphabetic()
+    } else {
+        before.is_ascii_uppercase() && lead.get(1).is_some_and(u8::is_ascii_uppercase)
+    };
+    let lower = String::from_utf8_lossy(lead).to_ascii_lowercase();
+    let telling = [
+        "key", "token", "secret", "access", "private", "auth", "api", "pass", "cred", "pwd", "client",
+        "license",
+    ];
+    let rest =
+        lead.iter().position(|byte| !is_name(*byte)).and_then(|end| lead.get(end..)).unwrap_or_default();
+    let only_marks = !rest.iter().any(u8::is_ascii_alphanumeric);
+    !part_of_word && (only_marks || telling.iter().any(|word| lower.contains(word)))
+}
+
 /// A token that only its randomness tells from a name: all classes of characters, no words.
 fn dense_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
@@ -210,7 +282,12 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     let joined = |byte: u8, marks: &[u8]| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     let part_of_more = seen.before().is_some_and(|byte| joined(byte, b"+/_-"))
         || seen.after().is_some_and(|byte| joined(byte, b"+/=_-"));
-    if hex || path || part_of_more || shape::is_sequence(value) {
+    if hex
+        || path
+        || part_of_more
+        || shape::is_sequence(value)
+        || !named && (ends_base64(seen) || value.contains("EXAMPLE"))
+    {
         return false;
     }
     if named {
@@ -220,12 +297,26 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     }
 }
 
+/// Whether the line before goes on in this value: the last line of a PEM block, say.
+fn ends_base64(seen: &Seen<'_>) -> bool {
+    let start = seen.span.start.saturating_sub(32);
+    let before = seen.text.get(start..seen.span.start).unwrap_or_default();
+    let end = before.iter().rposition(|byte| !b"\r\n\t \"'+,`/\\#*".contains(byte)).map_or(0, |at| at + 1);
+    let before = before.get(..end).unwrap_or_default();
+    let before = before.strip_suffix(b"\\n").unwrap_or(before);
+    let before = before.strip_suffix(b"\\r").or_else(|| before.strip_suffix(b"\\")).unwrap_or(before);
+    let last = before.get(before.len().saturating_sub(16)..).unwrap_or_default();
+    last.len() == 16
+        && end < seen.span.start - start
+        && last.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
 /// The credentials of a connection string are there and are no template.
 fn connection(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let Some((_, rest)) = value.split_once("://") else { return false };
     let Some((credentials, host)) = rest.rsplit_once('@') else { return false };
-    let Some((_, password)) = credentials.split_once(':') else { return false };
+    let Some((user, password)) = credentials.split_once(':') else { return false };
     let lower = password.to_ascii_lowercase();
     let taught = ["mypass", "mypassword", "dbpass", "db_password", "dbpassword", "opensesame"];
     let site = host.split(['/', '?']).next().unwrap_or(host);
@@ -236,7 +327,14 @@ fn connection(seen: &Seen<'_>) -> bool {
     let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
     let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
     let shown_to_all = only_says_password || taught.contains(&lower.as_str()) || in_example && !typed;
-    password.len() >= 4 && !shown_to_all && !shape::is_stand_in(password)
+    // `user:pass%20word` shows how a password is written, not which.
+    let escaped = password.contains('%');
+    let taught_user = ["user", "username", "foo", "user^", "my%20user", "name"]
+        .contains(&user.to_ascii_lowercase().as_str());
+    let shows_form = lower.contains("pass") && (taught_user || escaped)
+        || escaped && shape::distinct(password) < 8
+        || user.contains('%') && escaped;
+    password.len() >= 4 && !shows_form && !shown_to_all && !shape::is_stand_in(password)
 }
 
 /// Names that every container or cloud has are no secret of a house.
@@ -278,11 +376,22 @@ fn pem(seen: &Seen<'_>) -> bool {
 }
 
 fn basic_auth(seen: &Seen<'_>) -> bool {
+    const LONG: usize = 40;
     let value = seen.value_no_padding();
     let Ok(decoded) = BASE64_NOPAD.decode(value.as_bytes()) else { return false };
-    let Ok(text) = std::str::from_utf8(&decoded) else { return false };
-    text.split_once(':').is_some_and(|(_, password)| {
-        password.len() >= 3 && !text.chars().any(char::is_control) && !shape::is_stand_in(password)
+    // A long one may hold bytes that are no text; a short one that does is some other word.
+    let text = match std::str::from_utf8(&decoded) {
+        Ok(text) => std::borrow::Cow::Borrowed(text),
+        Err(_) if value.len() >= LONG => String::from_utf8_lossy(&decoded),
+        Err(_) => return false,
+    };
+    text.split_once(':').is_some_and(|(user, password)| {
+        let shows_form =
+            user.contains("user") && password.contains("pass") || shape::is_published(seen.value());
+        password.len() >= 3
+            && !text.chars().any(char::is_control)
+            && !shape::is_stand_in(password)
+            && !shows_form
     })
 }
 
@@ -290,6 +399,13 @@ impl<'t> Seen<'t> {
     fn value_no_padding(&self) -> &'t str {
         self.value().trim_end_matches('=')
     }
+}
+
+/// A password where only a password can stand: no reference, no stand-in, no bare word.
+fn plain_secret(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let only_letters = value.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(value);
+    !shape::is_stand_in(value) && !shape::is_place(value) && !only_letters
 }
 
 /// A token that ends in its own checksum. A wrong one may still be a token, of a form that has
@@ -386,5 +502,6 @@ mod tests {
     #[test]
     fn names_are_sorted_for_people() {
         assert!(ALL.is_sorted_by_key(|(name, _)| *name));
+        assert!(crate::rules::identity::ALL.is_sorted_by_key(|(name, _)| *name));
     }
 }

@@ -144,6 +144,11 @@ pub fn names_secret(name: &str) -> bool {
     })
 }
 
+/// How many words a name is made of.
+pub(crate) fn name_parts(name: &str) -> usize {
+    parts(name).len()
+}
+
 /// An environment variable's spelling, where a bare `..._KEY` is likely a credential.
 fn is_shouted(name: &str) -> bool {
     let plain = !["PRIMARY", "FOREIGN", "CACHE", "SORT", "PARTITION", "HOT", "MONKEY"]

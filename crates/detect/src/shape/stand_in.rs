@@ -46,6 +46,25 @@ const EMPTY: &[&str] = &[
     "value",
 ];
 
+/// Tokens that a standard prints, and client secrets that ship in every copy of a public program.
+const PUBLISHED: &[&str] = &[
+    "2YotnFZFEjr1zCsicMWpAA",
+    "7Fjfp0ZBr1KtDRbnfVdmIw",
+    "SplxlOBeZQQYbYS6WxSbIA",
+    "ZmssLNjJy2998hD4CTg2ejr2",
+    "czZCaGRSa3F0MzpnWDFmQmF0M2JW",
+    "czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3",
+    "d-FL95Q19q7MQmFpd7hHD0Ty",
+    "dXNlcjpwYXNz",
+    "dXNlcm5hbWU6cGFzc3dvcmQ=",
+    "tGzv3JOkF0XG5Qx2TlKWIA",
+];
+
+/// Whether the value is one that everybody may read in a standard or a public program.
+pub(crate) fn is_published(value: &str) -> bool {
+    PUBLISHED.contains(&value)
+}
+
 /// Whether `value` is a reference (`$NAME`, `${…}`, `{{ … }}`, `<…>`, `os.environ[…]`, a call), an
 /// example (`changeme`, `xxxx`, `your-token-here`), or a placeholder of ours.
 pub fn is_stand_in(value: &str) -> bool {
@@ -53,7 +72,8 @@ pub fn is_stand_in(value: &str) -> bool {
     value.is_empty() || is_reference(value) || is_masked(value) || is_example(value)
 }
 
-fn is_reference(value: &str) -> bool {
+/// `$NAME`, `${…}`, `{{ … }}`, `<…>`, a call: something else yields the value.
+pub(crate) fn is_reference(value: &str) -> bool {
     let enclosed = [
         ("<", ">"),
         ("{{", "}}"),
@@ -129,7 +149,8 @@ fn is_masked(value: &str) -> bool {
         || filler * 3 > value.len() * 2
 }
 
-fn is_example(value: &str) -> bool {
+/// A word that documentation puts where a secret belongs, or none at all.
+pub(crate) fn is_example(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     if EMPTY.contains(&lower.as_str()) || is_default(lower.trim_end_matches(|c: char| c.is_ascii_digit())) {
         return true;

@@ -125,6 +125,14 @@ pub(crate) fn explained(value: &str) -> usize {
     parts(value).into_iter().filter(|part| part.len() >= 4 && is_wordlike(part)).map(str::len).sum()
 }
 
+/// The share of three-letter sequences that no ordinary word holds.
+pub(crate) fn odd_letters(value: &str) -> f32 {
+    let triples = value.as_bytes().windows(3).filter(|window| window.iter().all(u8::is_ascii_alphabetic));
+    let (all, odd) = triples
+        .fold((0usize, 0usize), |(all, odd), window| (all + 1, odd + usize::from(!known_trigram(window))));
+    odd as f32 / all.max(1) as f32
+}
+
 /// Words, numbers: cut at marks, between letters and digits, and before a capital.
 pub(crate) fn parts(value: &str) -> Vec<&str> {
     let bytes = value.as_bytes();

@@ -1,0 +1,117 @@
+//! Values that stand behind a telling name, judged by name, shape and context together.
+//!
+//! A logistic model over features that a person can read; its weights are made by
+//! `examples/accuracy --train` from labelled texts and real files, and are all that is kept of them.
+
+mod features;
+mod weights;
+
+use std::ops::Range;
+
+use sallyport_policy::RuleId;
+
+use super::RuleSet;
+use super::assigned::{is_credible, is_dense};
+use super::validators::Seen;
+use crate::shape;
+use features::Pair;
+
+/// A value that a scored rule looks at, for the one who trains and measures.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub rule: RuleId,
+    pub span: Range<usize>,
+    pub features: Vec<f32>,
+}
+
+/// Whether the value is more likely a secret than the threshold asks for.
+pub(super) fn scored(seen: &Seen<'_>) -> bool {
+    let pair = pair(seen);
+    if is_hopeless(&pair) {
+        return false;
+    }
+    let score = score(&features::of(&pair));
+    score >= weights::THRESHOLD || score >= weights::THRESHOLD - DENSE_MARGIN && is_dense_password(&pair)
+}
+
+/// How much less the model must be sure of a value that is nothing but a password by hand-made measure: it
+/// learns from tests and documentation, where such values are made up.
+const DENSE_MARGIN: f32 = 1.5;
+
+fn is_dense_password(pair: &Pair<'_>) -> bool {
+    let lower = pair.name.to_ascii_lowercase();
+    let of_password = lower.contains("pass") || lower.contains("pwd");
+    of_password && shape::names_secret(pair.name) && is_dense(pair.value) && is_credible(pair.value)
+}
+
+fn score(features: &[f32; features::COUNT]) -> f32 {
+    weights::BIAS
+        + features.iter().zip(weights::WEIGHTS).map(|(feature, weight)| feature * weight).sum::<f32>()
+}
+
+/// What no secret is, told without looking closer: most candidates end here.
+fn is_hopeless(pair: &Pair<'_>) -> bool {
+    let value = pair.value;
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let named = shape::names_secret(pair.name);
+    let open = || {
+        let lower = pair.name.to_ascii_lowercase();
+        ["public", "hash", "digest", "checksum", "fingerprint"].iter().any(|word| lower.contains(word))
+    };
+    !named && (value.len() < 12 || digits < 2 || open())
+        || !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        || digits == value.len() && value.len() < 6
+        || shape::distinct(value) <= 3
+        || shape::is_published(value)
+        || shape::is_example(value)
+        || shape::is_reference(value)
+}
+
+/// The rule begins at the telling word: the rest of the name stands before it.
+fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
+    const LONGEST_NAME: usize = 60;
+    let lead = seen.lead();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let begun = lead.char_indices().rev().take(LONGEST_NAME).take_while(|(_, c)| is_name(*c)).last();
+    let (lead, _) = lead.split_at(begun.map_or(lead.len(), |(at, _)| at));
+    let start = seen.whole.start - (seen.lead().len() - lead.len());
+    let before = seen.text.get(start..seen.span.start).and_then(|text| std::str::from_utf8(text).ok());
+    let named = before.unwrap_or_default();
+    let (name, glue) = named.split_at(named.find(|c| !is_name(c)).unwrap_or(named.len()));
+    Pair { name: name.trim_start_matches('-'), glue, value: seen.value(), lead, after: seen.after() }
+}
+
+impl RuleSet {
+    /// What each feature of [`Judged`] is called.
+    pub fn feature_names() -> &'static [&'static str] {
+        &features::NAMES
+    }
+
+    /// Every value in `text` that a scored rule looks at, whatever comes of it.
+    pub fn judged(&self, text: &str) -> Vec<Judged> {
+        let scored = |rule: &super::Rule| rule.validator.as_deref() == Some("scored");
+        let matches = self.matches(text.as_bytes(), 0, scored);
+        let judged = matches.into_iter().filter_map(|found| {
+            let rule = self.rules().get(found.rule)?;
+            let value = text.as_bytes().get(found.span.clone())?;
+            let seen = Seen { text: text.as_bytes(), whole: found.whole, span: found.span.clone(), value };
+            let pair = pair(&seen);
+            (!is_hopeless(&pair)).then(|| Judged {
+                rule: rule.id.clone(),
+                span: found.span,
+                features: features::of(&pair).to_vec(),
+            })
+        });
+        judged.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feature_has_its_weight() {
+        assert_eq!(weights::WEIGHTS.len(), features::COUNT, "train anew: make weights");
+    }
+}
