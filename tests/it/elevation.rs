@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use sallyport_tests::front::Answer;
 use sallyport_tests::polkit::{Polkit, give};
 use sallyport_tests::process::{Background, Outcome};
 use sallyport_tests::{tools, wait};
 use serde_json::{Value, json};
+
+use crate::common::{Family, Providers, prompt};
 
 const ACTIONS: &str = include_str!("../../assets/polkit/org.sallyport.policy");
 
@@ -318,4 +321,66 @@ fn policy_grants_what_it_may_and_holds_to_its_limits() -> Result<()> {
         ensure!(refused.code == 2 && refused.stderr.contains(said), "{more:?}: {refused:?}");
     }
     Ok(())
+}
+
+/// An assistant's turn that calls for a shell.
+fn shell_call(command: &str) -> Value {
+    json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
+        "content": [{"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": command}}],
+        "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 7, "output_tokens": 9},
+    })
+}
+
+#[test]
+fn a_denied_call_asks_and_passes_once_it_is_granted() -> Result<()> {
+    let providers = Providers::scripted()?;
+    let agents = json!({"default_class": "coding-assistant", "default_tier": "work"});
+    let mut stage = providers.stage()?.set("/agents", agents);
+    fs::create_dir_all(stage.path("config/policies"))?;
+    let permissions = json!({
+        "apiVersion": "security.platform/v1", "kind": "AgentPermissionPolicy", "metadata": {"name": "agents"},
+        "spec": {"agentClass": "coding-assistant", "tiers": [{"name": "work", "permissions":
+            {"shell": [{"action": "execute", "allowlist": ["npm test"]}]}}]},
+    });
+    fs::write(stage.path("config/policies/agents.yaml"), permissions.to_string())?;
+    let house = json!({
+        "apiVersion": "sallyport/v1", "kind": "SallyportPolicy", "metadata": {"name": "house"},
+        "spec": {"agents": {"mode": "enforce"}},
+    });
+    fs::write(stage.path("config/policies/house.yaml"), house.to_string())?;
+    stage.start()?;
+    providers.front.answer(|_| Answer::json(200, &shell_call("git push origin main")));
+    let client = stage.client()?;
+    let ask = || -> Result<Value> {
+        let body = prompt(Family::Anthropic, "Release it.", false);
+        let answer =
+            client.curl_post(&Family::Anthropic.url(), &Family::Anthropic.headers(), body.as_bytes())?;
+        serde_json::from_str(&answer.ok()?.stdout).context("no JSON")
+    };
+    for _ in 0..2 {
+        let denied = ask()?;
+        let text = denied["content"][0]["text"].as_str().unwrap_or_default();
+        ensure!(text.contains("Request 1 ") && text.contains("elevate approve 1"), "{denied}");
+    }
+    let waiting = stage.json(&["elevate", "list", "--json"])?;
+    ensure!(waiting.as_array().is_some_and(|all| all.len() == 1), "the same call asks once: {waiting}");
+    ensure!(waiting[0]["resources"] == json!(["git push origin main"]), "{waiting}");
+    ensure!(waiting[0]["account"] == "coding-assistant", "{waiting}");
+
+    stage.cli(&["elevate", "approve", "1"])?.ok()?;
+    let passed = ask()?;
+    ensure!(passed["content"][0]["input"]["command"] == "git push origin main", "{passed}");
+    providers.front.answer(|_| Answer::json(200, &shell_call("git push origin main --force")));
+    let other = ask()?;
+    ensure!(other["content"][0]["text"].as_str().is_some_and(|text| text.contains("Request 2 ")), "{other}");
+    stage.cli(&["elevate", "revoke", "1"])?.ok()?;
+    providers.front.answer(|_| Answer::json(200, &shell_call("git push origin main")));
+    ensure!(ask()?["content"][0]["type"] == "text", "a revoked grant still counts");
+
+    let events = stage.audit_events()?;
+    let used =
+        events.iter().find(|e| e["actions"][0]["action_type"] == "elevation_used").context("no use")?;
+    ensure!(used["actor"]["service_account"] == "coding-assistant", "{used}");
+    stage.verified()
 }

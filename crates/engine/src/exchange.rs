@@ -25,7 +25,7 @@ use crate::agents;
 use crate::answer::{self, Return, forget_digests};
 use crate::engine::Engine;
 use crate::flow::Flow;
-use crate::guard::Guard;
+use crate::guard::{Grants, Guard};
 use crate::head;
 use crate::inspect::{Parsed, Placed, Remembered};
 use crate::policy::Policy;
@@ -289,6 +289,7 @@ impl Exchange<'_> {
             self.engine.paths.user_home().to_owned(),
             Box::new(move |actions| engine.record_calls(&parties, actions)),
         )
+        .with_grants(Grants::new(self.engine.clone(), self.account.name.clone()))
     }
 
     fn limits(&self) -> Limits {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_ipc::types::Event;
-use sallyport_policy::elevation::{BadToken, Draft, Grantor, Refused, Resource, State, Token, Way, judge};
+use sallyport_policy::elevation::{
+    BadToken, Draft, Grant, Grantor, Refused, Resource, State, Target, Token, Way, judge,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Record, desk};
@@ -157,6 +159,25 @@ impl Engine {
         self.record_elevation(ControlAction::ElevationRevoked, &record, "revoked", false).await?;
         record.state = State::Revoked;
         self.put(record)
+    }
+
+    /// Uses a grant, if one covers this: the use is in the trail before it happens.
+    pub(crate) async fn elevation_use(
+        &self,
+        target: &Target<'_>,
+        account: &str,
+    ) -> Result<Option<Grant>, Refusal> {
+        if self.elevation.permits(target, account).is_none() {
+            return Ok(None);
+        }
+        let _turn = self.elevation.turn.lock().await;
+        let Some(grant) = self.elevation.permits(target, account) else { return Ok(None) };
+        let mut record = self.elevation.get(grant.id).ok_or(Refusal::Unknown(grant.id))?;
+        self.record_elevation(ControlAction::ElevationUsed, &record, "used", false).await?;
+        record.state = State::Used;
+        record.uses += 1;
+        self.put(record)?;
+        Ok(Some(grant))
     }
 
     fn pending(&self, id: u64) -> Result<Record, Refusal> {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use sallyport_policy::elevation::Question;
+use sallyport_policy::elevation::{Grant, Question, Target, covers};
 use zeroize::Zeroizing;
 
 pub(crate) use book::{Book, Record};
@@ -76,6 +76,16 @@ impl Elevation {
             nonce: record.nonce.clone(),
             request: record.request.clone(),
         }
+    }
+
+    /// The grant that lets this account do this now.
+    pub(crate) fn permits(&self, target: &Target<'_>, account: &str) -> Option<Grant> {
+        let now = self.now();
+        let book = self.book.lock();
+        let live = book.records.iter().filter(|record| record.at(now).state.is_granted());
+        live.filter_map(|record| record.grant.as_ref())
+            .find(|grant| covers(grant, target, account, now))
+            .cloned()
     }
 
     /// Writes the book down. A book that can't be written is still in force until the engine stops.

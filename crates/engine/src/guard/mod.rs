@@ -5,6 +5,7 @@
 //! is `wire`'s. Here is what they can't know: where the agent stands, what was granted, and the trail.
 
 mod answers;
+mod grants;
 mod places;
 mod requests;
 
@@ -20,14 +21,20 @@ use parking_lot::Mutex;
 use sallyport_audit::Action as AuditAction;
 use sallyport_detect::Placeholders;
 use sallyport_detect::tools::{Call, ToolTable};
-use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Who, normalise};
+use sallyport_policy::elevation::Target;
+use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Wanted, Who, normalise};
 use sallyport_policy::settings::{AgentMode, AgentSettings};
 use sallyport_wire::stream::gate::HeldCall;
 
+pub(crate) use grants::Grants;
 pub(crate) use requests::Withheld;
+
+use grants::Asked;
 
 /// Longer targets are cut in the trail.
 const MAX_TARGET: usize = 200;
+/// Permissions that one call may be given at once.
+const MAX_ASKED: usize = 16;
 
 /// Judges calls. One for each exchange.
 pub(crate) struct Guard {
@@ -38,6 +45,7 @@ pub(crate) struct Guard {
     home: PathBuf,
     places: OnceLock<Places>,
     record: Record,
+    grants: Option<Grants>,
 }
 
 /// Takes what was judged, for the trail.
@@ -60,7 +68,12 @@ impl Guard {
         home: PathBuf,
         record: Record,
     ) -> Guard {
-        Guard { settings, class, cwd, home, places: OnceLock::new(), record }
+        Guard { settings, class, cwd, home, places: OnceLock::new(), record, grants: None }
+    }
+
+    /// Lets grants count, and what is denied be asked for.
+    pub(crate) fn with_grants(self, grants: Grants) -> Guard {
+        Guard { grants: Some(grants), ..self }
     }
 
     /// Answers calls in their order: a sentence where one must not reach the agent. Records each.
@@ -111,10 +124,7 @@ impl Guard {
         let judgement = if held.oversized && governed {
             Err("Its arguments are longer than is looked at. Split the work into smaller calls.".to_owned())
         } else {
-            match self.permitted(&call, &self.from(&call)) {
-                Ok(granted) => Ok(granted),
-                Err(denial) => Err(reason(&denial)),
-            }
+            self.settle(&call, &self.from(&call), &name)
         };
         match judgement {
             Ok(granted) => Judged {
@@ -131,13 +141,51 @@ impl Guard {
         self.settings.mode.value == AgentMode::Enforce
     }
 
-    /// Whether everything that a call does is allowed; says whether a grant was needed.
-    fn permitted(&self, call: &Call, places: &Places) -> Result<bool, Box<Denial>> {
+    /// Whether a call may go on, and whether by a grant. What is denied is asked for; what policy grants at once is
+    /// judged again with it.
+    fn settle(&self, call: &Call, places: &Places, tool: &str) -> Result<bool, String> {
+        for _ in 0..=call.actions.len().min(MAX_ASKED) {
+            match self.permitted(call, places) {
+                Ok(granted) => return self.used(&granted).map(|()| !granted.is_empty()),
+                Err(denial) if self.enforces() => self.asked(&denial, tool)?,
+                Err(denial) => return Err(reason(&denial)),
+            }
+        }
+        Err("It needs more permissions than are asked for at once. Split the work into smaller calls."
+            .to_owned())
+    }
+
+    /// Uses the grants that a call needs.
+    fn used(&self, granted: &[Wanted]) -> Result<(), String> {
+        let good =
+            granted.iter().all(|wanted| self.grants.as_ref().is_some_and(|grants| grants.take(wanted)));
+        good.then_some(()).ok_or_else(|| {
+            "The permission it needs has just ended, or its use could not be recorded. Try again, or ask anew.".into()
+        })
+    }
+
+    /// Asks for what was denied: granted at once, or why not, with the number of the request.
+    fn asked(&self, denial: &Denial, tool: &str) -> Result<(), String> {
+        let denied = reason(denial);
+        let (Some(grants), Some(wanted)) = (&self.grants, &denial.wanted) else { return Err(denied) };
+        match grants.ask(wanted, tool) {
+            Asked::Granted => Ok(()),
+            Asked::Waits(id) => Err(format!(
+                "{denied} Request {id} for it waits for the person: `sallyport elevate approve {id}` in a terminal of \
+                 their own grants it; then make the same call again."
+            )),
+            Asked::Not => Err(denied),
+        }
+    }
+
+    /// Whether everything that a call does is allowed; gives what only a grant allows.
+    fn permitted(&self, call: &Call, places: &Places) -> Result<Vec<Wanted>, Box<Denial>> {
         let who = Who { class: &self.class, tier: self.settings.default_tier.value.as_deref() };
-        let mut by_grant = false;
+        let reaches = |target: &Target<'_>| self.grants.as_ref().is_some_and(|grants| grants.reach(target));
+        let mut by_grant = Vec::new();
         for action in &call.actions {
-            match self.settings.permissions.judge(who, &|_| false, action, places) {
-                Judgement::Allowed { granted } => by_grant |= !granted.is_empty(),
+            match self.settings.permissions.judge(who, &reaches, action, places) {
+                Judgement::Allowed { granted } => by_grant.extend(granted),
                 Judgement::Denied(denial) => return Err(denial),
             }
         }

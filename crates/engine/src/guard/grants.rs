@@ -1,0 +1,70 @@
+//! What a person lets an agent do for a while, as the guard asks for it: whether a grant reaches, its use, and a
+//! request where none does.
+
+use std::sync::Arc;
+
+use sallyport_policy::elevation::{Draft, State, Target};
+use sallyport_policy::permissions::Wanted;
+use tokio::runtime::Handle;
+
+use crate::engine::Engine;
+
+/// What an automatic request asks for: enough for a piece of work.
+const USUAL: u64 = 1_800;
+
+/// The grants of one account. Blocks for as long as a row takes to be durable, so it is used on threads that may.
+pub(crate) struct Grants {
+    engine: Arc<Engine>,
+    account: String,
+}
+
+/// What became of asking.
+pub(super) enum Asked {
+    /// Policy granted it at once.
+    Granted,
+    Waits(u64),
+    /// Nothing can be asked for: no pattern says this, or too much waits already.
+    Not,
+}
+
+impl Grants {
+    pub(crate) fn new(engine: Arc<Engine>, account: String) -> Grants {
+        Grants { engine, account }
+    }
+
+    pub(super) fn reach(&self, target: &Target<'_>) -> bool {
+        self.engine.elevation.permits(target, &self.account).is_some()
+    }
+
+    /// Uses a grant. False where it is gone meanwhile, or the trail can't take the row: then it grants nothing.
+    pub(super) fn take(&self, wanted: &Wanted) -> bool {
+        let target = wanted.target();
+        matches!(wait(self.engine.elevation_use(&target, &self.account)), Ok(Some(_)))
+    }
+
+    /// Files a request for exactly this, once.
+    pub(super) fn ask(&self, wanted: &Wanted, tool: &str) -> Asked {
+        let Some(resource) = wanted.target().as_resource() else { return Asked::Not };
+        let max = self.engine.policy().snapshot.elevation.max_duration.value;
+        let draft = Draft {
+            scope: wanted.scope(),
+            resources: vec![resource.as_str().to_owned()],
+            account: self.account.clone(),
+            justification: format!("a call of {tool} by the agent"),
+            seconds: USUAL.min(max),
+        };
+        match wait(self.engine.elevation_ask(&draft)) {
+            Ok(record) if record.state == State::Pending => Asked::Waits(record.request.id),
+            Ok(record) if record.state.is_granted() => Asked::Granted,
+            Ok(_) => Asked::Not,
+            Err(error) => {
+                tracing::info!(%error, "no permission could be asked for");
+                Asked::Not
+            }
+        }
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| Handle::current().block_on(future))
+}
