@@ -8,6 +8,9 @@
 )]
 
 mod fingerprint;
+mod found;
+pub mod injection;
+pub mod output;
 mod placeholder;
 mod resolve;
 mod rules;
@@ -22,6 +25,7 @@ mod table;
 pub mod tools;
 
 pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
+pub use found::Found;
 pub use placeholder::{Placeholders, redact};
 pub use rules::{Example, Judged, Rule, RuleError, RuleProblem, RuleSet};
 pub use scanner::{Kinds, ScanOptions, Scanner};

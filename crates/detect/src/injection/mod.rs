@@ -1,0 +1,186 @@
+//! Prompt injection: words in data that want to be instructions, and words of a person that want an assistant to forget
+//! its own.
+//!
+//! Pure: a text and who speaks in it, findings out, the same for the same; so a block's findings can be kept with its
+//! hash. System prompts are not for it: instructions are what they are for.
+
+mod classes;
+mod decode;
+pub mod features;
+mod fold;
+mod hidden;
+pub mod model;
+mod source;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use sallyport_policy::Severity;
+
+use crate::found::{Found, apart};
+use fold::Folded;
+use model::{Model, Window};
+pub use source::{Analysis, Listed, ThreatLevel, analyse, sanitised_spans};
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// A person, to the assistant.
+    User,
+    /// A tool's result, a document, a web page: data.
+    Tool,
+    /// The assistant.
+    Assistant,
+}
+
+/// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
+const USER_THRESHOLD: f32 = 0.3;
+const TOOL_THRESHOLD: f32 = 0.3;
+/// An assistant may well speak about attacks, so it must be surer.
+const ASSISTANT_THRESHOLD: f32 = 2.0;
+/// So much above the threshold a finding is sure.
+const SURE: f32 = 3.0;
+/// Words that somebody hid need less to be an instruction.
+const HIDDEN_THRESHOLD: f32 = -1.0;
+
+static USER: LazyLock<Option<Model>> =
+    LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-user.bin")));
+static TOOL: LazyLock<Option<Model>> =
+    LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-tool.bin")));
+
+impl Lane {
+    fn model(self) -> Option<&'static Model> {
+        match self {
+            Lane::User => USER.as_ref(),
+            Lane::Tool | Lane::Assistant => TOOL.as_ref(),
+        }
+    }
+
+    fn threshold(self) -> f32 {
+        match self {
+            Lane::User => USER_THRESHOLD,
+            Lane::Tool => TOOL_THRESHOLD,
+            Lane::Assistant => ASSISTANT_THRESHOLD,
+        }
+    }
+
+    fn rule(self) -> &'static str {
+        match self {
+            Lane::User => "jailbreak",
+            Lane::Tool => "injected_instruction",
+            Lane::Assistant => "repeated_instruction",
+        }
+    }
+}
+
+/// What stands in for a stretch that was taken out: the same for the same rule, so that a resent history stays as it was.
+pub fn notice(rule: &str) -> String {
+    format!("[SALLYPORT_REMOVED_{}: words here read like instructions, not data]", rule.to_ascii_uppercase())
+}
+
+/// The suspicious stretches of `text`, sorted and apart.
+pub fn find(text: &str, lane: Lane) -> Vec<Found> {
+    let mut found = Vec::new();
+    if let Some(model) = lane.model() {
+        let folded = Folded::of(text);
+        for window in merged(model.windows_above(&folded.text, lane.threshold())) {
+            let span = sentence(text, folded.original(window.span));
+            found.push(Found { rule: lane.rule(), severity: severity(lane, window.score), span });
+        }
+        for view in decode::views(&folded.text) {
+            if model.highest(&view.text).is_some_and(|score| score >= lane.threshold()) {
+                let span = folded.original(view.span);
+                found.push(Found { rule: "encoded_instruction", severity: Severity::High, span });
+            }
+        }
+    }
+    let hears = |words: &str| {
+        TOOL.as_ref()
+            .and_then(|model| model.highest(&Folded::of(words).text))
+            .is_some_and(|s| s >= HIDDEN_THRESHOLD)
+    };
+    hidden::find(text, &hears, &mut found);
+    apart(found)
+}
+
+/// How much the most suspicious stretch of `text` looks like an attack: a log-odds; none where there is no word.
+pub fn score(text: &str, lane: Lane) -> Option<f32> {
+    lane.model()?.highest(&Folded::of(text).text)
+}
+
+/// What the list of the policy documents says of `text`, also of what it says without disguise.
+pub fn analyse_undisguised(text: &str) -> Analysis {
+    let mut analysis = analyse(text);
+    let folded = Folded::of(text);
+    let mut more = |inner: Analysis, place: &dyn Fn(Range<usize>) -> Range<usize>| {
+        for listed in inner.found.into_iter().filter(|listed| listed.level >= ThreatLevel::Medium) {
+            analysis.level = analysis.level.max(listed.level);
+            analysis.found.push(Listed { span: place(listed.span), ..listed });
+        }
+    };
+    if folded.changed() {
+        more(analyse(&folded.text), &|span| folded.original(span));
+    }
+    for view in decode::views(&folded.text) {
+        let span = folded.original(view.span.clone());
+        more(analyse(&view.text), &|_| span.clone());
+    }
+    analysis
+}
+
+fn severity(lane: Lane, score: f32) -> Severity {
+    if score >= lane.threshold() + SURE { Severity::High } else { Severity::Medium }
+}
+
+/// Windows of the smallest size that saw something, joined where they touch; larger ones only where no smaller saw it.
+fn merged(windows: Vec<Window>) -> Vec<Window> {
+    let mut joined: Vec<Window> = Vec::new();
+    for window in windows {
+        let touches =
+            |other: &Window| window.span.start <= other.span.end && other.span.start <= window.span.end;
+        match joined.iter_mut().find(|other| touches(other)) {
+            Some(other) if window.span.len() <= 2 * other.span.len() => {
+                other.span = other.span.start.min(window.span.start)..other.span.end.max(window.span.end);
+                other.score = other.score.max(window.score);
+            }
+            Some(other) => other.score = other.score.max(window.score),
+            None => joined.push(window),
+        }
+    }
+    joined
+}
+
+/// How far a window is widened to the ends of its sentences.
+const REACH: usize = 160;
+
+/// `span` widened to where its sentences begin and end.
+fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
+    let stops = ['\n', '"', '<', '>', '.', '!', '?', '。', '|'];
+    let before =
+        text.get(text.floor_char_boundary(span.start.saturating_sub(REACH))..span.start).unwrap_or_default();
+    let start = match before.rfind(stops) {
+        Some(at) => {
+            let from = span.start - before.len() + at;
+            let kept = text.get(from..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+            let rest = text.get(from + kept..span.start).unwrap_or_default();
+            span.start - rest.trim_start().len()
+        }
+        None if span.start <= REACH => 0,
+        None => span.start,
+    };
+    let after =
+        text.get(span.end..text.ceil_char_boundary((span.end + REACH).min(text.len()))).unwrap_or_default();
+    let end = match after.find(stops) {
+        Some(at) => {
+            let stop = after.get(at..).and_then(|rest| rest.chars().next());
+            let kept = stop.filter(|stop| matches!(stop, '.' | '!' | '?' | '。')).map_or(0, char::len_utf8);
+            span.end + at + kept
+        }
+        None if text.len() - span.end <= REACH => text.len(),
+        None => span.end,
+    };
+    start.min(span.start)..end.max(span.end)
+}
+
+#[cfg(test)]
+mod tests;
