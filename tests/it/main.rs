@@ -10,6 +10,7 @@ mod daily_use;
 mod elevation;
 mod listener;
 mod quotas;
+mod scan_modes;
 mod secrets_never_leave;
 mod service_accounts;
 mod stable_turns;

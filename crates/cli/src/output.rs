@@ -57,6 +57,11 @@ impl Out {
         self.to.write_all(b"\n")
     }
 
+    /// Text as it is, without a line break of ours.
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.to.write_all(text.as_bytes())
+    }
+
     pub(crate) fn blank(&mut self) -> io::Result<()> {
         self.to.write_all(b"\n")
     }
@@ -170,6 +175,11 @@ impl Table {
 pub(crate) fn note(text: impl AsRef<str>) {
     // Nobody is left to tell when stderr is closed.
     let _ = writeln!(io::stderr(), "{}", text.as_ref());
+}
+
+/// A line on stderr that the next one writes over.
+pub(crate) fn status_line(text: &str) {
+    let _ = write!(io::stderr(), "\r\u{1b}[K{text}");
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use http_body::{Body as HttpBody, Frame};
 use hudson_proxy::{Body, BodyError, BoxError, Gathered};
 use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
-use sallyport_wire::{Family, Limits, read_response, splice};
+use sallyport_wire::{Family, Limits, Role, read_response, splice};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
@@ -222,14 +222,17 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Opti
         model: document.model.clone(),
         usage: document.usage,
         finish_reason: document.finish_reason.clone(),
-        findings: Vec::new(),
         said: document.completion_chars as u64,
+        ..Summary::default()
     };
     let mut edits = Vec::new();
     for segment in document.segments.iter().filter(|segment| !segment.locked) {
         if let Some((findings, replaced)) = ret.lens.edits(segment, body) {
             edits.extend(replaced);
             summary.findings.extend(findings);
+        }
+        if matches!(segment.role, Role::Assistant | Role::ToolCall) && !segment.key {
+            summary.dangerous.extend(ret.lens.output.rules(&segment.text(body)));
         }
     }
     let changed = (!edits.is_empty()).then(|| splice(body, edits).ok()).flatten();
@@ -299,6 +302,7 @@ impl Closing {
             tokens: known.then(|| tokens.iter().flatten().sum()),
             finish_reason: summary.finish_reason.unwrap_or_else(|| "none".into()),
             redactions,
+            dangerous: summary.dangerous.into_iter().collect(),
         };
         let mut parties = self.ret.parties.clone();
         if parties.provider.model.is_none() {

@@ -10,6 +10,7 @@ pub(crate) struct Counters {
     tunnelled: AtomicU64,
     opaque: AtomicU64,
     pinned: AtomicU64,
+    injections: AtomicU64,
     in_flight: AtomicU64,
 }
 
@@ -41,6 +42,11 @@ impl Counters {
         self.tunnelled.fetch_add(1, Relaxed);
     }
 
+    /// Counts what no earlier request held.
+    pub(crate) fn injected(&self, spoken: &[crate::conduct::Spoken]) {
+        self.injections.fetch_add(spoken.iter().filter(|one| one.fresh).count() as u64, Relaxed);
+    }
+
     pub(crate) fn opaque(&self) {
         self.opaque.fetch_add(1, Relaxed);
     }
@@ -57,6 +63,7 @@ impl Counters {
             tunnelled: self.tunnelled.load(Relaxed),
             opaque: self.opaque.load(Relaxed),
             pinned: self.pinned.load(Relaxed),
+            injections: self.injections.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
         }
     }

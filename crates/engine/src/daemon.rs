@@ -390,6 +390,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         loading: AtomicBool::new(false),
         memory: ScanMemory::new(blake3::derive_key("sallyport engine 1: scan memory", &installation.threads)),
         threads: Threads::new(installation.threads),
+        conduct: Default::default(),
         trail: ArcSwapOption::empty(),
         authority: Arc::new(authority),
         key_store: match keys.kind {

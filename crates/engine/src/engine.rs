@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     pub(crate) threads: Threads,
     /// What blocks of requests were found to hold.
     pub(crate) memory: ScanMemory<Found>,
+    /// Blocks that were looked at for injected instructions.
+    pub(crate) conduct: crate::conduct::Memory,
     /// None while the trail can't be opened: nothing goes upstream then.
     pub(crate) trail: ArcSwapOption<Trail>,
     pub(crate) authority: Arc<CertAuthority>,

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::accounts::{Credential, Rejected, ServiceAccount};
 use crate::agents;
 use crate::answer::{self, Return, forget_digests};
+use crate::conduct::{self, InjectionGuard, Outcome, Spoken};
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
@@ -155,6 +156,10 @@ impl Exchange<'_> {
         let content_type = text_of(&parts.headers, "content-type").map(str::to_owned);
         let session = threads::session_header(&parts.headers).map(str::to_owned);
         let guard = self.guard(context.peer.downcast_ref::<Flow>()).await;
+        let signed = verdict::covered_by_signature(
+            text_of(&parts.headers, "authorization"),
+            text_of(&parts.headers, "x-amz-content-sha256"),
+        );
         let look = Look {
             engine: self.engine,
             policy: self.policy,
@@ -162,6 +167,7 @@ impl Exchange<'_> {
             guard: &guard,
             family: self.family,
             limits,
+            signed,
         };
         let plain = if unread { Bytes::new() } else { plain };
         let seen = if plain.len() >= LARGE_BODY {
@@ -192,10 +198,6 @@ impl Exchange<'_> {
         if matches!(nature, BodyNature::Opaque | BodyNature::TooLarge) {
             self.engine.counters.opaque();
         }
-        let signed = verdict::covered_by_signature(
-            text_of(&parts.headers, "authorization"),
-            text_of(&parts.headers, "x-amz-content-sha256"),
-        );
         let decision = self.decide(nature, signed, &found);
 
         let new_plain = inspected.redacted.map(Bytes::from);
@@ -208,6 +210,7 @@ impl Exchange<'_> {
             body: sent_body,
             level: decision.level_after,
             redactions: found.iter().map(Placed::redaction).chain(inspected.withheld).collect(),
+            spoken: inspected.spoken,
         };
         if signed && sent.redactions.iter().any(|rule| rule.starts_with("withheld:")) {
             return Err(Refusal::new(
@@ -220,6 +223,10 @@ impl Exchange<'_> {
         if let Verdict::Block(code) = decision.verdict {
             return Err(self.block(&sent, code.as_str(), &decision).await.into());
         }
+        if let Some(spoken) = sent.spoken.iter().find(|spoken| spoken.outcome == Outcome::Blocked) {
+            return Err(self.refuse_instruction(&sent, spoken).await.into());
+        }
+        self.engine.counters.injected(&sent.spoken);
         let thread = session.as_deref().unwrap_or_default();
         let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
         self.engine.counters.redacted(found.len());
@@ -262,7 +269,12 @@ impl Exchange<'_> {
             parties: self.parties,
             family: self.family,
             guard: Arc::new(guard),
-            lens: Lens { scanner, options: self.policy.answer.clone(), placeholders },
+            lens: Lens {
+                scanner,
+                options: self.policy.answer.clone(),
+                placeholders,
+                output: conduct::Output::of(&self.policy.snapshot),
+            },
             started: self.started,
             limits,
             streaming: inspected.stream,
@@ -371,7 +383,12 @@ impl Exchange<'_> {
     /// Refuses a credential that counts for nothing. Inside TLS: a refused CONNECT explains itself nowhere.
     async fn reject(&self, rejected: &Rejected) -> Refusal {
         let code = "agent_credential";
-        let unread = SentFacts { body: BodyFacts::unread(), level: Level::default(), redactions: Vec::new() };
+        let unread = SentFacts {
+            body: BodyFacts::unread(),
+            level: Level::default(),
+            redactions: Vec::new(),
+            spoken: Vec::new(),
+        };
         match self.engine.record_violation(&self.parties, &unread, code).await {
             Ok(()) => Refusal::new(code, rejected.to_string()),
             Err(_) => Refusal::trail_unavailable(),
@@ -392,6 +409,22 @@ impl Exchange<'_> {
             })
             .collect();
         Refusal::new(code, format!("Sallyport stopped this request. {}", said.join(" ")))
+    }
+
+    /// Records a request that is refused for words that want to be instructions.
+    async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
+        self.engine.counters.injected(&sent.spoken);
+        if self.engine.record_violation(&self.parties, sent, conduct::VIOLATION).await.is_err() {
+            return Refusal::trail_unavailable();
+        }
+        let Spoken { rule, place, .. } = spoken;
+        Refusal::new(
+            conduct::VIOLATION,
+            format!(
+                "Sallyport stopped this request. Words at {place} read like an attack on the assistant ({rule}). \
+                 Take them out, or have policy treat them otherwise (`injection` of a SallyportPolicy)."
+            ),
+        )
     }
 
     /// The body as it goes on. Untouched bodies keep every byte that the client sent.
@@ -464,6 +497,8 @@ struct Look<'l> {
     guard: &'l Guard,
     family: Family,
     limits: Limits,
+    /// The client's signature covers the body, so it can't be changed.
+    signed: bool,
 }
 
 struct Seen {
@@ -480,10 +515,12 @@ impl Look<'_> {
         let memory = &self.engine.memory;
         let key = memory.look_key(&[self.scanner.generation(), self.policy.generation]);
         let remembered = Remembered { memory, key: &key };
+        let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
         let inspected = parsed.inspect(
             self.scanner,
             &self.policy.request,
             &remembered,
+            &instructions,
             withheld,
             &mut placeholders.lock(),
         );

@@ -6,6 +6,7 @@
 mod accounts;
 mod agents;
 mod answer;
+mod conduct;
 mod control;
 mod counters;
 pub mod daemon;

@@ -12,6 +12,8 @@ use sallyport_policy::quotas::Limit;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::conduct::{self, Spoken};
+
 /// What stays the same over all events of one exchange.
 #[derive(Debug, Clone)]
 pub(crate) struct Parties {
@@ -28,6 +30,8 @@ pub(crate) struct SentFacts {
     pub(crate) body: BodyFacts,
     pub(crate) level: Level,
     pub(crate) redactions: Vec<String>,
+    /// Words that want to be instructions, and what was done about them.
+    pub(crate) spoken: Vec<Spoken>,
 }
 
 /// Facts of the decoded body.
@@ -63,12 +67,28 @@ pub(crate) struct ReceivedFacts {
     pub(crate) tokens: Option<u64>,
     pub(crate) finish_reason: String,
     pub(crate) redactions: Vec<String>,
+    /// Rules for dangerous output that spoke.
+    pub(crate) dangerous: Vec<&'static str>,
 }
 
 pub(crate) fn prompt_sent(parties: &Parties, sent: &SentFacts, at: Timestamp) -> Event {
     let mut event = base(EventType::PromptSent, parties, at);
     event.request = Some(request(sent));
+    // A history holds what was told before; each stretch is told once.
+    event.actions = sent.spoken.iter().filter(|spoken| spoken.fresh).map(injection).collect();
+    if !event.actions.is_empty() {
+        event.violation_type = Some(conduct::VIOLATION.to_owned());
+    }
     event
+}
+
+fn injection(spoken: &Spoken) -> Action {
+    Action {
+        action_type: format!("injection:{}", spoken.rule),
+        target: Some(spoken.place.clone()),
+        outcome: Some(spoken.outcome.as_str().to_owned()),
+        requires_review: Some(false),
+    }
 }
 
 pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, at: Timestamp) -> Event {
@@ -90,6 +110,15 @@ pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, a
             requires_review: Some(false),
         })
         .collect();
+    event.actions.extend(received.dangerous.iter().map(|rule| Action {
+        action_type: format!("output:{rule}"),
+        target: event.ai_provider.endpoint.clone(),
+        outcome: Some("annotated".into()),
+        requires_review: Some(true),
+    }));
+    if !received.dangerous.is_empty() {
+        event.violation_type = Some(conduct::DANGEROUS.to_owned());
+    }
     event
 }
 
@@ -104,6 +133,7 @@ pub(crate) fn violation(parties: &Parties, sent: &SentFacts, violation_type: &st
         outcome: Some("blocked".into()),
         requires_review: Some(false),
     });
+    event.actions.extend(sent.spoken.iter().map(injection));
     event
 }
 
@@ -310,8 +340,12 @@ mod tests {
             },
             ..parties()
         };
-        let sent =
-            SentFacts { body: BodyFacts::of(b"x"), level: Level::Public, redactions: vec!["jwt".into()] };
+        let sent = SentFacts {
+            body: BodyFacts::of(b"x"),
+            level: Level::Public,
+            redactions: vec!["jwt".into()],
+            spoken: Vec::new(),
+        };
         let received = ReceivedFacts {
             hash: text("00"),
             length: 1,
@@ -319,6 +353,7 @@ mod tests {
             tokens: Some(1),
             finish_reason: "stop".into(),
             redactions: vec!["jwt".into()],
+            dangerous: Vec::new(),
         };
         let now = Timestamp::now();
         let events = [prompt_sent(&parties, &sent, now), completion_received(&parties, &received, now)]
@@ -343,6 +378,7 @@ mod tests {
             body: BodyFacts::of(b"x"),
             level: Level::Confidential,
             redactions: vec!["aws_key".into()],
+            spoken: Vec::new(),
         };
         let event = violation(&parties(), &sent, "locked_segment", Timestamp::now());
         assert_eq!(event.event_type, EventType::PolicyViolation);

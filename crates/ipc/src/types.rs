@@ -64,6 +64,8 @@ pub struct Counters {
     pub opaque: u64,
     /// Clients that would not accept our certificate.
     pub pinned: u64,
+    /// Stretches of requests that read like an attack on the assistant.
+    pub injections: u64,
     /// Exchanges that are under way.
     pub in_flight: u64,
 }

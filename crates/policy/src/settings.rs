@@ -6,6 +6,7 @@
 //! files never matters.
 
 mod agents;
+mod conduct;
 mod layers;
 mod protection;
 mod quotas;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 pub use agents::{AgentMode, AgentRules, AgentSettings};
+pub use conduct::{ConductSettings, InjectionRules, OutputAction, OutputRules, ToolInjection, UserInjection};
 pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{
     Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,

@@ -1,54 +1,103 @@
-//! `scan`: the detection rules on files, folders or stdin, without the engine.
+//! `scan`: the detectors on files, folders or stdin, without the engine.
 //!
-//! Rules only: the known secrets live in the engine. No value is ever printed.
+//! Known secrets live in the engine, so they are not looked for. No value is ever printed, save what `--redact` leaves.
+
+mod files;
+mod look;
+mod sarif;
 
 use std::io::{IsTerminal, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use sallyport_detect::{ScanOptions, Scanner, SecretIndex};
-use sallyport_policy::{Finding, FindingKind, Severity};
+use sallyport_detect::injection::Lane;
+use sallyport_policy::config::Profile;
 use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
-use crate::commands::rules;
 use crate::commands::status::plural;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, note};
 use crate::text::{Lines, masked_line, printable, readable};
+use files::{Content, Input};
+use look::{Looker, Seen};
 
-/// Look for secrets and personal data in files, folders or stdin
+/// Look for secrets, personal data, prompt injection or dangerous output in files, folders or stdin
 ///
-/// Runs the built-in detection rules; the engine need not run, and known secrets (vault, keychain)
-/// are not looked for. Folders are walked with hidden files; .git and what .gitignore names are left
-/// out. Values are never printed.
+/// Runs the built-in detectors; the engine need not run, and known secrets (vault, keychain) are not
+/// looked for. Folders are walked with hidden files; .git and what .gitignore names are left out.
+/// Values are never printed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Examples:\n  sallyport scan .\n  git diff --cached | sallyport scan\n  sallyport scan --json src | jq -r .path | sort | uniq -c\n\nWith --json, one object a line; start and end are byte offsets:\n  {{\"path\":\"a.env\",\"rule\":\"aws_key\",\"kind\":\"secret\",\"start\":8,\"end\":28,\"line\":1,\"severity\":\"high\"}}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("Examples:\n  sallyport scan .\n  git diff --cached | sallyport scan\n  sallyport scan --mode injection --lane tool page.html\n  sallyport scan --json src | jq -r .path | sort | uniq -c\n  sallyport scan --sarif . > scan.sarif\n\nWith --json, one object a line; start and end are byte offsets:\n  {{\"path\":\"a.env\",\"rule\":\"aws_key\",\"kind\":\"secret\",\"start\":8,\"end\":28,\"line\":1,\"severity\":\"high\"}}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// Files and folders; stdin when none is given, or for "-"
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// What to look for, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "secrets", value_name = "MODES")]
+    mode: Vec<Mode>,
+    /// Who speaks in the text, for injection
+    #[arg(long, value_enum, default_value = "tool")]
+    lane: LaneArg,
+    /// Speak as this profile does: strict hears more
+    #[arg(long, value_enum, default_value = "balanced")]
+    profile: ProfileArg,
     /// Print one JSON object for each finding
     #[arg(long)]
     json: bool,
+    /// Print one SARIF 2.1.0 document
+    #[arg(long, conflicts_with = "json")]
+    sarif: bool,
+    /// Print the text itself with every finding taken out; for one file, or stdin
+    #[arg(long, conflicts_with_all = ["json", "sarif"])]
+    redact: bool,
     /// Scan what .gitignore and .ignore name as well
     #[arg(long)]
     no_ignore: bool,
 }
 
-/// Files above this are counted, not read.
-const LARGEST: u64 = 256 << 20;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// Credentials of all kinds
+    Secrets,
+    /// Personal data, and internal addresses
+    Pii,
+    /// Instructions hidden in data, jailbreaks
+    Injection,
+    /// Dangerous commands, look-alike packages, insecure code
+    Output,
+}
 
-#[derive(Debug, Serialize)]
-struct Row<'a> {
-    path: &'a str,
-    rule: &'a str,
-    kind: FindingKind,
-    start: usize,
-    end: usize,
-    line: usize,
-    severity: Severity,
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LaneArg {
+    /// A person's own words
+    User,
+    /// A tool's result, a document, a web page
+    Tool,
+    /// What an assistant says
+    Assistant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ProfileArg {
+    Balanced,
+    Strict,
+}
+
+impl Args {
+    fn looker(&self) -> Result<Looker, Failure> {
+        let lane = match self.lane {
+            LaneArg::User => Lane::User,
+            LaneArg::Tool => Lane::Tool,
+            LaneArg::Assistant => Lane::Assistant,
+        };
+        let profile = match self.profile {
+            ProfileArg::Balanced => Profile::Balanced,
+            ProfileArg::Strict => Profile::Strict,
+        };
+        Looker::new(&self.mode, lane, profile)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -62,25 +111,38 @@ struct Tally {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
-    let scanner = Scanner::new(Arc::new(rules::builtin()?), Arc::new(SecretIndex::empty()));
+    let looker = args.looker()?;
+    if args.redact {
+        return redact(args, &looker, out);
+    }
+    let mut inputs = Vec::new();
     let mut tally = Tally::default();
-    let mut scan = Scan { scanner: &scanner, json: args.json, tally: &mut tally, out };
     if args.paths.is_empty() {
-        if std::io::stdin().is_terminal() {
-            return Err(Failure::usage("nothing to scan: stdin is a terminal")
-                .hint("name files or folders, or pipe text in: git diff | sallyport scan"));
-        }
-        scan.stdin()?;
+        inputs.push(Input::Text("-".into(), stdin()?));
     }
     for path in &args.paths {
         if path.as_os_str() == "-" {
-            scan.stdin()?;
+            inputs.push(Input::Text("-".into(), stdin()?));
         } else {
-            scan.tree(path, args.no_ignore)?;
+            files::tree(path, args.no_ignore, &mut inputs, &mut |problem| unreadable(&mut tally, problem))?;
         }
     }
-    if !args.json {
-        summary(&tally, out)?;
+    let mut report = Report { args, out, sarif: sarif::Log::default() };
+    let mut progress = Progress::new(inputs.len());
+    files::each(
+        &inputs,
+        |content| work(&looker, content),
+        |number, done| {
+            progress.at(number);
+            report.take(&inputs, number, done, &mut tally)
+        },
+    )?;
+    progress.done();
+    if args.sarif {
+        let log = std::mem::take(&mut report.sarif).finish();
+        report.out.json_line(&log)?;
+    } else if !args.json {
+        summary(args, &tally, report.out)?;
     }
     Ok(match (tally.findings, tally.unreadable) {
         (0, 0) => Exit::Ok,
@@ -88,117 +150,189 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
     })
 }
 
-struct Scan<'a> {
-    scanner: &'a Scanner,
-    json: bool,
-    tally: &'a mut Tally,
-    out: &'a mut Out,
+/// What one input came to, away from the terminal.
+enum Done {
+    Binary,
+    TooLarge,
+    Unreadable(String),
+    Clean,
+    Found(Vec<Row>),
 }
 
-impl Scan<'_> {
-    fn stdin(&mut self) -> Result<(), Failure> {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::caused("could not read stdin", &e))?;
-        self.bytes("-", &bytes)
+fn work(looker: &Looker, content: Content<'_>) -> Done {
+    let bytes = match content {
+        Content::Bytes(bytes) => bytes,
+        Content::TooLarge => return Done::TooLarge,
+        Content::Unreadable(problem) => return Done::Unreadable(problem),
+    };
+    let Some(text) = readable(&bytes) else { return Done::Binary };
+    let seen = looker.look(&text);
+    if seen.is_empty() {
+        return Done::Clean;
     }
+    let lines = Lines::of(&text);
+    let spans: Vec<Range<usize>> = seen.iter().filter(|one| one.secret).map(|one| one.span.clone()).collect();
+    Done::Found(
+        seen.into_iter()
+            .map(|seen| Row {
+                line: lines.number(seen.span.start),
+                column: columns(&text, &lines, seen.span.start),
+                shown: masked_line(&text, &lines, &seen.span, &spans),
+                seen,
+            })
+            .collect(),
+    )
+}
 
-    fn tree(&mut self, root: &Path, no_ignore: bool) -> Result<(), Failure> {
-        if let Err(e) = std::fs::symlink_metadata(root) {
-            let failure = Failure::caused(format!("could not scan {}", root.display()), &e);
-            return Err(failure.into_usage().hint("name a file or folder that exists"));
-        }
-        let walk = ignore::WalkBuilder::new(root)
-            .hidden(false)
-            .ignore(!no_ignore)
-            .git_ignore(!no_ignore)
-            .git_global(!no_ignore)
-            .git_exclude(!no_ignore)
-            .parents(!no_ignore)
-            .sort_by_file_name(|a, b| a.cmp(b))
-            .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git")
-            .build();
-        for entry in walk {
-            match entry {
-                Ok(entry) if entry.file_type().is_some_and(|t| t.is_dir()) => {}
-                // Inside a folder plain files alone: a link leads elsewhere, a pipe would never end.
-                Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_file()) => {}
-                Ok(entry) => self.file(entry.path())?,
-                Err(e) => self.unreadable(&e.to_string()),
+/// The column as SARIF counts it: from 1, in UTF-16 units.
+fn columns(text: &str, lines: &Lines, at: usize) -> usize {
+    let start = lines.range(at, text).start;
+    text.get(start..at).map_or(1, |before| before.encode_utf16().count() + 1)
+}
+
+struct Row {
+    seen: Seen,
+    line: usize,
+    column: usize,
+    /// The line with what it hides masked.
+    shown: String,
+}
+
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    path: &'a str,
+    rule: &'a str,
+    kind: &'a str,
+    start: usize,
+    end: usize,
+    line: usize,
+    severity: sallyport_policy::Severity,
+}
+
+struct Report<'a> {
+    args: &'a Args,
+    out: &'a mut Out,
+    sarif: sarif::Log,
+}
+
+impl Report<'_> {
+    fn take(
+        &mut self,
+        inputs: &[Input],
+        number: usize,
+        done: Done,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let path = inputs.get(number).map(Input::shown).unwrap_or_default();
+        match done {
+            Done::Binary => tally.binary += 1,
+            Done::TooLarge => {
+                tally.too_large += 1;
+                note(format!("note: {path} is larger than 256 MiB and was not scanned"));
+            }
+            Done::Unreadable(problem) => unreadable(tally, &format!("{path}: {problem}")),
+            Done::Clean => tally.files += 1,
+            Done::Found(rows) => {
+                tally.files += 1;
+                tally.files_with_findings += 1;
+                tally.findings += rows.len();
+                for row in rows {
+                    self.row(&path, &row)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let shown = path.display().to_string();
-        match std::fs::metadata(path) {
-            Ok(meta) if meta.len() > LARGEST => {
-                self.tally.too_large += 1;
-                note(format!("note: {shown} is larger than 256 MiB and was not scanned"));
-                return Ok(());
-            }
-            Ok(_) => {}
-            Err(e) => {
-                self.unreadable(&format!("{shown}: {e}"));
-                return Ok(());
-            }
-        }
-        match std::fs::read(path) {
-            Ok(bytes) => self.bytes(&shown, &bytes),
-            Err(e) => {
-                self.unreadable(&format!("{shown}: {e}"));
-                Ok(())
-            }
-        }
-    }
-
-    fn unreadable(&mut self, what: &str) {
-        self.tally.unreadable += 1;
-        note(format!("warning: could not read {}", printable(what)));
-    }
-
-    fn bytes(&mut self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let Some(text) = readable(bytes) else {
-            self.tally.binary += 1;
-            return Ok(());
-        };
-        self.tally.files += 1;
-        let findings = self.scanner.scan(&text, &ScanOptions::default());
-        self.tally.findings += findings.len();
-        if findings.is_empty() {
-            return Ok(());
-        }
-        self.tally.files_with_findings += 1;
-        report(path, &text, &findings, self.json, self.out)
-    }
-}
-
-fn report(path: &str, text: &str, findings: &[Finding], json: bool, out: &mut Out) -> Result<(), Failure> {
-    let lines = Lines::of(text);
-    let spans: Vec<Range<usize>> = findings.iter().map(|f| f.span.clone()).collect();
-    for finding in findings {
-        let line = lines.number(finding.span.start);
-        if json {
-            out.json_line(&Row {
+    fn row(&mut self, path: &str, row: &Row) -> Result<(), Failure> {
+        let seen = &row.seen;
+        if self.args.sarif {
+            self.sarif.add(path, row);
+        } else if self.args.json {
+            self.out.json_line(&JsonRow {
                 path,
-                rule: finding.rule.as_str(),
-                kind: finding.kind,
-                start: finding.span.start,
-                end: finding.span.end,
-                line,
-                severity: finding.severity,
+                rule: &seen.rule,
+                kind: seen.kind,
+                start: seen.span.start,
+                end: seen.span.end,
+                line: row.line,
+                severity: seen.severity,
             })?;
         } else {
-            let place = out.paint(Accent::Strong, &format!("{}:{line}", printable(path)));
-            let rule = out.paint(Accent::Notice, finding.rule.as_str());
-            let shown = masked_line(text, &lines, &finding.span, &spans);
-            out.line(format!("{place}  {rule}  {shown}"))?;
+            let place = self.out.paint(Accent::Strong, &format!("{}:{}", printable(path), row.line));
+            let rule = self.out.paint(Accent::Notice, &seen.rule);
+            self.out.line(format!("{place}  {rule}  {}", row.shown))?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn summary(tally: &Tally, out: &mut Out) -> Result<(), Failure> {
+/// Prints the text with every finding taken out.
+fn redact(args: &Args, looker: &Looker, out: &mut Out) -> Outcome {
+    let bytes = match args.paths.as_slice() {
+        [] => stdin()?,
+        [path] if path.as_os_str() == "-" => stdin()?,
+        [path] => std::fs::read(path).map_err(|e| {
+            Failure::caused(format!("could not read {}", path.display()), &e)
+                .into_usage()
+                .hint("--redact takes one file")
+        })?,
+        _ => {
+            return Err(Failure::usage("--redact takes one file, or stdin").hint("run it once for each file"));
+        }
+    };
+    let Some(text) = readable(&bytes) else {
+        return Err(Failure::new("this file is binary and can't be redacted"));
+    };
+    let (redacted, found) = looker.redacted(&text);
+    out.text(&redacted)?;
+    Ok(if found == 0 { Exit::Ok } else { Exit::Negative })
+}
+
+fn stdin() -> Result<Vec<u8>, Failure> {
+    if std::io::stdin().is_terminal() {
+        return Err(Failure::usage("nothing to scan: stdin is a terminal")
+            .hint("name files or folders, or pipe text in: git diff | sallyport scan"));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::caused("could not read stdin", &e))?;
+    Ok(bytes)
+}
+
+fn unreadable(tally: &mut Tally, what: &str) {
+    tally.unreadable += 1;
+    note(format!("warning: could not read {}", printable(what)));
+}
+
+/// How far a long scan is, on a terminal.
+struct Progress {
+    all: usize,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    fn new(all: usize) -> Progress {
+        let watched = all > 200 && std::io::stderr().is_terminal();
+        Progress { all, shown: watched.then(Instant::now) }
+    }
+
+    fn at(&mut self, number: usize) {
+        if let Some(shown) = &mut self.shown
+            && shown.elapsed() >= Duration::from_millis(200)
+        {
+            *shown = Instant::now();
+            crate::output::status_line(&format!("scanned {number} of {} files", self.all));
+        }
+    }
+
+    fn done(&self) {
+        if self.shown.is_some() {
+            crate::output::status_line("");
+        }
+    }
+}
+
+fn summary(args: &Args, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
     if tally.findings > 0 {
         out.blank()?;
     }
@@ -221,9 +355,10 @@ fn summary(tally: &Tally, out: &mut Out) -> Result<(), Failure> {
         parts.push(format!("{} could not be read", tally.unreadable));
     }
     out.line(format!("{}.", parts.join("; ")))?;
-    out.line(
-        out.paint(Accent::Faint, "Built-in rules only: known secrets are looked for by the engine alone."),
-    )?;
+    if args.mode.contains(&Mode::Secrets) {
+        let note = "Built-in rules only: known secrets are looked for by the engine alone.";
+        out.line(out.paint(Accent::Faint, note))?;
+    }
     Ok(())
 }
 

@@ -52,6 +52,7 @@ fn show(status: &Status, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
         ("tunnelled", format!("{} (hosts that are not inspected)", counters.tunnelled)),
         ("opaque", format!("{} (bodies that could not be read)", counters.opaque)),
         ("pinned", format!("{} (clients that refused our certificate)", counters.pinned)),
+        ("injections", format!("{} (words that read like attacks on the assistant)", counters.injections)),
         ("in flight", counters.in_flight.to_string()),
     ])?;
     if !status.agents.is_empty() {

@@ -188,7 +188,12 @@ fn rewritten(guard: Guard, family: Family, stream: &str) -> String {
         Arc::new(sallyport_detect::RuleSet::builtin().unwrap()),
         Arc::new(sallyport_detect::SecretIndex::empty()),
     ));
-    let lens = Lens { scanner, options: ScanOptions::default(), placeholders: Arc::new(thread()) };
+    let lens = Lens {
+        scanner,
+        options: ScanOptions::default(),
+        placeholders: Arc::new(thread()),
+        output: Default::default(),
+    };
     let mut rewriter = Rewriter::new(family, Framing::Events, &Limits::default(), lens, Arc::new(guard));
     let mut out = Vec::new();
     for chunk in stream.as_bytes().chunks(7) {

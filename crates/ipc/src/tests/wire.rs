@@ -46,6 +46,7 @@ fn wire_status() {
         "tunnelled": 0,
         "opaque": 0,
         "pinned": 0,
+        "injections": 0,
         "in_flight": 0
       },
       "health": [

@@ -134,6 +134,18 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "`observe` records the calls that permissions deny and lets them pass, `enforce` stops them",
                     ),
                     acts("spec.agents.unknownTools", "`deny` stops tools that are not in the table of tools"),
+                    acts(
+                        "spec.injection.user",
+                        "`off` does not look, `warn` records attacks in a person's own words, `block` refuses them",
+                    ),
+                    acts(
+                        "spec.injection.toolResult",
+                        "instructions in data: `off` does not look, `warn` records, `neutralise` puts a notice in their place, `block` refuses",
+                    ),
+                    acts(
+                        "spec.output.completions",
+                        "`annotate` records dangerous commands and code in answers, `off` does not look",
+                    ),
                     acts("spec.elevation.maxDuration", "no grant lasts longer"),
                     acts("spec.elevation.approvalTimeout", "a request that nobody answers is over then"),
                     acts(

@@ -10,7 +10,8 @@ use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
 use crate::providers::{self, ProviderRow};
 use crate::settings::{
-    AgentRules, FailMode, MalformedPolicy, OpaquePolicy, ProtectionRules, TelemetryPolicy,
+    AgentRules, FailMode, InjectionRules, MalformedPolicy, OpaquePolicy, OutputRules, ProtectionRules,
+    TelemetryPolicy,
 };
 use crate::yaml::{Fault, Node};
 
@@ -37,6 +38,10 @@ pub struct SallyportPolicy {
     pub disabled_rules: Option<BTreeSet<String>>,
     /// Whether agents' permissions are enforced.
     pub agents: Option<AgentRules>,
+    /// Words that want to be instructions.
+    pub injection: Option<InjectionRules>,
+    /// What a model says.
+    pub output: Option<OutputRules>,
     /// Permissions for a while: how long, who approves.
     pub elevation: Option<ElevationRules>,
     /// Who may weaken protection, and how.

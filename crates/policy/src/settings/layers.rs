@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    AgentSettings, AuditSettings, DocumentSummary, ElevationSettings, FailMode, Limits, MalformedPolicy,
-    OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, SecretsSettings, Setting, Snapshot,
-    TelemetryPolicy, UpstreamSettings,
+    AgentSettings, AuditSettings, ConductSettings, DocumentSummary, ElevationSettings, FailMode, Limits,
+    MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, SecretsSettings, Setting,
+    Snapshot, TelemetryPolicy, UpstreamSettings,
 };
 use crate::Level;
 use crate::config::{Config, ConfigLayer, Profile};
@@ -107,6 +107,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
             ),
         },
         agents: AgentSettings::of(&policies, &config, layers, (profile == Profile::Strict).then_some(rank)),
+        conduct: ConductSettings::of(&policies, profile, rank),
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
         quotas: QuotaSettings::resolve(&config, &policies),

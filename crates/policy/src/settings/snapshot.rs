@@ -10,8 +10,8 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use super::{
-    AgentSettings, ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings,
-    QuotaSettings, Setting, TelemetryPolicy,
+    AgentSettings, ConductSettings, ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin,
+    ProtectionSettings, QuotaSettings, Setting, TelemetryPolicy,
 };
 use crate::Level;
 use crate::config::{
@@ -40,6 +40,7 @@ pub struct Snapshot {
     pub disabled_rules: Setting<BTreeSet<String>>,
     pub limits: Limits,
     pub agents: AgentSettings,
+    pub conduct: ConductSettings,
     pub elevation: ElevationSettings,
     pub protection: ProtectionSettings,
     pub quotas: QuotaSettings,
@@ -152,6 +153,7 @@ impl Snapshot {
             row("disabled_rules", &self.disabled_rules),
         ];
         rows.extend(self.agents.rows());
+        rows.extend(self.conduct.rows());
         rows.extend(self.elevation.rows());
         rows.extend(self.protection.rows());
         rows.extend(self.quotas.rows());

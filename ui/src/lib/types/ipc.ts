@@ -144,6 +144,10 @@ opaque: number,
  */
 pinned: number, 
 /**
+ * Stretches of requests that read like an attack on the assistant.
+ */
+injections: number, 
+/**
  * Exchanges that are under way.
  */
 in_flight: number, };

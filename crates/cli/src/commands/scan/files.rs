@@ -1,0 +1,127 @@
+//! What is scanned: files of folders as git sees them, read and looked at on every core, told in their order.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use crate::exit::Failure;
+
+/// Files above this are counted, not read.
+const LARGEST: u64 = 256 << 20;
+
+pub(super) enum Input {
+    File(PathBuf),
+    Text(String, Vec<u8>),
+}
+
+impl Input {
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Input::File(path) => path.display().to_string(),
+            Input::Text(name, _) => name.clone(),
+        }
+    }
+
+    fn content(&self) -> Content<'_> {
+        match self {
+            Input::Text(_, bytes) => Content::Bytes(Cow::Borrowed(bytes)),
+            Input::File(path) => match std::fs::metadata(path) {
+                Ok(meta) if meta.len() > LARGEST => Content::TooLarge,
+                Ok(_) => match std::fs::read(path) {
+                    Ok(bytes) => Content::Bytes(Cow::Owned(bytes)),
+                    Err(e) => Content::Unreadable(e.to_string()),
+                },
+                Err(e) => Content::Unreadable(e.to_string()),
+            },
+        }
+    }
+}
+
+pub(super) enum Content<'i> {
+    Bytes(Cow<'i, [u8]>),
+    TooLarge,
+    Unreadable(String),
+}
+
+/// Adds the files under `root`.
+pub(super) fn tree(
+    root: &Path,
+    no_ignore: bool,
+    inputs: &mut Vec<Input>,
+    problem: &mut dyn FnMut(&str),
+) -> Result<(), Failure> {
+    match std::fs::symlink_metadata(root) {
+        Ok(meta) if meta.is_file() => {
+            // A file that is named is wanted; no walk is needed to find it.
+            inputs.push(Input::File(root.to_owned()));
+            return Ok(());
+        }
+        Ok(_) => {}
+        Err(e) => {
+            let failure = Failure::caused(format!("could not scan {}", root.display()), &e);
+            return Err(failure.into_usage().hint("name a file or folder that exists"));
+        }
+    }
+    let walk = ignore::WalkBuilder::new(root)
+        .hidden(false)
+        .ignore(!no_ignore)
+        .git_ignore(!no_ignore)
+        .git_global(!no_ignore)
+        .git_exclude(!no_ignore)
+        .parents(!no_ignore)
+        .sort_by_file_name(|a, b| a.cmp(b))
+        .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git")
+        .build();
+    for entry in walk {
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|t| t.is_dir()) => {}
+            // Inside a folder plain files alone: a link leads elsewhere, a pipe would never end.
+            Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_file()) => {}
+            Ok(entry) => inputs.push(Input::File(entry.into_path())),
+            Err(e) => problem(&e.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// Does `work` on each input on as many threads as there are cores, and hands what it came to on in order.
+pub(super) fn each<T: Send>(
+    inputs: &[Input],
+    work: impl Fn(Content<'_>) -> T + Sync,
+    mut take: impl FnMut(usize, T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
+    if threads <= 1 {
+        return inputs.iter().enumerate().try_for_each(|(number, input)| take(number, work(input.content())));
+    }
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        // Bounded: no worker runs far ahead of what is told.
+        let (send, receive) = mpsc::sync_channel(256);
+        for _ in 0..threads {
+            let (send, next, work) = (send.clone(), &next, &work);
+            scope.spawn(move || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(input) = inputs.get(number) else { break };
+                    if send.send((number, work(input.content()))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        let mut waiting = BTreeMap::new();
+        let mut expected = 0;
+        for (number, done) in receive {
+            waiting.insert(number, done);
+            while let Some(done) = waiting.remove(&expected) {
+                take(expected, done)?;
+                expected += 1;
+            }
+        }
+        Ok(())
+    })
+}
