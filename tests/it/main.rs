@@ -8,6 +8,7 @@ mod constraints;
 mod crash_durability;
 mod daily_use;
 mod elevation;
+mod injected;
 mod listener;
 mod quotas;
 mod scan_modes;
