@@ -44,6 +44,9 @@ REAL := $(wildcard $(HOME)/.cargo/registry/src /usr/lib/python3 /usr/lib/python3
 accuracy: ## recall on labelled texts, false alarms on real files of this machine
 	cargo run --locked --release -q -p sallyport-detect --example accuracy -- --dev ../shared/data/secrets-dev.jsonl.gz \
 		$(foreach root,$(REAL),--benign $(root))
+	@mkdir -p $(CARGO_TARGET_DIR)/accuracy
+	cargo run --locked --release -q -p sallyport-detect --example train_injection -- ../shared/data/injection-dev.jsonl.gz \
+		$(CARGO_TARGET_DIR)/accuracy $(REAL)
 
 xcheck: ## type-check the workspace for Windows and macOS (about 10 minutes the first time)
 	@scripts/setup.sh xcheck
