@@ -8,7 +8,7 @@ const csp: string = tauri.app.security.csp;
 
 export default defineConfig({
   plugins: [svelte()],
-  build: { target: 'safari16', chunkSizeWarningLimit: 700 },
+  build: { manifest: true, target: 'safari16', chunkSizeWarningLimit: 700 },
   preview: { headers: { 'Content-Security-Policy': csp } },
   test: { include: ['src/**/*.test.ts'], environment: 'node', env: { TZ: 'UTC' } },
 });

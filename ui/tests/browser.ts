@@ -30,6 +30,8 @@ export const shared: PlaywrightTestConfig = {
 export const PAGES = [
   ['overview', 'Overview'],
   ['activity', 'Activity'],
+  ['approvals', 'Approvals'],
+  ['quotas', 'Quotas'],
   ['secrets', 'Secrets'],
   ['settings', 'Settings'],
 ] as const;

@@ -89,3 +89,17 @@ test('the first paint comes within a second', async ({ page }) => {
   const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity);
   expect(paint).toBeLessThan(1000);
 });
+
+test('a request is approved for a while, and taken back; another is denied', async ({ page }) => {
+  await page.goto('/#/approvals');
+  const first = page.getByRole('article', { name: 'Request 14: Run a command' });
+  await expect(first).toContainText('npm run migrate');
+  await first.getByRole('button', { name: 'Approve…' }).click();
+  await expect(first).toBeHidden();
+  const granted = page.getByRole('region', { name: 'In force' });
+  await expect(granted).toContainText('npm run migrate');
+  await granted.getByRole('button', { name: 'Take back' }).first().click();
+  await expect(page.getByRole('region', { name: 'Before' })).toContainText('Taken back');
+  await page.getByRole('article').getByRole('button', { name: 'Deny' }).click();
+  await expect(page.getByText('Nothing waits for you.')).toBeVisible();
+});

@@ -7,9 +7,13 @@ import type {
   AuditFilter,
   AuditPage,
   CaView,
+  ElevationAnswer,
+  ElevationView,
   Event as EngineEvent,
   OffRequest,
   PolicyView,
+  QuotaHistory,
+  QuotaView,
   RuleView,
   SelfTestReport,
   SourceStatus,
@@ -59,6 +63,14 @@ export interface Backend {
   syncSources(): Promise<SourceStatus[]>;
   policy(): Promise<PolicyView>;
   reloadPolicy(): Promise<PolicyView>;
+  quota(): Promise<QuotaView>;
+  quotaHistory(): Promise<QuotaHistory>;
+  /** Requests for permissions and what became of them, the newest first. */
+  approvals(): Promise<ElevationView[]>;
+  /** The engine asks the operating system to authenticate the person first. */
+  approve(answer: ElevationAnswer): Promise<ElevationView>;
+  deny(answer: ElevationAnswer): Promise<ElevationView>;
+  revoke(answer: ElevationAnswer): Promise<ElevationView>;
   ca(): Promise<CaView>;
   selfTest(): Promise<SelfTestReport>;
   toolSetup(): Promise<ToolSetup>;

@@ -2,7 +2,7 @@
 
 import type { AppEvent, Backend, Failure } from './backend';
 import { failureOf } from './backend';
-import type { Event as EngineEvent, OffRequest, RuleView, Status } from './types/ipc';
+import type { ElevationView, Event as EngineEvent, OffRequest, RuleView, Status } from './types/ipc';
 
 type Heard = (event: EngineEvent | AppEvent) => void;
 
@@ -10,6 +10,10 @@ export class Engine {
   status = $state.raw<Status | undefined>();
   /** Why there is no status. */
   failure = $state.raw<Failure | undefined>();
+  /** Requests for permissions, the newest first. */
+  approvals = $state.raw<ElevationView[] | undefined>();
+  /** How many of them wait for an answer. */
+  waiting = $derived((this.approvals ?? []).filter((request) => request.state === 'pending').length);
   rules = $state.raw<Map<string, RuleView>>(new Map());
   private heard = new Set<Heard>();
   private soon: ReturnType<typeof setTimeout> | undefined;
@@ -18,6 +22,7 @@ export class Engine {
 
   start(): () => void {
     void this.refresh();
+    void this.refreshApprovals();
     void this.backend.rules().then(
       (rules) => (this.rules = new Map(rules.map((rule) => [rule.id, rule]))),
       () => undefined,
@@ -29,6 +34,7 @@ export class Engine {
       } else if (event.type !== 'open') {
         this.refreshSoon();
       }
+      if (event.type === 'approval' || event.type === 'connected') void this.refreshApprovals();
       for (const heard of this.heard) heard(event);
     });
   }
@@ -46,6 +52,15 @@ export class Engine {
     } catch (thrown) {
       this.status = undefined;
       this.failure = failureOf(thrown);
+    }
+  }
+
+  async refreshApprovals() {
+    try {
+      this.approvals = await this.backend.approvals();
+    } catch {
+      // The status says that the engine is away; an older list would mislead.
+      this.approvals = undefined;
     }
   }
 

@@ -28,6 +28,11 @@ describe('tell', () => {
     expect(tell(event({ event_type: 'policy_violation', violation_type: 'brand_new_reason' })).title).toBe('Refused: brand new reason');
     expect(tell(event({ event_type: 'action_executed', actions: [{ action_type: 'agent_contained' }] })).title).toBe('Agent contained');
   });
+  it('says what an agent wanted to do, and whether it might', () => {
+    const acted = (outcome: string) => tell(event({ event_type: 'action_executed', actions: [{ action_type: 'shell_execute', target: 'curl bash', outcome }] }));
+    expect(acted('denied')).toEqual({ kind: 'refused', title: 'Denied: run a command', context: 'curl bash' });
+    expect(acted('would_deny').title).toBe('Would be denied: run a command');
+  });
   it('has words for every row of a long trail', () => {
     const trail = new MockTrail(1_000_000, new Date('2026-03-12T14:24:00Z'));
     for (let seq = 999_000; seq <= 1_000_000; seq++) expect(tell(trail.row(seq)).title).toMatch(/^[A-Z0-9]/);

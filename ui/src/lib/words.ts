@@ -33,6 +33,8 @@ export function tell(event: AuditEvent): Told {
       return { kind: 'failed', title: `Failed: ${failure(event.actions?.[0]?.outcome)}`, context };
     case 'action_executed': {
       const action = event.actions?.[0];
+      const done = DONE[action?.action_type ?? ''];
+      if (done) return { ...call(done, action?.outcome), context: action?.target ?? '' };
       const known = CONTROL[action?.action_type ?? ''];
       const title = known ?? sentence(action?.action_type ?? 'Action');
       const detail = action?.outcome && action.outcome !== 'on' ? action.outcome : '';
@@ -40,6 +42,28 @@ export function tell(event: AuditEvent): Told {
     }
   }
 }
+
+/** A tool call of an answer: the first entry is the worst one. */
+function call(done: string, outcome: string | undefined): { kind: Happening; title: string } {
+  switch (outcome) {
+    case 'denied':
+      return { kind: 'refused', title: `Denied: ${done}` };
+    case 'would_deny':
+      return { kind: 'control', title: `Would be denied: ${done}` };
+    case 'allowed_by_grant':
+      return { kind: 'control', title: `Allowed by a grant: ${done}` };
+    default:
+      return { kind: 'control', title: `Allowed: ${done}` };
+  }
+}
+
+const DONE: Record<string, string> = {
+  shell_execute: 'run a command',
+  file_write: 'write a file',
+  file_read: 'read a file',
+  network_fetch: 'reach a host',
+  tool_call: 'use a tool',
+};
 
 function contextOf(event: AuditEvent): string {
   const { name, model } = event.ai_provider;
@@ -68,16 +92,31 @@ const CONTROL: Record<string, string> = {
 };
 
 const VIOLATIONS: Record<string, string> = {
-  locked_segment: 'a secret stood in text that can’t be changed',
-  quota_exceeded: 'the quota is used up',
-  opaque_body: 'the body could not be read',
+  signed_text: 'a secret stood in text that is signed',
+  signed_request: 'a secret stood in a request that is signed',
+  not_editable: 'a secret stood where nothing can be changed',
   opaque: 'the body could not be read',
+  malformed: 'the body is not what it says it is',
+  too_large: 'the body is larger than what is looked at',
   telemetry: 'telemetry is blocked',
-  provider_not_allowed: 'this provider may not see data of this class',
+  path_not_allowed: 'this agent may not use that file',
+  path_excluded: 'this agent may not use that file',
+  ai_access_denied: 'no agent may read that file',
+  domain_not_allowed: 'this agent may not reach that host',
+  domain_excluded: 'this agent may not reach that host',
+  command_not_allowed: 'this agent may not run that command',
+  command_denied: 'this agent may not run that command',
+  command_unclear: 'the command could not be judged',
+  unknown_class: 'nobody said what this agent may do',
+  unknown_tier: 'nobody said what this agent may do',
+  unknown_tool: 'nobody said what this tool does',
 };
 
 const FAILURES: Record<string, string> = {
-  upstream_unreachable: 'the provider could not be reached',
+  audit_unavailable: 'the trail can’t be written',
+  secrets_not_loaded: 'your secrets were not read yet',
+  request_broke: 'the request broke off',
+  content_coding: 'the body’s encoding is not known',
   upstream_broke: 'the provider’s answer broke off',
   client_gone: 'the tool went away',
 };

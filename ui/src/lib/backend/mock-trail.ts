@@ -166,7 +166,7 @@ export class MockTrail {
     return {
       ...base,
       event_type: 'policy_violation',
-      violation_type: pick(['locked_segment', 'opaque_body', 'quota_exceeded'] as const, chance(pair, 21)),
+      violation_type: pick(['signed_text', 'opaque', 'command_denied'] as const, chance(pair, 21)),
       request: { prompt_hash: hex(pair, 64), prompt_length: 18_204, contains_code: true, classification: 'confidential', redactions_applied: ['private_key'] },
       actions: [{ action_type: 'request_blocked', target: base.ai_provider.endpoint ?? '', outcome: 'blocked', requires_review: false }],
     };

@@ -2,7 +2,7 @@
 // chooses what it shows.
 
 import type { AppEvent, AppSettings, Backend, Failure } from '../backend';
-import type { Activity, Event as EngineEvent, HealthItem, PolicyView, RuleView, SourceStatus, State, Status } from '../types/ipc';
+import type { Activity, ElevationView, Event as EngineEvent, HealthItem, PolicyView, QuotaHistory, QuotaView, RuleView, SourceStatus, State, Status } from '../types/ipc';
 import { MockTrail } from './mock-trail';
 
 export type Scene = 'normal' | 'empty' | 'loading' | 'error' | 'huge' | 'paused' | 'off' | 'attention' | 'first';
@@ -21,6 +21,16 @@ export function mock(scene: Scene): Backend {
   let state: State = scene === 'paused' || scene === 'off' || scene === 'attention' ? scene : 'protected';
   let pausedUntil = scene === 'paused' ? minutesFrom(began, 12) : null;
   let since = minutesFrom(began, -194);
+  let approvals = trail.rows === 0 ? [] : APPROVALS(began);
+
+  function decide(id: number, change: (request: ElevationView) => ElevationView): ElevationView {
+    const found = approvals.find((request) => request.id === id);
+    if (!found) throw { code: 'not_found', message: `There is no request ${id}.` } satisfies Failure;
+    const changed = { ...change(found), decided_at: new Date().toISOString() };
+    approvals = approvals.map((request) => (request.id === id ? changed : request));
+    say({ type: 'approval', request: changed });
+    return changed;
+  }
 
   const say = (event: EngineEvent | AppEvent) => listeners.forEach((heard) => heard(event));
 
@@ -94,6 +104,28 @@ export function mock(scene: Scene): Backend {
     syncSources: () => answer(() => SOURCES(began)),
     policy: () => answer(() => POLICY),
     reloadPolicy: () => answer(() => POLICY),
+    quota: () => answer(() => QUOTA(began, trail.rows === 0)),
+    quotaHistory: () => answer(() => HISTORY(began, trail.rows === 0)),
+    approvals: () => answer(() => approvals),
+    approve: ({ id, for_seconds }) =>
+      answer(() =>
+        decide(id, (request) => ({
+          ...request,
+          state: 'approved',
+          grant: {
+            id,
+            scope: request.scope,
+            resources: request.resources,
+            account: request.account,
+            justification: request.justification,
+            granted_by: { by: 'person' },
+            not_before: new Date().toISOString(),
+            expires_at: new Date(Date.now() + (for_seconds ?? request.seconds) * 1000).toISOString(),
+          },
+        })),
+      ),
+    deny: ({ id }) => answer(() => decide(id, (request) => ({ ...request, state: 'denied' }))),
+    revoke: ({ id }) => answer(() => decide(id, (request) => ({ ...request, state: 'revoked' }))),
     ca: () =>
       answer(() => ({
         root_pem: '-----BEGIN CERTIFICATE-----\n(a certificate would stand here)\n-----END CERTIFICATE-----\n',
@@ -163,6 +195,83 @@ const SOURCES = (now: Date): SourceStatus[] => [
   { id: 'workspace-1', kind: 'workspace', location: '~/src', state: 'loaded', names: ['DATABASE_URL', 'SESSION_SECRET', 'STAGING_PASSWORD', 'ADMIN_PASSWORD', 'JWT_SIGNING_KEY', 'WEBHOOK_SECRET'], weak_names: ['STAGING_PASSWORD', 'ADMIN_PASSWORD'], skipped: 4, loaded_at: minutesFrom(now, -3), error: null },
   { id: 'well-known', kind: 'well_known', location: '~/.aws/credentials, ~/.npmrc, ~/.netrc', state: 'loaded', names: ['aws:default', 'aws:staging', 'npm:registry', 'netrc:git.corp.example'], weak_names: [], skipped: 0, loaded_at: minutesFrom(now, -3), error: null },
 ];
+
+const APPROVALS = (now: Date): ElevationView[] => {
+  const asked = (id: number, minutes: number, part: Partial<ElevationView>): ElevationView => ({
+    id,
+    engine: 'f3a1',
+    nonce: `n${id}`,
+    state: 'pending',
+    grant: null,
+    uses: 0,
+    decided_at: null,
+    scope: 'shell:execute',
+    resources: [],
+    account: 'coding-assistant-7',
+    justification: '',
+    seconds: 1800,
+    requested_at: minutesFrom(now, -minutes),
+    answer_by: minutesFrom(now, 30 - minutes),
+    ...part,
+  });
+  const given = (request: ElevationView, minutes: number): ElevationView => ({
+    ...request,
+    decided_at: minutesFrom(now, minutes),
+    grant: {
+      id: request.id,
+      scope: request.scope,
+      resources: request.resources,
+      account: request.account,
+      justification: request.justification,
+      granted_by: { by: 'person' },
+      not_before: minutesFrom(now, minutes),
+      expires_at: minutesFrom(now, minutes + request.seconds / 60),
+    },
+  });
+  return [
+    asked(14, 3, { resources: ['npm run migrate'], justification: 'The failing test needs the new column; the migration adds it to the local database.' }),
+    asked(13, 11, { scope: 'secrets:read', resources: ['ai-protected/staging/db'], account: 'release-agent-2', justification: 'Compare the staging schema with the migration.', seconds: 900 }),
+    given(asked(12, 42, { scope: 'network:external', resources: ['registry.npmjs.org'], state: 'used', uses: 4, justification: 'Install the packages that the lock file names.', seconds: 3600 }), -40),
+    asked(11, 130, { resources: ['rm -rf node_modules'], state: 'denied', decided_at: minutesFrom(now, -128), justification: 'Clean install.' }),
+    asked(9, 210, { scope: 'filesystem:write', resources: ['/etc/hosts'], state: 'expired', decided_at: minutesFrom(now, -180), justification: 'Point the API name at localhost.' }),
+  ];
+};
+
+const NOTHING = { requests: 0, refused: 0, input: 0, output: 0, cache_read: 0, cache_write: 0, cost_micros: 0, unpriced: 0 };
+
+const QUOTA = (now: Date, empty: boolean): QuotaView => ({
+  on_exceed: 'warn',
+  store: 'sqlite',
+  store_reachable: true,
+  today: empty ? NOTHING : { requests: 121, refused: 2, input: 61_204, output: 22_911, cache_read: 902_140, cache_write: 44_010, cost_micros: 1_284_000, unpriced: 3 },
+  subjects: [
+    {
+      subject: 'ann',
+      tier: 'developer',
+      max_prompt_length: 8000,
+      gauges: [
+        { limit: 'requests_per_minute', size: 20, used: empty ? 0 : 3, resets_at: minutesFrom(now, 1) },
+        { limit: 'requests_per_hour', size: 200, used: empty ? 0 : 41, resets_at: minutesFrom(now, 36) },
+        { limit: 'tokens_per_day', size: 100_000, used: empty ? 0 : 84_115, resets_at: minutesFrom(now, 9.6 * 60) },
+        { limit: 'concurrent_requests', size: 3, used: empty ? 0 : 1, resets_at: null },
+      ],
+    },
+  ],
+});
+
+const HISTORY = (now: Date, empty: boolean): QuotaHistory => {
+  if (empty) return { hours: [], days: [], models: [] };
+  const midnight = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate());
+  const days = Array.from({ length: 30 }, (_, i) => {
+    const start = new Date(midnight - (29 - i) * 86_400_000);
+    const weekend = start.getUTCDay() % 6 === 0;
+    const wave = 0.55 + 0.45 * Math.sin(i * 1.7) ** 2;
+    const input = Math.round((weekend ? 4_000 : 52_000) * wave);
+    return { start: start.toISOString(), requests: Math.round(input / 480), refused: i % 11 === 3 ? 3 : 0, input, output: Math.round(input * 0.37), cache_read: input * 14, cache_write: Math.round(input * 0.7), cost_micros: Math.round(input * 21), unpriced: 0 };
+  });
+  const model = (name: string | null, share: number, unpriced = 0) => ({ model: name, requests: Math.round(2600 * share), refused: 0, input: Math.round(1_100_000 * share), output: Math.round(400_000 * share), cache_read: 0, cache_write: 0, cost_micros: unpriced ? 0 : Math.round(24_600_000 * share), unpriced });
+  return { hours: [], days, models: [model('claude-sonnet-4-5', 0.54), model('gpt-5.2-codex', 0.27), model('gemini-3-pro', 0.12), model('devstral-medium', 0.04), model(null, 0.03, 78)] };
+};
 
 const RULES: RuleView[] = [
   { id: 'aws_key', description: 'AWS access key id', severity: 'critical', kind: 'secret' },

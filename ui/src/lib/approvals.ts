@@ -1,0 +1,41 @@
+// Permissions in a person's words. Pure.
+
+import type { ElevationView } from './types/ipc';
+
+interface Meaning {
+  title: string;
+  /** What it lets the agent do. */
+  means: string;
+}
+
+const MEANINGS: Record<ElevationView['scope'], Meaning> = {
+  'filesystem:write': { title: 'Write files', means: 'It may change these files.' },
+  'shell:execute': { title: 'Run a command', means: 'It may run these commands as you.' },
+  'network:external': { title: 'Reach the network', means: 'It may send and fetch data there.' },
+  'secrets:read': { title: 'Read a secret', means: 'It may use these secrets; their values are not shown to the model.' },
+};
+
+export function meaning(request: ElevationView): Meaning {
+  return MEANINGS[request.scope];
+}
+
+/** Still in force: granted, not run out, not taken back. */
+export function inForce(request: ElevationView, now: Date): boolean {
+  return (request.state === 'approved' || request.state === 'used') && request.grant !== null && new Date(request.grant.expires_at) > now;
+}
+
+export function outcome(request: ElevationView): { word: string; tone: 'plain' | 'accent' | 'red' } {
+  switch (request.state) {
+    case 'approved':
+    case 'used':
+      return { word: request.uses > 0 ? `Granted, used ${request.uses} ${request.uses === 1 ? 'time' : 'times'}` : 'Granted, not used', tone: 'accent' };
+    case 'denied':
+      return { word: 'Denied', tone: 'red' };
+    case 'revoked':
+      return { word: 'Taken back', tone: 'red' };
+    case 'expired':
+      return { word: 'Not answered in time', tone: 'plain' };
+    case 'pending':
+      return { word: 'Waiting', tone: 'plain' };
+  }
+}
