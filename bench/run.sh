@@ -11,3 +11,8 @@ for bench in "-p sallyport-detect --bench scan" "-p sallyport-wire --bench walk"
   # shellcheck disable=SC2086
   cargo bench --locked --quiet $bench
 done
+
+echo; echo "== the scanners that people use, over the same files"
+scan=$(cargo bench --locked --quiet -p sallyport-detect --bench scan --no-run --message-format=json |
+  sed -n 's/.*"executable":"\([^"]*scan[^"]*\)".*/\1/p' | tail -1)
+"$SALLYPORT_DEV/bench-venv/bin/python" bench/scanners.py "$scan" "$SALLYPORT_DEV/npm/node_modules"

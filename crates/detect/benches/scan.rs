@@ -15,7 +15,7 @@ use sallyport_detect::{
     StreamSanitiser,
 };
 
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 21;
 const LEAST: Duration = Duration::from_millis(300);
 const TEXT_BYTES: usize = 1 << 18;
 
@@ -28,6 +28,16 @@ fn main() {
     rules.warm();
     println!("{:<46} {:>9.1} ms", "warm them", millis(started));
 
+    let plain = plain_text();
+    for count in [1_000, 100_000] {
+        let name = format!("exact secrets, {count} of 20 to 63, few escapes");
+        if wanted(&name) {
+            let index = index(count, 20..64);
+            rate(&name, plain.len(), || {
+                black_box(index.find(black_box(plain.as_bytes())));
+            });
+        }
+    }
     for (lengths, name) in [(20..64, "20 to 63"), (8..9, "8"), (8..72, "8 to 71")] {
         for count in [1_000, 100_000] {
             let name = format!("exact secrets, {count} of {name} characters");
@@ -48,10 +58,22 @@ fn main() {
     rate("rules, text full of keywords", keywords.len(), || {
         black_box(only_rules.scan(black_box(&keywords), &options));
     });
-    if !wanted("rules and 1,000 exact secrets") {
+    if !wanted("rules and 1,000 exact secrets") && !wanted("corpus: ") {
         return;
     }
     let both = Arc::new(Scanner::new(rules, Arc::new(index(1_000, 8..72))));
+    if let Ok(folder) = std::env::var("SALLYPORT_BENCH_CORPUS") {
+        let texts = corpus(&folder);
+        let bytes = texts.iter().map(String::len).sum();
+        for (name, scanner) in [("rules", &only_rules), ("rules and 1,000 exact secrets", &*both)] {
+            rate(&format!("corpus: {name}"), bytes, || {
+                for text in &texts {
+                    black_box(scanner.scan(black_box(text), &options));
+                }
+            });
+        }
+        return;
+    }
     rate("rules and 1,000 exact secrets", text.len(), || {
         black_box(both.scan(black_box(&text), &options));
     });
@@ -100,6 +122,12 @@ fn millis(started: Instant) -> f64 {
     started.elapsed().as_secs_f64() * 1e3
 }
 
+/// The files that the peers read in the same run (`bench/scanners.py`).
+fn corpus(folder: &str) -> Vec<String> {
+    let files = std::fs::read_dir(folder).expect("the corpus is a folder");
+    files.map(|file| std::fs::read_to_string(file.expect("an entry").path()).expect("a text")).collect()
+}
+
 /// Values of so many random characters, the same in each run.
 fn index(count: usize, lengths: Range<usize>) -> SecretIndex {
     let key = IndexKey::new([9; 32]);
@@ -131,6 +159,17 @@ fn agent_text() -> String {
         include_str!("../Cargo.toml"),
         "Please look at the failing test, find out why the token is refused, and say what you would change.\n\
          The key point is that nobody should have to know the password: ask for it once, keep it nowhere.\n",
+    ];
+    parts.iter().cycle().flat_map(|part| part.chars()).take(TEXT_BYTES).collect()
+}
+
+/// Prose and code as agents mostly send it: an escape now and then.
+fn plain_text() -> String {
+    let parts = [
+        include_str!("../src/rules/mod.rs"),
+        include_str!("../src/resolve.rs"),
+        include_str!("../../../docs/architecture.md"),
+        include_str!("../../../docs/threat-model.md"),
     ];
     parts.iter().cycle().flat_map(|part| part.chars()).take(TEXT_BYTES).collect()
 }

@@ -15,6 +15,9 @@ use crate::rules::{Rule, RuleSet};
 use crate::secrets::views::Views;
 use crate::secrets::{SecretHit, SecretIndex};
 
+/// The shortest text that can hold anything.
+const LEAST: usize = 4;
+
 /// A set of finding kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kinds(u8);
@@ -133,6 +136,10 @@ impl Scanner {
 
     /// All findings in `text`, sorted and apart. The same text gives the same findings.
     pub fn scan(&self, text: &str, options: &ScanOptions) -> Vec<Finding> {
+        // No rule matches less, no known value is shorter: the words of a protocol cost nothing.
+        if text.len() < LEAST {
+            return Vec::new();
+        }
         let mut gathered =
             Gathered::new(own_placeholders(text, 0, &self.rules, &self.index), Views::default());
         if options.kinds.contains(FindingKind::KnownSecret) {

@@ -74,7 +74,13 @@ impl Keywords {
             at += BATCH * STRIDE;
         }
         for start in (0..rest.len()).step_by(STRIDE) {
-            self.verify(text, from, at + start, 1, &mut hit);
+            let mut gram = [0; GRAM];
+            for (slot, byte) in gram.iter_mut().zip(rest.iter().skip(start)) {
+                *slot = *byte;
+            }
+            if self.maybe(print(gram)) != 0 {
+                self.verify(text, from, at + start, 1, &mut hit);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! holds a window of 5 at one multiple of 4. So all windows of a value go into a filter, and a text
 //! is asked on that grid. A filter has one bit per hash: it says *perhaps*, and keeps no order.
 
+use super::escapes::WRAPPED;
 use super::key::{IndexHasher, WINDOW};
 
 /// Values shorter than this are looked for on the fine grid.
@@ -208,8 +209,10 @@ fn coarse<const B: u32>(bits: &Bits<B>, hasher: &IndexHasher, text: &[u8], walk:
             walk.coarse.push(at);
         }
     }
-    // What is too short for a block is looked at anyway.
-    walk.ends.extend((at.min(text.len())..text.len()).step_by(COARSE));
+    // What is too short for a block is looked at anyway, if a token of that length has room.
+    if text.len() > WRAPPED {
+        walk.ends.extend((at.min(text.len())..text.len()).step_by(COARSE));
+    }
 }
 
 fn fine<const B: u32>(bits: &Bits<B>, hasher: &IndexHasher, text: &[u8], places: &mut Vec<usize>) {
