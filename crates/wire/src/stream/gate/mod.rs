@@ -210,9 +210,24 @@ impl Gate {
             queue.iter().for_each(|event| out.extend_from_slice(&event.raw));
             return;
         }
-        let mut said = BTreeSet::new();
+        // Where calls are entries of a list, what is said instead belongs to the end: other words may still be held.
+        let mut unsaid = denials.clone();
+        let template = queue.iter().find(|event| event.has_data() && !over(event));
         for event in &queue {
-            self.rewrite(event, &denials, &mut said, out);
+            if over(event) {
+                self.say(template, &mut unsaid, out);
+            }
+            self.rewrite(event, &denials, &mut unsaid, out);
+        }
+        self.say(template, &mut unsaid, out);
+    }
+
+    /// What is left to say when no event of the answer says that it ends.
+    fn say(&self, template: Option<&Event>, unsaid: &mut BTreeMap<Key, &str>, out: &mut Vec<u8>) {
+        let Some(event) = template.filter(|_| self.family == Family::OpenAiChat) else { return };
+        for ((group, _), sentence) in std::mem::take(unsaid) {
+            let data = self.read(event, None, |dom, root| Some(openai::chunk(dom, root, group, sentence)));
+            self.emit(None, &data.unwrap_or_default(), out);
         }
     }
 
@@ -221,7 +236,7 @@ impl Gate {
         if self.denied.is_empty() {
             out.extend_from_slice(&event.raw);
         } else {
-            self.rewrite(event, &BTreeMap::new(), &mut BTreeSet::new(), out);
+            self.rewrite(event, &BTreeMap::new(), &mut BTreeMap::new(), out);
         }
     }
 
@@ -234,7 +249,7 @@ impl Gate {
         if !event.has_data() {
             return Told { idle: true, ..Told::default() };
         }
-        if event.data().trim_ascii() == b"[DONE]" {
+        if over(event) {
             return Told { ends: vec![Ends::All], ..Told::default() };
         }
         self.read(event, Told::default(), |dom, root| match self.family {
@@ -247,13 +262,13 @@ impl Gate {
         &self,
         event: &Event,
         denials: &BTreeMap<Key, &str>,
-        said: &mut BTreeSet<Key>,
+        unsaid: &mut BTreeMap<Key, &str>,
         out: &mut Vec<u8>,
     ) {
         let plain = || vec![Piece::Event(Vec::new())];
         let pieces = self.read(event, plain(), |dom, root| match self.family {
             Family::AnthropicMessages => anthropic::rewrite(self, dom, root, denials),
-            _ => openai::rewrite(self, dom, root, denials, said),
+            _ => openai::rewrite(self, dom, root, unsaid),
         });
         for piece in pieces {
             match piece {
@@ -299,6 +314,11 @@ enum Piece {
         name: Option<&'static str>,
         data: Vec<u8>,
     },
+}
+
+/// The last event of a stream of Chat Completions, which is no JSON.
+fn over(event: &Event) -> bool {
+    event.has_data() && event.data().trim_ascii() == b"[DONE]"
 }
 
 fn events(framing: Framing, limits: &Limits, bytes: &[u8]) -> Vec<Event> {

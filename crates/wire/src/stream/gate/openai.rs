@@ -1,7 +1,7 @@
 //! Calls of Chat Completions: entries of a list in each choice's delta, known by their index; several may be
 //! under way at once, and only the choice's end says that they are whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Ends, Fragment, Gate, Key, Piece, Told};
@@ -71,11 +71,10 @@ pub(super) fn rewrite(
     gate: &Gate,
     dom: &Dom<'_>,
     root: usize,
-    denials: &BTreeMap<Key, &str>,
-    said: &mut BTreeSet<Key>,
+    unsaid: &mut BTreeMap<Key, &str>,
 ) -> Vec<Piece> {
     let mut edits = Vec::new();
-    let mut sentences: Vec<(u64, &str)> = Vec::new();
+    let mut pieces = Vec::new();
     let mut worth = false;
     let mut touched = false;
     for (group, choice) in choices(dom, root) {
@@ -89,7 +88,6 @@ pub(super) fn rewrite(
                     if !denied {
                         edits.extend(renumbered(gate, dom, call, group, index));
                     }
-                    sentences.extend(first(denials, said, (group, index)).map(|text| (group, text)));
                     items.extend(dom.node(call).map(|node| (denied, node.outer())));
                 }
                 touched |= items.iter().any(|(denied, _)| *denied);
@@ -100,7 +98,6 @@ pub(super) fn rewrite(
             }
             let function = dom.get(delta, "function_call").filter(|at| dom.kind(*at) == Some(Kind::Object));
             if let Some(function) = function.filter(|_| gate.swallow.contains(&(group, FUNCTION_CALL))) {
-                sentences.extend(first(denials, said, (group, FUNCTION_CALL)).map(|text| (group, text)));
                 gone.push(function);
                 touched = true;
             }
@@ -113,32 +110,23 @@ pub(super) fn rewrite(
         }
         if dom.member_text(choice, "finish_reason").is_some() {
             worth = true;
+            // What is said instead comes before the end.
+            let ended: Vec<Key> = unsaid.keys().filter(|key| key.0 == group).copied().collect();
+            let sentences = ended.iter().filter_map(|key| unsaid.remove(key));
+            pieces
+                .extend(sentences.map(|text| Piece::New { name: None, data: chunk(dom, root, group, text) }));
             if gate.emptied(group) {
                 edits.extend(reason(dom, choice, "finish_reason", &["tool_calls", "function_call"], "stop"));
             }
         }
     }
     worth |= !touched || dom.get(root, "usage").is_some_and(|at| dom.kind(at) == Some(Kind::Object));
-    let mut pieces = Vec::new();
-    let ends = choices(dom, root).any(|(_, choice)| dom.member_text(choice, "finish_reason").is_some());
-    let new = sentences
-        .into_iter()
-        .map(|(group, text)| Piece::New { name: None, data: chunk(dom, root, group, text) });
-    let itself = worth.then_some(Piece::Event(edits));
-    // What is said belongs behind the event that opens the message, and before the one that ends it.
-    match ends {
-        true => pieces.extend(new.chain(itself)),
-        false => pieces.extend(itself.into_iter().chain(new)),
-    }
+    pieces.extend(worth.then_some(Piece::Event(edits)));
     pieces
 }
 
 fn cut(range: Range<usize>) -> Edit {
     Edit { range, bytes: Vec::new() }
-}
-
-fn first<'d>(denials: &BTreeMap<Key, &'d str>, said: &mut BTreeSet<Key>, key: Key) -> Option<&'d str> {
-    denials.get(&key).copied().filter(|_| said.insert(key))
 }
 
 /// Clients take the index for a position in their list: what is left moves up.
@@ -157,8 +145,8 @@ fn says_something(dom: &Dom<'_>, value: usize) -> bool {
     }
 }
 
-/// One more chunk of the same answer that says something.
-fn chunk(dom: &Dom<'_>, root: usize, group: u64, sentence: &str) -> Vec<u8> {
+/// One more chunk of the same answer that says something, apart from what was said before.
+pub(super) fn chunk(dom: &Dom<'_>, root: usize, group: u64, sentence: &str) -> Vec<u8> {
     let mut out = b"{".to_vec();
     for (key, value) in dom.members(root) {
         if dom.is_any(key, &["choices", "usage", "obfuscation"]) {
@@ -170,7 +158,7 @@ fn chunk(dom: &Dom<'_>, root: usize, group: u64, sentence: &str) -> Vec<u8> {
         out.push(b',');
     }
     out.extend_from_slice(format!("\"choices\":[{{\"index\":{group},\"delta\":{{\"content\":").as_bytes());
-    out.extend(quoted(sentence));
+    out.extend(quoted(&format!("\n\n{sentence}")));
     out.extend_from_slice(b"},\"finish_reason\":null}]}");
     out
 }

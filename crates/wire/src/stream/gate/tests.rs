@@ -209,11 +209,22 @@ fn denied_calls_leave_the_list_and_the_rest_moves_up() {
         let chunks: Vec<Value> = (0..).zip(names).flat_map(|(index, name)| call(index, name)).collect();
         let (out, _) = passed(Family::OpenAiChat, &completion(chunks), &Limits::default());
         let (text, calls, end) = completed(&out);
-        assert_eq!(text, "no bad".repeat(names.iter().filter(|name| **name == "bad").count()));
+        assert_eq!(text, "\n\nno bad".repeat(names.iter().filter(|name| **name == "bad").count()));
         assert_eq!(calls, pairs(&left));
         assert_eq!(end, reason);
         assert!(out.ends_with("data: [DONE]\n\n") && out.contains("prompt_tokens"));
     }
+}
+
+/// Words that were held back until the end stand before what is said instead of a call.
+#[test]
+fn what_the_model_says_is_not_torn_apart() {
+    let mut chunks = vec![chunk(&json!({"content": "I "}), None)];
+    chunks.extend(call(0, "bad"));
+    chunks.push(chunk(&json!({"content": "will."}), None));
+    let (out, _) = passed(Family::OpenAiChat, &completion(chunks), &Limits::default());
+    assert_eq!(completed(&out), ("I will.\n\nno bad".into(), vec![], "stop".into()));
+    assert!(out.find("no bad") < out.find("\"stop\""));
 }
 
 #[test]
@@ -223,11 +234,11 @@ fn one_chunk_may_bring_everything() {
         {"index": 1, "id": "b", "function": {"name": "good", "arguments": "{}"}}]});
     let stream = sse(&[chunk(&both, Some("tool_calls"))]) + "data: [DONE]\n\n";
     let (out, _) = passed(Family::OpenAiChat, &stream, &Limits::default());
-    assert_eq!(completed(&out), ("no bad".into(), pairs(&[("good", "{}")]), "tool_calls".into()));
+    assert_eq!(completed(&out), ("\n\nno bad".into(), pairs(&[("good", "{}")]), "tool_calls".into()));
     let old =
         sse(&[chunk(&json!({"function_call": {"name": "bad", "arguments": "{}"}}), Some("function_call"))]);
     let (out, _) = passed(Family::OpenAiChat, &old, &Limits::default());
-    assert_eq!(completed(&out), ("no bad".into(), vec![], "stop".into()));
+    assert_eq!(completed(&out), ("\n\nno bad".into(), vec![], "stop".into()));
 }
 
 #[test]
@@ -235,9 +246,9 @@ fn without_a_reason_the_end_of_the_stream_counts() {
     let stream = sse(&call(0, "bad")) + "data: [DONE]\n\n";
     let (out, asked) = passed(Family::OpenAiChat, &stream, &Limits::default());
     assert_eq!(asked.len(), 1);
-    assert_eq!(completed(&out).0, "no bad");
+    assert_eq!(completed(&out).0, "\n\nno bad");
     let cut = sse(&call(0, "bad"));
-    assert_eq!(completed(&passed(Family::OpenAiChat, &cut, &Limits::default()).0).0, "no bad");
+    assert_eq!(completed(&passed(Family::OpenAiChat, &cut, &Limits::default()).0).0, "\n\nno bad");
 }
 
 #[test]
