@@ -9,6 +9,7 @@ mod local;
 mod refused;
 mod repeats;
 mod shared;
+mod told;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,7 @@ use parking_lot::Mutex;
 use sallyport_ipc::types::{Event, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage};
 use sallyport_policy::config::{OnExceed, QuotaStore};
 use sallyport_policy::quotas::{
-    Ask, DAY, Exceeded, Gauge, HOUR, Limit, MINUTE, Millis, Prices, RequestId, Tally, Ticket, Tier,
-    reservation,
+    Ask, Exceeded, Gauge, Limit, MINUTE, Millis, Prices, RequestId, Tally, Ticket, Tier, reservation,
 };
 use sallyport_policy::settings::{FailMode, QuotaSettings};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ use history::Entry;
 use local::Local;
 use repeats::{Repeats, Signature};
 use shared::{Away, Place, Shared};
+use told::Told;
 
 /// How long the slot of a request lasts when nobody renews it: what a crash may cost.
 const LEASE: Millis = 2 * MINUTE;
@@ -62,8 +63,7 @@ pub(crate) struct Quotas {
     shared: ArcSwapOption<Shared>,
     prices: Prices,
     repeats: Mutex<Repeats>,
-    /// How full each limit was said to be, and until when that need not be said again.
-    told: Mutex<HashMap<(String, Limit), (u8, Millis)>>,
+    told: Mutex<Told>,
     /// Accounts that go round in a circle, and when they were last seen to.
     looping: Mutex<HashMap<String, Millis>>,
     running: Mutex<HashMap<RequestId, (String, Counter)>>,
@@ -292,24 +292,8 @@ impl Quotas {
 
     /// Says that a limit is used up to 80 or 100 per cent, once for each time that it fills.
     fn tell(&self, engine: &Engine, subject: &str, tier: &Tier, tally: &Tally) {
-        let gauges = tier.gauges(tally);
-        let full = gauges.iter().filter(|gauge| gauge.limit != Limit::ConcurrentRequests);
-        for gauge in full.filter(|gauge| gauge.used * 5 >= gauge.size * 4) {
-            let percent = if gauge.used >= gauge.size { 100 } else { 80 };
-            let until = tally.now
-                + match gauge.limit {
-                    Limit::RequestsPerMinute => MINUTE,
-                    Limit::RequestsPerHour => HOUR,
-                    _ => DAY,
-                };
-            let mut told = self.told.lock();
-            let last = told.get(&(subject.to_owned(), gauge.limit)).copied();
-            if last.is_some_and(|(said, until)| said >= percent && tally.now < until) {
-                continue;
-            }
-            told.insert((subject.to_owned(), gauge.limit), (percent, until));
-            drop(told);
-            let gauge = shown(gauge);
+        for (percent, gauge) in self.told.lock().due(subject, &tier.gauges(tally), tally.now) {
+            let gauge = shown(&gauge);
             let _ = engine.events.send(Event::Quota { subject: subject.to_owned(), percent, gauge });
         }
     }
