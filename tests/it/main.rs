@@ -11,6 +11,7 @@ mod elevation;
 mod injected;
 mod listener;
 mod quotas;
+mod routing;
 mod scan_modes;
 mod secrets_never_leave;
 mod service_accounts;

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Audit(commands::audit::Args),
     Policy(commands::policy::Args),
     Quota(commands::quota::Args),
+    Assess(commands::assess::Args),
     Rules(commands::rules::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
@@ -94,8 +95,24 @@ mod tests {
 
     #[test]
     fn every_reading_command_speaks_json() {
-        let acting =
-            ["daemon", "exec", "export", "completions", "man", "add", "remove", "sign", "key", "actions"];
+        let acting = [
+            "daemon",
+            "exec",
+            "export",
+            "completions",
+            "man",
+            "add",
+            "remove",
+            "schema",
+            "keygen",
+            "sign",
+            "install",
+            "new",
+            "answer",
+            "approve",
+            "key",
+            "actions",
+        ];
         for (path, command) in visible() {
             let leaf = !command.has_subcommands();
             if leaf && !acting.contains(&command.get_name()) {

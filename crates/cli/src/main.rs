@@ -76,6 +76,7 @@ fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Audit(args) => commands::audit::run(args, out),
         Command::Policy(args) => commands::policy::run(args, out),
         Command::Quota(args) => commands::quota::run(&args, out),
+        Command::Assess(args) => commands::assess::run(args, out),
         Command::Rules(args) => commands::rules::run(args, out),
         Command::Completions(args) => commands::completions::run(&args, out),
         Command::Man(args) => commands::man::run(&args, out),

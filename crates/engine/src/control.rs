@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::foyer::Foyer;
 use crate::record::ControlAction;
 use crate::switch::Position;
-use crate::{quotas, refresh, self_test, trail_views};
+use crate::{quotas, refresh, reload, self_test, trail_views};
 
 /// The longest pause; longer ones are `off`.
 const MAX_PAUSE: u64 = 24 * 3600;
@@ -251,13 +251,7 @@ impl Control for EngineControl {
 
     async fn policy_reload(&self) -> Result<PolicyView, ControlError> {
         let engine = self.engine()?;
-        let loaded = self.foyer.load_policy();
-        engine.policy.store(Arc::new(loaded));
-        engine.reload.notify_one();
-        let version = engine.policy().snapshot.version.clone();
-        let outcome = format!("version {version}");
-        engine.record_control(ControlAction::PolicyReloaded, &outcome).await.map_err(trail_failed)?;
-        let _ = engine.events.send(Event::Policy { version });
+        reload::now(engine, &self.foyer).await.map_err(trail_failed)?;
         self.policy().await
     }
 

@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     opaque: AtomicU64,
     pinned: AtomicU64,
     injections: AtomicU64,
+    shadow_ai: AtomicU64,
     in_flight: AtomicU64,
 }
 
@@ -55,6 +56,10 @@ impl Counters {
         self.pinned.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn shadow_ai(&self) {
+        self.shadow_ai.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn read(&self) -> sallyport_ipc::types::Counters {
         sallyport_ipc::types::Counters {
             exchanges: self.exchanges.load(Relaxed),
@@ -64,6 +69,7 @@ impl Counters {
             opaque: self.opaque.load(Relaxed),
             pinned: self.pinned.load(Relaxed),
             injections: self.injections.load(Relaxed),
+            shadow_ai: self.shadow_ai.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
         }
     }

@@ -40,7 +40,7 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, ports, presence, quotas, refresh, self_test, switch};
+use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switch};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -198,6 +198,7 @@ async fn serve(
     let _ = door.control.engine.set(engine.clone());
     door.open();
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
+    tokio::spawn(reload::watch(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
     tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
@@ -380,6 +381,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let engine = Engine {
         identity: foyer.identity.clone(),
         listen: foyer.listen,
+        started_with: policy.snapshot.clone(),
         policy: ArcSwap::from_pointee(policy),
         scanner: ArcSwap::from_pointee(Scanner::new(rules.clone(), Arc::new(SecretIndex::empty()))),
         rules,
@@ -401,6 +403,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         health: foyer.health.clone(),
         flows: Default::default(),
         counters: Default::default(),
+        shadow_told: Default::default(),
         switch: switch::Switch::new(foyer.started),
         one_question: Default::default(),
         elevation: Arc::new(elevation),

@@ -14,6 +14,7 @@ use sallyport_certs::CertAuthority;
 use sallyport_detect::{RuleSet, Scanner};
 use sallyport_platform::Paths;
 use sallyport_platform::process::Processes;
+use sallyport_policy::settings::Snapshot;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::accounts::Sessions;
@@ -45,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) identity: Identity,
     pub(crate) listen: SocketAddr,
     pub(crate) policy: ArcSwap<Policy>,
+    /// Some settings count only when the engine starts.
+    pub(crate) started_with: Snapshot,
     pub(crate) scanner: ArcSwap<Scanner>,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) sources: Sources,
@@ -69,6 +72,7 @@ pub(crate) struct Engine {
     pub(crate) health: Arc<Health>,
     pub(crate) flows: Flows,
     pub(crate) counters: Counters,
+    pub(crate) shadow_told: crate::shadow::Told,
     pub(crate) switch: Switch,
     pub(crate) one_question: crate::presence::OneQuestion,
     pub(crate) elevation: Arc<crate::elevation::Elevation>,
@@ -158,6 +162,10 @@ impl Engine {
 
     pub(crate) fn record_failure(&self, parties: &Parties, code: &str) {
         self.record_later(record::failure(parties, code, Timestamp::now()));
+    }
+
+    pub(crate) fn record_other_tenant(&self, parties: &Parties, header: &str) {
+        self.record_later(record::other_tenant(parties, header, Timestamp::now()));
     }
 
     /// Records what was done to Sallyport itself.

@@ -1,21 +1,23 @@
 //! One exchange, walked once: identify, read, look, decide, rewrite, record, send; and the way back.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode, request};
 use hudson_proxy::{Body, ExchangeContext, Gathered, Upstream};
 use parking_lot::Mutex;
 use sallyport_audit::{Actor, AiProvider};
 use sallyport_detect::{Placeholders, Scanner};
 use sallyport_platform::process::Process;
 use sallyport_policy::Level;
+use sallyport_policy::classification::Mark;
 use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
 use sallyport_policy::quotas::is_generation;
-use sallyport_policy::settings::TelemetryPolicy;
-use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Verdict};
+use sallyport_policy::settings::{RerouteTarget, TelemetryPolicy};
+use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Route, Verdict};
 use sallyport_wire::coding::{self, Bounds, Coding};
 use sallyport_wire::{Family, Limits};
 use uuid::Uuid;
@@ -24,6 +26,7 @@ use crate::accounts::{Credential, Rejected, ServiceAccount};
 use crate::agents;
 use crate::answer::{self, Return, forget_digests};
 use crate::conduct::{self, InjectionGuard, Outcome, Spoken};
+use crate::destination;
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
@@ -32,6 +35,7 @@ use crate::inspect::{Parsed, Placed, Remembered};
 use crate::policy::Policy;
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
+use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
 use crate::self_test;
@@ -70,8 +74,18 @@ pub(crate) async fn walk(
     let told = engine.sessions.account(credential.as_ref(), process, &policy.account);
     let account = told.as_ref().unwrap_or(&policy.account);
     let parties = parties(engine, &context, &request, flow, process, account, provider);
-    let exchange =
-        Exchange { engine, policy: &policy, provider, endpoint, family, account, parties, started };
+    let workspace = process.and_then(|process| process.cwd.clone());
+    let exchange = Exchange {
+        engine,
+        policy: &policy,
+        provider,
+        endpoint,
+        family,
+        account,
+        parties,
+        workspace,
+        started,
+    };
     let walked = match &told {
         Ok(_) => exchange.run(request, upstream, &context).await,
         Err(rejected) => Err(exchange.reject(rejected).await.into()),
@@ -114,6 +128,8 @@ struct Exchange<'e> {
     family: Family,
     account: &'e ServiceAccount,
     parties: Parties,
+    /// The folder that the client works in.
+    workspace: Option<PathBuf>,
     started: Instant,
 }
 
@@ -175,7 +191,7 @@ impl Exchange<'_> {
         } else {
             look.at(&plain, content_type.as_deref(), session.as_deref())
         };
-        let Seen { inspected, placeholders } = seen;
+        let Seen { inspected, marks, placeholders } = seen;
         self.parties.provider.model = inspected.model.clone();
 
         let mut found = if unread {
@@ -198,9 +214,26 @@ impl Exchange<'_> {
         if matches!(nature, BodyNature::Opaque | BodyNature::TooLarge) {
             self.engine.counters.opaque();
         }
-        let decision = self.decide(nature, signed, &found);
+        let asked =
+            Circumstances { nature, signed, path: parts.uri.path(), upgrade: context.upgrade, marks: &marks };
+        let decision = self.decide(&asked, &found);
 
-        let new_plain = inspected.redacted.map(Bytes::from);
+        let mut new_plain = inspected.redacted.map(Bytes::from);
+        let mut remarks = destination::remarks(self.policy, self.provider, context.target.host(), &decision);
+        if let Route::Reroute(target) = &decision.route {
+            upstream = self.reroute(target, &mut parts, &upstream).await?;
+            let plain = match (&new_plain, &taken) {
+                (Some(plain), _) => plain,
+                (None, Taken::Held(held)) => &held.plain,
+                (None, Taken::Unread(..)) => &Bytes::new(),
+            };
+            if let Some(other) = reroute::body(target, plain, &limits) {
+                new_plain = Some(other);
+            }
+        }
+        if decision.retention.is_some() {
+            self.parties.retention = Some("session_only".to_owned());
+        }
         let sent_body = match (&taken, &new_plain) {
             (Taken::Unread(..), _) => BodyFacts::unread(),
             (Taken::Held(_), Some(new)) => BodyFacts::of(new),
@@ -209,8 +242,10 @@ impl Exchange<'_> {
         let sent = SentFacts {
             body: sent_body,
             level: decision.level_after,
+            level_before: decision.level_before,
             redactions: found.iter().map(Placed::redaction).chain(inspected.withheld).collect(),
             spoken: inspected.spoken,
+            remarks: std::mem::take(&mut remarks),
         };
         if signed && sent.redactions.iter().any(|rule| rule.starts_with("withheld:")) {
             return Err(Refusal::new(
@@ -236,6 +271,7 @@ impl Exchange<'_> {
             // What comes back must be read; a coding would only be undone again.
             parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
+        let tenant = destination::restrict_tenant(self.policy, self.provider, &mut parts.headers);
         let head_only = parts.method == Method::HEAD;
         let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
         if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned).await {
@@ -252,6 +288,9 @@ impl Exchange<'_> {
         let response = match upstream.send(Request::from_parts(parts, body)).await {
             Ok(response) => {
                 unanswered.close();
+                if let Some(header) = tenant.filter(|_| response.status() == StatusCode::FORBIDDEN) {
+                    self.engine.record_other_tenant(&self.parties, header);
+                }
                 response
             }
             Err(error) => {
@@ -340,12 +379,45 @@ impl Exchange<'_> {
         }
     }
 
-    fn decide(&self, nature: BodyNature, signed: bool, found: &[Placed]) -> Decision {
+    /// Makes the request one for the provider that policy leads it to.
+    async fn reroute(
+        &mut self,
+        target: &RerouteTarget,
+        parts: &mut request::Parts,
+        upstream: &Upstream,
+    ) -> Result<Upstream, Refusal> {
+        let registry = &self.policy.snapshot.providers;
+        let other = reroute::lead(target, registry, parts, upstream).await?;
+        if let Some(provider) = registry.provider(&target.to.provider) {
+            self.provider = provider;
+            self.parties.residency.clone_from(&provider.residency);
+            self.parties.retention.clone_from(&provider.retention);
+        }
+        self.parties.provider.name = Some(target.to.provider.clone());
+        self.parties.provider.endpoint = Some(format!("{}{}", target.to.host, parts.uri.path()));
+        if target.to.model.is_some() {
+            self.parties.provider.model.clone_from(&target.to.model);
+        }
+        Ok(other)
+    }
+
+    fn decide(&self, asked: &Circumstances<'_>, found: &[Placed]) -> Decision {
         let findings: Vec<Found<'_>> = found
             .iter()
             .map(|placed| Found { finding: &placed.finding, place: &placed.place, edit: placed.edit })
             .collect();
-        let facts = RequestFacts { kind: self.endpoint.kind, nature, signed, findings: &findings };
+        let facts = RequestFacts {
+            provider: self.provider,
+            family: self.endpoint.family,
+            path: asked.path,
+            upgrade: asked.upgrade,
+            workspace: self.workspace.as_deref(),
+            marks: asked.marks,
+            kind: self.endpoint.kind,
+            nature: asked.nature,
+            signed: asked.signed,
+            findings: &findings,
+        };
         verdict::decide(&self.policy.snapshot, &facts)
     }
 
@@ -388,6 +460,8 @@ impl Exchange<'_> {
             level: Level::default(),
             redactions: Vec::new(),
             spoken: Vec::new(),
+            level_before: Level::default(),
+            remarks: Vec::new(),
         };
         match self.engine.record_violation(&self.parties, &unread, code).await {
             Ok(()) => Refusal::new(code, rejected.to_string()),
@@ -489,6 +563,15 @@ fn rebuilt(wire: Bytes, trailers: Option<HeaderMap>) -> Body {
     }
 }
 
+/// What the decision needs to know of a request beside what was found in it.
+struct Circumstances<'a> {
+    nature: BodyNature,
+    signed: bool,
+    path: &'a str,
+    upgrade: bool,
+    marks: &'a [Mark],
+}
+
 /// What looking at a body needs, away from the network.
 struct Look<'l> {
     engine: &'l Engine,
@@ -503,6 +586,7 @@ struct Look<'l> {
 
 struct Seen {
     inspected: crate::inspect::Inspected,
+    marks: Vec<Mark>,
     placeholders: Arc<Mutex<Placeholders>>,
 }
 
@@ -524,7 +608,9 @@ impl Look<'_> {
             withheld,
             &mut placeholders.lock(),
         );
-        Seen { inspected, placeholders }
+        let rules = &self.policy.snapshot.classification.value;
+        let marks = parsed.marks(rules, self.scanner, &self.policy.request);
+        Seen { inspected, marks, placeholders }
     }
 }
 

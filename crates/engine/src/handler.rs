@@ -17,7 +17,7 @@ use sallyport_ipc::types::Handling;
 
 use crate::engine::Engine;
 use crate::flow::Flow;
-use crate::{exchange, local, respond};
+use crate::{exchange, local, respond, shadow};
 
 /// Binds the engine to the address it listens on.
 pub(crate) struct EngineHandler {
@@ -36,7 +36,10 @@ impl Handler for EngineHandler {
     async fn route(&self, peer: &Peer, target: &Authority, auth: Option<&HeaderValue>) -> Route {
         let unread = self.engine.switch.is_off() || !self.engine.intercepts(target.host(), target.port());
         let (route, handling) = match unread {
-            true => (Route::Tunnel, Handling::Tunnelled),
+            true => {
+                shadow::tunnelled(&self.engine, target.host(), target.port());
+                (Route::Tunnel, Handling::Tunnelled)
+            }
             false => (Route::Intercept, Handling::Intercepted),
         };
         if let Some(flow) = peer.downcast_ref::<Flow>() {

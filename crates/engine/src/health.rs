@@ -22,10 +22,12 @@ pub(crate) enum Condition {
     MemoryNotLocked,
     NoKeychain,
     PolicyMalformed,
+    PolicyNeedsRestart,
     PortMoved,
     QuotaStore,
     SecretsNeverLoaded,
     SecretsStale,
+    ShadowAi,
     SourceUnavailable,
     UpstreamRoots,
     WeakSecret,
@@ -33,7 +35,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 19] = [
+    pub(crate) const ALL: [Condition; 21] = [
         Condition::AgentLoop,
         Condition::ApprovalAdvisory,
         Condition::AuditBehindHead,
@@ -46,10 +48,12 @@ impl Condition {
         Condition::MemoryNotLocked,
         Condition::NoKeychain,
         Condition::PolicyMalformed,
+        Condition::PolicyNeedsRestart,
         Condition::PortMoved,
         Condition::QuotaStore,
         Condition::SecretsNeverLoaded,
         Condition::SecretsStale,
+        Condition::ShadowAi,
         Condition::SourceUnavailable,
         Condition::UpstreamRoots,
         Condition::WeakSecret,
@@ -76,12 +80,16 @@ impl Condition {
             Condition::MemoryNotLocked => ("memory-not-locked", Info, "Key memory could be swapped out"),
             Condition::NoKeychain => ("no-keychain", Info, "There is no keychain to read secrets from"),
             Condition::PolicyMalformed => ("policy-malformed", Warning, "A policy document can't be read"),
+            Condition::PolicyNeedsRestart => {
+                ("policy-needs-restart", Warning, "A part of the policy waits for a restart")
+            }
             Condition::PortMoved => ("port-moved", Warning, "The wished port is taken"),
             Condition::QuotaStore => ("quota-store", Warning, "Quotas can't be counted where they should"),
             Condition::SecretsNeverLoaded => {
                 ("secrets-never-loaded", Critical, "AI traffic waits for a secret source")
             }
             Condition::SecretsStale => ("secrets-stale", Warning, "Known secrets are not up to date"),
+            Condition::ShadowAi => ("shadow-ai", Info, "An AI service that is not approved was used"),
             Condition::SourceUnavailable => ("source-unavailable", Warning, "A secret source can't be read"),
             Condition::UpstreamRoots => ("upstream-roots", Warning, "A root certificate can't be read"),
             Condition::WeakSecret => ("weak-secret", Info, "A stored secret is a common word"),

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sallyport_detect::{Kinds, Placeholders, ScanOptions, Scanner};
+use sallyport_policy::classification::{ClassificationRules, Mark};
 use sallyport_policy::verdict::{BodyNature, Edit as Editable};
 use sallyport_policy::{Finding, FindingKind};
 use sallyport_wire::{
@@ -16,6 +17,7 @@ use sallyport_wire::{
     read_request, splice,
 };
 
+use crate::classify;
 use crate::conduct::{InjectionGuard, Outcome, Spoken, Written, overlay};
 use crate::guard::{Guard, Withheld};
 use crate::quotas::Asked;
@@ -127,6 +129,18 @@ impl<'b> Parsed<'b> {
             .find(|segment| segment.role == Role::User && !segment.key)
             .or_else(|| document.segments.iter().find(|segment| segment.role == Role::System));
         first.map(|segment| segment.text(self.body).chars().take(4_096).collect()).unwrap_or_default()
+    }
+
+    /// What raises its level besides findings.
+    pub(crate) fn marks(
+        &self,
+        rules: &ClassificationRules,
+        scanner: &Scanner,
+        options: &ScanOptions,
+    ) -> Vec<Mark> {
+        let plain = |key: &str| scanner.scan(key, options).is_empty();
+        let marks = self.document.as_ref().map(|document| classify::marks(document, self.body, rules, plain));
+        marks.unwrap_or_default()
     }
 
     /// Results of earlier calls that must not go on.

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sallyport_detect::{Kinds, ScanOptions};
 use sallyport_platform::Paths;
+use sallyport_policy::assessment::{self, Day};
 use sallyport_policy::config;
-use sallyport_policy::documents;
-use sallyport_policy::settings::{self, FailMode, Layers, Snapshot};
+use sallyport_policy::documents::{self, Document};
+use sallyport_policy::settings::{self, FailMode, Layers, Origin, Snapshot};
 use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::ServiceAccount;
+use crate::bundles;
 
 /// A folder of policy documents is read one level deep; more files than this are a mistake.
 const MAX_DOCUMENTS: usize = 256;
@@ -77,6 +79,13 @@ struct Texts {
     user_documents: Vec<Text>,
     managed: Option<Text>,
     managed_documents: Vec<Text>,
+    /// Of the signed bundle.
+    #[serde(default)]
+    bundled: Vec<Text>,
+    #[serde(default)]
+    assessments: Vec<Text>,
+    #[serde(default)]
+    managed_assessments: Vec<Text>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,7 +98,7 @@ struct Text {
 pub(crate) fn load(paths: &Paths) -> Loaded {
     let last_good = paths.state_dir().join("policy.last-good.json");
     let mut problems = Vec::new();
-    let texts = gather(paths, &mut problems);
+    let texts = gather(paths, true, &mut problems);
     if problems.is_empty() {
         match resolve(&texts, paths) {
             Ok(policy) => {
@@ -103,8 +112,8 @@ pub(crate) fn load(paths: &Paths) -> Loaded {
     let policy = resolve(&fallback, paths)
         .or_else(|_| resolve(&Texts { user_documents: Vec::new(), ..fallback.clone() }, paths))
         .or_else(|_| {
-            let Texts { user, managed, .. } = fallback;
-            resolve(&Texts { user, managed, ..Texts::default() }, paths)
+            let Texts { user, managed, bundled, .. } = fallback;
+            resolve(&Texts { user, managed, bundled, ..Texts::default() }, paths)
         })
         .unwrap_or_else(|_| embedded());
     Loaded { policy, problems }
@@ -129,8 +138,26 @@ impl Texts {
             user_documents: all(&self.user_documents, good.user_documents),
             managed: one(&self.managed, good.managed),
             managed_documents: all(&self.managed_documents, good.managed_documents),
+            bundled: self.bundled.clone(),
+            // One that can't be read approves nothing.
+            assessments: self.assessments.iter().filter(|text| is_assessment(text)).cloned().collect(),
+            managed_assessments: self
+                .managed_assessments
+                .iter()
+                .filter(|text| is_assessment(text))
+                .cloned()
+                .collect(),
         }
     }
+}
+
+fn is_assessment(text: &Text) -> bool {
+    assessment::parse(&text.text, &text.file).is_ok()
+}
+
+/// By the clock of this machine.
+pub(crate) fn today() -> Option<Day> {
+    Day::parse(&jiff::Zoned::now().date().to_string())
 }
 
 fn embedded() -> Policy {
@@ -140,16 +167,51 @@ fn embedded() -> Policy {
     Policy::new(snapshot)
 }
 
-fn gather(paths: &Paths, problems: &mut Vec<DocumentError>) -> Texts {
+/// What the files on this machine say now, whether or not an engine runs with it. Changes nothing.
+pub struct OnDisk {
+    pub snapshot: Snapshot,
+    pub documents: Vec<Document>,
+}
+
+impl OnDisk {
+    /// Reads them; every mistake is told.
+    pub fn read(paths: &Paths) -> Result<OnDisk, Vec<DocumentError>> {
+        let mut problems = Vec::new();
+        let texts = gather(paths, false, &mut problems);
+        let policy = resolve(&texts, paths);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let all = texts.bundled.iter().chain(&texts.managed_documents).chain(&texts.user_documents);
+        let documents = all.filter_map(|text| documents::parse(&text.text, &text.file).ok()).flatten();
+        Ok(OnDisk { snapshot: policy?.snapshot, documents: documents.collect() })
+    }
+}
+
+/// `accept`: a new bundle is noted as accepted.
+fn gather(paths: &Paths, accept: bool, problems: &mut Vec<DocumentError>) -> Texts {
     let user = read_optional(&paths.config_file(), problems);
     let managed = read_optional(&paths.managed_config_file(), problems);
     let folders = user
         .as_ref()
         .and_then(|text| layer(text, paths).ok())
         .map_or_else(|| vec![paths.policies_dir()], |layer| layer.config.policies);
+    let keys = managed
+        .as_ref()
+        .and_then(|text| layer(text, paths).ok())
+        .map(|layer| layer.config.bundles.trusted_keys)
+        .unwrap_or_default();
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let bundle = bundles::in_force(paths, &keys, now, accept, problems);
+    let bundled = bundle.into_iter().flat_map(|bundle| bundle.documents);
     Texts {
+        bundled: bundled
+            .map(|file| Text { file: format!("policy.bundle/{}", file.file), text: file.text })
+            .collect(),
         user_documents: folders.iter().flat_map(|folder| read_documents(folder, problems)).collect(),
         managed_documents: read_documents(&paths.managed_policies_dir(), problems),
+        assessments: read_documents(&paths.assessments_dir(), problems),
+        managed_assessments: read_documents(&paths.managed_assessments_dir(), problems),
         user,
         managed,
     }
@@ -162,6 +224,17 @@ fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
         parsed.map_err(|problem| problems.push(problem)).ok()
     };
     let (user, managed) = (read_layer(&texts.user), read_layer(&texts.managed));
+    if let (Some(text), Some(layer)) = (&texts.user, &user)
+        && layer.sets("bundles.trusted_keys")
+    {
+        problems.push(DocumentError {
+            file: text.file.clone(),
+            line: 1,
+            column: 1,
+            message: "`bundles.trusted_keys` counts in managed configuration only".into(),
+            hint: Some(format!("move it to {}", paths.managed_config_file().display())),
+        });
+    }
     let mut read_all = |texts: &[Text]| {
         let mut all = Vec::new();
         for text in texts {
@@ -173,11 +246,30 @@ fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
         all
     };
     let user_documents = read_all(&texts.user_documents);
-    let managed_documents = read_all(&texts.managed_documents);
+    let mut managed_documents = read_all(&texts.managed_documents);
+    managed_documents.extend(read_all(&texts.bundled));
+    let mut assessments = Vec::new();
+    for (origin, texts) in [(Origin::User, &texts.assessments), (Origin::Managed, &texts.managed_assessments)]
+    {
+        for text in texts {
+            match assessment::parse(&text.text, &text.file) {
+                Ok(record) => assessments.push((origin, record)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let layers = Layers { user, user_documents, managed, managed_documents };
+    let layers = Layers {
+        user,
+        user_documents,
+        managed,
+        managed_documents,
+        home: Some(paths.user_home().to_owned()),
+        assessments,
+        today: today(),
+    };
     match settings::resolve(&layers) {
         Ok(snapshot) => Ok(Policy::new(snapshot)),
         Err(error) => Err(error.0),
@@ -237,6 +329,53 @@ fn read_documents(place: &Path, problems: &mut Vec<DocumentError>) -> Vec<Text> 
     };
     files.sort();
     files.iter().filter_map(|file| read_optional(file, problems)).collect()
+}
+
+/// What tells that a file was changed: which files there are, how long, how old. A change of day counts, since
+/// assessments come up again.
+pub(crate) fn stamp(paths: &Paths, folders: &[PathBuf]) -> Stamp {
+    let places = [
+        paths.config_file(),
+        paths.managed_config_file(),
+        paths.managed_policies_dir(),
+        paths.assessments_dir(),
+        paths.managed_assessments_dir(),
+        paths.bundle_of_policies(),
+        paths.managed_bundle_of_policies(),
+    ];
+    let mut files = Vec::new();
+    for place in places.iter().chain(folders) {
+        files.push(FileStamp::of(place));
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().take(MAX_DOCUMENTS);
+        let mut inside: Vec<_> = entries.map(|entry| entry.path()).collect();
+        inside.sort();
+        files.extend(inside.iter().map(|file| FileStamp::of(file)));
+    }
+    Stamp { files, today: today() }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stamp {
+    files: Vec<FileStamp>,
+    today: Option<Day>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct FileStamp {
+    path: PathBuf,
+    length: u64,
+    changed: Option<std::time::SystemTime>,
+}
+
+impl FileStamp {
+    fn of(path: &Path) -> FileStamp {
+        let metadata = std::fs::metadata(path).ok();
+        FileStamp {
+            path: path.to_owned(),
+            length: metadata.as_ref().map_or(0, std::fs::Metadata::len),
+            changed: metadata.and_then(|metadata| metadata.modified().ok()),
+        }
+    }
 }
 
 fn remember(file: &Path, texts: &Texts) {

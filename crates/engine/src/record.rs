@@ -28,10 +28,24 @@ pub(crate) struct Parties {
 #[derive(Debug, Clone)]
 pub(crate) struct SentFacts {
     pub(crate) body: BodyFacts,
+    /// Of what is sent.
     pub(crate) level: Level,
+    /// Of what the client wrote.
+    pub(crate) level_before: Level,
     pub(crate) redactions: Vec<String>,
     /// Words that want to be instructions, and what was done about them.
     pub(crate) spoken: Vec<Spoken>,
+    /// What policy did or saw beside it.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// One thing that policy did with a request, or saw in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remark {
+    /// A word of a closed list.
+    pub(crate) action: &'static str,
+    pub(crate) target: String,
+    pub(crate) outcome: &'static str,
 }
 
 /// Facts of the decoded body.
@@ -79,6 +93,7 @@ pub(crate) fn prompt_sent(parties: &Parties, sent: &SentFacts, at: Timestamp) ->
     if !event.actions.is_empty() {
         event.violation_type = Some(conduct::VIOLATION.to_owned());
     }
+    event.actions.extend(remarks(sent));
     event
 }
 
@@ -134,6 +149,7 @@ pub(crate) fn violation(parties: &Parties, sent: &SentFacts, violation_type: &st
         requires_review: Some(false),
     });
     event.actions.extend(sent.spoken.iter().map(injection));
+    event.actions.extend(remarks(sent));
     event
 }
 
@@ -142,6 +158,34 @@ pub(crate) fn calls_judged(parties: &Parties, actions: Vec<Action>, at: Timestam
     let mut event = base(EventType::ActionExecuted, parties, at);
     event.actions = actions;
     event
+}
+
+/// A request that the provider refused because the account is none of the company's.
+pub(crate) fn other_tenant(parties: &Parties, header: &str, at: Timestamp) -> Event {
+    let mut event = base(EventType::PolicyViolation, parties, at);
+    event.violation_type = Some("other_tenant".to_owned());
+    event.actions.push(Action {
+        action_type: "tenant_restricted".into(),
+        target: Some(header.to_owned()),
+        outcome: Some("refused".into()),
+        requires_review: Some(true),
+    });
+    event
+}
+
+/// The level before redaction where it differs from the one after, then the remarks.
+fn remarks(sent: &SentFacts) -> Vec<Action> {
+    let action = |action: &str, target: String, outcome: &str| Action {
+        action_type: action.to_owned(),
+        target: Some(target),
+        outcome: Some(outcome.to_owned()),
+        requires_review: Some(false),
+    };
+    let classified = (sent.level_before != sent.level)
+        .then(|| action("classified", sent.level_before.to_string(), sent.level.as_str()));
+    let remarks =
+        sent.remarks.iter().map(|remark| action(remark.action, remark.target.clone(), remark.outcome));
+    classified.into_iter().chain(remarks).collect()
 }
 
 /// An exchange that broke: `code` is a closed word, never a message from the network.
@@ -208,6 +252,7 @@ pub(crate) enum ControlAction {
     ProtectionOn,
     SecretsSynced,
     SelfTest,
+    ShadowAiSeen,
 }
 
 impl ControlAction {
@@ -231,6 +276,7 @@ impl ControlAction {
             ControlAction::ProtectionOn => "protection_on",
             ControlAction::SecretsSynced => "secrets_synced",
             ControlAction::SelfTest => "self_test",
+            ControlAction::ShadowAiSeen => "shadow_ai_seen",
         }
     }
 }
@@ -345,6 +391,8 @@ mod tests {
             level: Level::Public,
             redactions: vec!["jwt".into()],
             spoken: Vec::new(),
+            level_before: Level::Confidential,
+            remarks: Vec::new(),
         };
         let received = ReceivedFacts {
             hash: text("00"),
@@ -373,12 +421,34 @@ mod tests {
     }
 
     #[test]
+    fn both_levels_and_what_policy_did_stand_in_the_row() {
+        let rerouted = Remark { action: "request_rerouted", target: "a".into(), outcome: "rerouted" };
+        let sent = SentFacts {
+            body: BodyFacts::of(b"x"),
+            level: Level::Internal,
+            level_before: Level::Confidential,
+            redactions: Vec::new(),
+            spoken: Vec::new(),
+            remarks: vec![rerouted],
+        };
+        let event = prompt_sent(&parties(), &sent, Timestamp::now());
+        let said: Vec<_> =
+            event.actions.iter().map(|a| (a.action_type.as_str(), a.target.as_deref())).collect();
+        assert_eq!(said, [("classified", Some("confidential")), ("request_rerouted", Some("a"))]);
+        assert_eq!(event.actions[0].outcome.as_deref(), Some("internal"));
+        let same = SentFacts { level_before: Level::Internal, remarks: Vec::new(), ..sent };
+        assert!(prompt_sent(&parties(), &same, Timestamp::now()).actions.is_empty());
+    }
+
+    #[test]
     fn a_blocked_request_says_what_was_broken() {
         let sent = SentFacts {
             body: BodyFacts::of(b"x"),
             level: Level::Confidential,
+            level_before: Level::Confidential,
             redactions: vec!["aws_key".into()],
             spoken: Vec::new(),
+            remarks: Vec::new(),
         };
         let event = violation(&parties(), &sent, "locked_segment", Timestamp::now());
         assert_eq!(event.event_type, EventType::PolicyViolation);

@@ -34,14 +34,15 @@ pub(crate) struct Link {
 }
 
 /// The upstream connections of one client connection.
+#[derive(Clone)]
 pub(crate) struct Pool {
     link: Arc<Link>,
-    origins: Mutex<Vec<Arc<Origin>>>,
+    origins: Arc<Mutex<Vec<Arc<Origin>>>>,
 }
 
 impl Pool {
     pub(crate) fn new(link: Arc<Link>) -> Self {
-        Self { link, origins: Mutex::default() }
+        Self { link, origins: Arc::default() }
     }
 
     /// `multiplexed` says that the client speaks HTTP/2, so that HTTP/2 is asked for upstream too.
@@ -78,7 +79,7 @@ impl Pool {
                 origin
             }
         };
-        Upstream { origin, written, upgrade, prepared: Prepared::No }
+        Upstream { pool: self.clone(), origin, written, upgrade, prepared: Prepared::No }
     }
 }
 
@@ -190,6 +191,7 @@ enum Prepared {
 
 /// The way to the one server that an exchange is bound to.
 pub struct Upstream {
+    pool: Pool,
     origin: Arc<Origin>,
     written: HeaderValue,
     upgrade: bool,
@@ -205,6 +207,14 @@ impl Upstream {
     /// With TLS or without.
     pub fn scheme(&self) -> Scheme {
         self.origin.scheme
+    }
+
+    /// The way to another server than the one the exchange is bound to, over connections of the same client connection.
+    /// Where a handler sends a request is its own decision; the request's `Host` is then its to remove or to set.
+    pub fn towards(&self, scheme: Scheme, target: &Authority) -> Upstream {
+        let written = HeaderValue::try_from(target.for_scheme(scheme));
+        let written = written.unwrap_or_else(|_| HeaderValue::from_static(""));
+        self.pool.upstream(scheme, target, self.origin.multiplexed, false, written)
     }
 
     /// Sees to an open connection, so that dialling overlaps with whatever the handler does before it sends. Returns

@@ -66,6 +66,8 @@ pub struct Counters {
     pub pinned: u64,
     /// Stretches of requests that read like an attack on the assistant.
     pub injections: u64,
+    /// Connections and exchanges to AI hosts that policy has not approved.
+    pub shadow_ai: u64,
     /// Exchanges that are under way.
     pub in_flight: u64,
 }

@@ -114,6 +114,30 @@ impl Paths {
         self.managed.join("policies")
     }
 
+    /// Security assessments of tools, one file each.
+    pub fn assessments_dir(&self) -> PathBuf {
+        self.state.join("assessments")
+    }
+
+    pub fn managed_assessments_dir(&self) -> PathBuf {
+        self.managed.join("assessments")
+    }
+
+    /// A signed policy bundle that was installed for this user.
+    pub fn bundle_of_policies(&self) -> PathBuf {
+        self.state.join("policy.bundle")
+    }
+
+    pub fn managed_bundle_of_policies(&self) -> PathBuf {
+        self.managed.join("policy.bundle")
+    }
+
+    /// The same instance under another administrator's folder. For tests: a user can't move what manages him.
+    pub fn managed_at(mut self, folder: &Path) -> Paths {
+        folder.clone_into(&mut self.managed);
+        self
+    }
+
     pub fn audit_db(&self) -> PathBuf {
         self.state.join("audit.db")
     }

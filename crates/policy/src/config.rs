@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::bundle::PublicKey;
 use crate::error::ConfigError;
 use crate::yaml::{self, Kind, Node};
 
@@ -66,11 +68,12 @@ fn present(root: &Node) -> BTreeSet<String> {
 }
 
 /// The whole of `config.yaml` as written, after defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Loopback address of the proxy; port 0 picks a free one.
     #[serde(deserialize_with = "values::loopback")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
     pub upstream: UpstreamConfig,
     pub secrets: SecretsConfig,
@@ -78,6 +81,7 @@ pub struct Config {
     /// Folders or files with policy documents; relative paths count from the config folder.
     pub policies: Vec<PathBuf>,
     pub profile: Profile,
+    pub bundles: BundlesConfig,
     pub identity: IdentityConfig,
     pub quotas: QuotasConfig,
     pub agents: AgentsConfig,
@@ -92,6 +96,7 @@ impl Default for Config {
             audit: AuditConfig::default(),
             policies: vec!["policies/".into()],
             profile: Profile::default(),
+            bundles: BundlesConfig::default(),
             identity: IdentityConfig::default(),
             quotas: QuotasConfig::default(),
             agents: AgentsConfig::default(),
@@ -99,19 +104,21 @@ impl Default for Config {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamConfig {
     /// `host:port` -> `address:port`, like curl's `--resolve`.
     #[serde(deserialize_with = "values::resolve_map")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub resolve: BTreeMap<HostPort, SocketAddr>,
     /// PEM files whose certificates are trusted besides the platform's.
     pub extra_roots: Vec<PathBuf>,
     /// Unset: as the environment says (`HTTPS_PROXY`).
+    #[schemars(with = "Option<String>")]
     pub proxy: Option<UpstreamProxy>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretsConfig {
     pub keychain: bool,
@@ -135,7 +142,7 @@ impl Default for SecretsConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VaultConfig {
     #[serde(deserialize_with = "values::vault_address")]
@@ -166,7 +173,7 @@ fn default_path() -> String {
     "ai-protected/".into()
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 pub enum VaultAuth {
     Token { token_file: PathBuf },
@@ -174,7 +181,7 @@ pub enum VaultAuth {
     Userpass { username: String, password_file: PathBuf },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
     pub durability: Durability,
@@ -190,7 +197,7 @@ impl Default for AuditConfig {
 }
 
 /// Whether an exchange waits for its row to be on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     #[default]
@@ -199,7 +206,7 @@ pub enum Durability {
 }
 
 /// For which class the redacted content may be kept, encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ContentRetention {
     None,
@@ -207,8 +214,16 @@ pub enum ContentRetention {
     Public,
 }
 
+/// Signed policy bundles. Counts in managed configuration only.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundlesConfig {
+    /// Keys that may sign a bundle.
+    pub trusted_keys: Vec<PublicKey>,
+}
+
 /// How strict the defaults are. Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     #[default]
@@ -216,7 +231,7 @@ pub enum Profile {
     Strict,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
     pub tier: String,
@@ -228,7 +243,7 @@ impl Default for IdentityConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuotasConfig {
     pub on_exceed: Option<OnExceed>,
@@ -241,7 +256,7 @@ pub struct QuotasConfig {
 }
 
 /// What happens beyond a limit. Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExceed {
     /// Passes, and is told.
@@ -249,7 +264,7 @@ pub enum OnExceed {
     Block,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentsConfig {
     pub default_class: Option<String>,

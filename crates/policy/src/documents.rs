@@ -229,4 +229,6 @@ fn kinds() -> String {
 }
 
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod tests;

@@ -20,7 +20,9 @@ pub use terms::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Pu
 pub use token::{ApproverKey, BadToken, Question, Statement, Token};
 
 /// What may be elevated. Closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema, TS,
+)]
 #[ts(rename = "ElevationScope")]
 pub enum Scope {
     #[serde(rename = "filesystem:write")]

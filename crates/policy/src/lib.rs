@@ -2,6 +2,9 @@
 //!
 //! Pure: no clock, no file, no socket. Paths and working directories arrive as inputs.
 
+pub mod assessment;
+pub mod bundle;
+pub mod classification;
 pub mod config;
 pub mod documents;
 pub mod elevation;
@@ -11,6 +14,8 @@ pub mod level;
 pub mod permissions;
 pub mod providers;
 pub mod quotas;
+pub mod scenario;
+pub mod schema;
 pub mod settings;
 pub mod shell;
 pub mod verdict;

@@ -9,6 +9,7 @@ mod row;
 
 use std::collections::{BTreeSet, HashMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Origin;
@@ -17,11 +18,14 @@ use crate::yaml::{self, Mark};
 pub use pac::pac;
 pub use row::{AuthRow, EndpointRow, ProviderRow, RowProblem};
 
+/// The provider that only the product's own self-test talks to.
+pub const SELF_TEST: &str = "self-test";
+
 /// The embedded table.
 pub const PROVIDERS_YAML: &str = include_str!("../../../assets/providers.yaml");
 
 /// What of a body is understood; everything else is `Generic`, which is scanned all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WireFamily {
     #[serde(rename = "openai_chat")]
@@ -32,7 +36,7 @@ pub enum WireFamily {
 }
 
 /// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrafficKind {
     #[default]
@@ -44,7 +48,7 @@ pub enum TrafficKind {
 }
 
 /// In whose words a refusal is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorShape {
     OpenAi,
@@ -55,8 +59,10 @@ pub enum ErrorShape {
     Plain,
 }
 
-/// What the company has agreed with the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+/// What the company has agreed with the provider. Ordered: the later may see the more.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Agreement {
     #[default]
@@ -112,6 +118,10 @@ pub struct Provider {
     pub error_shape: ErrorShape,
     pub auth: AuthNames,
     pub agreement: Agreement,
+    /// Whose word the agreement is.
+    pub agreement_origin: Origin,
+    /// Known, but not approved by itself: see `shadowAi`.
+    pub shadow: bool,
     pub residency: Option<String>,
     pub retention: Option<String>,
     /// Header that limits a client to the company's workspaces.
@@ -119,6 +129,9 @@ pub struct Provider {
     pub ingress: Option<String>,
     endpoints: Vec<(PathPattern, Endpoint)>,
     pub origin: Origin,
+    /// Managed policy has spoken on it: no user's row may amend it.
+    #[serde(skip)]
+    pub locked: bool,
 }
 
 impl Provider {
@@ -138,6 +151,21 @@ impl Provider {
 
     fn takes_port(&self, port: u16) -> bool {
         self.ports.is_empty() || self.ports.contains(&port)
+    }
+
+    /// Where a base URL, or a request that is led here, goes: host and port.
+    pub fn front_door(&self) -> Option<(&str, u16)> {
+        let host = self.hosts.iter().find(|host| !host.starts_with("*."))?;
+        Some((host, self.ports.first().copied().unwrap_or(if self.plain { 80 } else { 443 })))
+    }
+
+    /// The path under which this provider takes what another one takes under `path`.
+    pub fn counterpart(&self, path: &str, family: WireFamily) -> Option<String> {
+        if self.endpoint(path).family == family {
+            return Some(path.to_owned());
+        }
+        let same = self.endpoints.iter().filter(|(_, endpoint)| endpoint.family == family);
+        same.map(|(pattern, _)| &pattern.0).find(|pattern| !pattern.contains('*')).cloned()
     }
 }
 
@@ -182,6 +210,15 @@ pub struct Registry {
     ingress: HashMap<String, usize>,
 }
 
+/// A row of a policy document.
+#[derive(Debug, Clone, Copy)]
+pub struct AddedRow<'a> {
+    pub origin: Origin,
+    /// No later row of a user may amend the provider.
+    pub locked: bool,
+    pub row: &'a ProviderRow,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -202,7 +239,7 @@ impl Registry {
     }
 
     /// The embedded table with the rows of policy documents, in order. A row with a known name amends it.
-    pub fn extended(rows: &[(Origin, &ProviderRow)]) -> Result<Registry, Vec<RowProblem>> {
+    pub fn extended(rows: &[AddedRow<'_>]) -> Result<Registry, Vec<RowProblem>> {
         let Table { regions, providers } = table();
         let mut registry = Registry {
             providers: Vec::new(),
@@ -212,10 +249,11 @@ impl Registry {
         };
         let mut problems = Vec::new();
         for row in &providers {
-            problems.extend(registry.add(Origin::Default, row, &regions).err());
+            let added = AddedRow { origin: Origin::Default, locked: false, row };
+            problems.extend(registry.add(added, &regions).err());
         }
-        for (index, (origin, row)) in rows.iter().enumerate() {
-            let refused = registry.add(*origin, row, &regions).err();
+        for (index, added) in rows.iter().enumerate() {
+            let refused = registry.add(*added, &regions).err();
             problems.extend(refused.map(|problem| RowProblem { row: Some(index), ..problem }));
         }
         if problems.is_empty() { Ok(registry) } else { Err(problems) }
@@ -278,8 +316,7 @@ impl Registry {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (name, path) = rest.split_at(end);
         let provider = self.ingress.get(name).map(|row| &self.providers[*row])?;
-        let host = provider.hosts.first()?;
-        let port = provider.ports.first().copied().unwrap_or(if provider.plain { 80 } else { 443 });
+        let (host, port) = provider.front_door()?;
         let path = if path.starts_with('/') { path } else { "/" };
         Some(Ingress { provider, host, port, plain: provider.plain, path })
     }
@@ -292,7 +329,14 @@ impl Registry {
         names
     }
 
-    fn add(&mut self, origin: Origin, row: &ProviderRow, regions: &row::Regions) -> Result<(), RowProblem> {
+    /// What else policy says of known providers, once all rows are in: agreements by name, and which of the listed
+    /// hosts are looked into because they are approved or to be refused.
+    pub(crate) fn settle(&mut self, mut with: impl FnMut(&mut Provider)) {
+        self.providers.iter_mut().for_each(&mut with);
+    }
+
+    fn add(&mut self, added: AddedRow<'_>, regions: &row::Regions) -> Result<(), RowProblem> {
+        let AddedRow { origin, locked, row } = added;
         let problem = |field: &str, message: String| RowProblem {
             provider: row.name.clone(),
             row: None,
@@ -311,6 +355,11 @@ impl Registry {
             }
             None => row::blank(&row.name, origin),
         };
+        if provider.locked && origin == Origin::User {
+            let message =
+                format!("`{}` is set by managed policy: only managed policy may amend it", row.name);
+            return Err(problem("name", message));
+        }
         let hosts = row.expanded(regions);
         for host in &hosts {
             if let Some(owner) = self.owner(host, row.ports.as_deref().unwrap_or(&provider.ports))
@@ -333,6 +382,7 @@ impl Registry {
             }
         }
         row.amend(&mut provider, hosts, origin);
+        provider.locked |= locked;
         if let Some(name) = &row.ingress
             && self.ingress.get(name).is_some_and(|owner| Some(*owner) != known)
         {
@@ -371,6 +421,11 @@ impl Registry {
                 || ports.iter().any(|port| provider.takes_port(*port))
         })
     }
+}
+
+/// Whether a word can stand as the name of a header.
+pub(crate) fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 /// Whether a row of a document is sound by itself, for `policy check`.

@@ -7,16 +7,20 @@
 
 mod agents;
 mod conduct;
+mod destinations;
+mod governance;
 mod layers;
 mod protection;
 mod quotas;
 mod snapshot;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 pub use agents::{AgentMode, AgentRules, AgentSettings};
 pub use conduct::{ConductSettings, InjectionRules, OutputAction, OutputRules, ToolInjection, UserInjection};
+pub use governance::{Governance, Requirement, Reroute, RerouteTarget, Tool, Workspaces};
 pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{
     Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,
@@ -27,7 +31,9 @@ pub use snapshot::{
 };
 
 /// Whose word a setting is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Built in.
@@ -67,7 +73,9 @@ impl<T> Setting<T> {
 }
 
 /// Bodies that can't be read. Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OpaquePolicy {
     Allow,
@@ -78,7 +86,9 @@ pub enum OpaquePolicy {
 }
 
 /// Bodies that are not what they say they are, in whose raw text nothing was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum MalformedPolicy {
     #[default]
@@ -87,7 +97,9 @@ pub enum MalformedPolicy {
 }
 
 /// What clients report about themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum TelemetryPolicy {
     /// Passes unread.
@@ -100,12 +112,56 @@ pub enum TelemetryPolicy {
 
 /// What happens to AI traffic that can't be looked at: an internal error, no secrets loaded, no trail, a
 /// dead engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum FailMode {
     Open,
     #[default]
     Closed,
+}
+
+/// What happens to an AI host that policy has not approved. Ordered: the later the stricter.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ShadowAi {
+    /// Passes; only a number.
+    #[default]
+    Count,
+    /// Passes; the trail and the person are told.
+    Warn,
+    Block,
+}
+
+/// What happens when a provider may not see the class of a request. Ordered: the later the stricter.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum OnViolation {
+    /// Findings are taken out; what is left decides.
+    #[default]
+    Redact,
+    /// What the client wrote decides; the request goes to a self-hosted provider instead.
+    Reroute,
+    /// What the client wrote decides; the request is refused.
+    Block,
+}
+
+/// What happens to tools without an approved security assessment. Ordered: the later the stricter.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum UnapprovedTools {
+    #[default]
+    Allow,
+    /// Pass; the trail is told.
+    Warn,
+    Block,
 }
 
 #[cfg(test)]

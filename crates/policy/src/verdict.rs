@@ -2,13 +2,20 @@
 //!
 //! Pure: a snapshot and facts in, a decision out. Every reason names the rule, the place and the way out.
 
+mod routing;
+
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::providers::TrafficKind;
+use crate::classification::Mark;
+use crate::documents::Retention;
+use crate::providers::{Provider, TrafficKind, WireFamily};
 use crate::settings::{MalformedPolicy, OpaquePolicy, Snapshot, TelemetryPolicy};
 use crate::{Finding, FindingKind, Level, RuleId};
+
+pub use routing::Route;
 
 /// What a body turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +56,17 @@ pub struct Found<'a> {
 
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
+    /// Who it is for.
+    pub provider: &'a Provider,
+    pub family: WireFamily,
+    /// Path without query.
+    pub path: &'a str,
+    /// It asks for a WebSocket.
+    pub upgrade: bool,
+    /// The folder that the tool works in.
+    pub workspace: Option<&'a Path>,
+    /// What raised its level besides findings.
+    pub marks: &'a [Mark],
     pub kind: TrafficKind,
     pub nature: BodyNature,
     /// The client's own signature covers body and headers; see [`covered_by_signature`].
@@ -77,10 +95,16 @@ pub enum BlockCode {
     Malformed,
     TooLarge,
     Telemetry,
+    /// The provider may not see this class.
+    ProviderNotAllowed,
+    /// Policy has not approved the host.
+    ShadowAi,
+    /// The tool's security assessment is missing, not approved or due again.
+    UnapprovedTool,
 }
 
 impl BlockCode {
-    pub const ALL: [BlockCode; 7] = [
+    pub const ALL: [BlockCode; 10] = [
         BlockCode::SignedText,
         BlockCode::SignedRequest,
         BlockCode::NotEditable,
@@ -88,6 +112,9 @@ impl BlockCode {
         BlockCode::Malformed,
         BlockCode::TooLarge,
         BlockCode::Telemetry,
+        BlockCode::ProviderNotAllowed,
+        BlockCode::ShadowAi,
+        BlockCode::UnapprovedTool,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -99,6 +126,9 @@ impl BlockCode {
             BlockCode::Malformed => "malformed",
             BlockCode::TooLarge => "too_large",
             BlockCode::Telemetry => "telemetry",
+            BlockCode::ProviderNotAllowed => "provider_not_allowed",
+            BlockCode::ShadowAi => "shadow_ai",
+            BlockCode::UnapprovedTool => "unapproved_tool",
         }
     }
 }
@@ -118,6 +148,12 @@ pub enum ReasonCode {
     PassedOpaque,
     /// Passed although malformed, because nothing was found in its text.
     PassedMalformed,
+    /// Passed although policy has not approved the host.
+    PassedShadowAi,
+    /// Passed although the tool has no approved assessment.
+    PassedUnapprovedTool,
+    /// Led to a self-hosted provider.
+    Rerouted,
     Blocked(BlockCode),
 }
 
@@ -135,6 +171,10 @@ pub struct Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     pub verdict: Verdict,
+    /// Where it goes, if it goes.
+    pub route: Route,
+    /// How long the level that decided may be kept.
+    pub retention: Option<Retention>,
     /// Of the request as the client made it.
     pub level_before: Level,
     /// Of what is sent; of a blocked request, of what would have been.
@@ -144,29 +184,56 @@ pub struct Decision {
 
 /// Decides about one request.
 pub fn decide(policy: &Snapshot, facts: &RequestFacts<'_>) -> Decision {
-    let base = policy.default_level.value;
-    let level_before = facts.findings.iter().map(|found| found.finding.class).fold(base, Level::max);
-    let decided = |verdict, level_after, reasons| Decision { verdict, level_before, level_after, reasons };
-
+    let base = policy.base_level(facts.workspace);
+    let raised = facts.marks.iter().map(|mark| mark.level).fold(base, Level::max);
+    let rules = &policy.classification.value;
+    let level_before =
+        facts.findings.iter().map(|found| rules.of_finding(found.finding)).fold(raised, Level::max);
+    let mut decision = Decision {
+        verdict: Verdict::Allow,
+        route: Route::AsAsked,
+        retention: None,
+        level_before,
+        level_after: level_before,
+        reasons: Vec::new(),
+    };
+    if let Err(code) = routing::host(policy, facts.provider, &mut decision.reasons) {
+        return decision.blocked(code, None, facts);
+    }
     if facts.kind == TrafficKind::Telemetry {
         match policy.telemetry.value {
-            TelemetryPolicy::Allow => return decided(Verdict::Allow, level_before, Vec::new()),
-            TelemetryPolicy::Block => return blocked(BlockCode::Telemetry, None, level_before),
+            TelemetryPolicy::Allow => return decision,
+            TelemetryPolicy::Block => return decision.blocked(BlockCode::Telemetry, None, facts),
             TelemetryPolicy::Scan => {}
         }
     }
     if let Some((code, found)) = first_stuck(facts) {
-        return blocked(code, Some(found), level_before);
+        return decision.blocked(code, Some(found), facts);
     }
-    let mut reasons = Vec::new();
     match unreadable(policy, facts.nature) {
         Unreadable::No => {}
-        Unreadable::Passes(reason) => reasons.push(reason),
-        Unreadable::Blocks(code) => return blocked(code, None, level_before),
+        Unreadable::Passes(reason) => decision.reasons.push(reason),
+        Unreadable::Blocks(code) => return decision.blocked(code, None, facts),
     }
-    reasons.extend(facts.findings.iter().map(redacted));
-    let verdict = if facts.findings.is_empty() { Verdict::Allow } else { Verdict::Redact };
-    decided(verdict, base, reasons)
+    decision.reasons.extend(facts.findings.iter().map(redacted));
+    if !facts.findings.is_empty() {
+        decision.verdict = Verdict::Redact;
+    }
+    decision.level_after = raised;
+    routing::choose(policy, facts, decision)
+}
+
+impl Decision {
+    /// The same request, refused.
+    fn blocked(self, code: BlockCode, found: Option<&Found<'_>>, facts: &RequestFacts<'_>) -> Decision {
+        Decision {
+            verdict: Verdict::Block(code),
+            route: Route::AsAsked,
+            level_after: self.level_before,
+            reasons: vec![refusal(code, found, facts, self.level_before)],
+            ..self
+        }
+    }
 }
 
 /// The first finding that can't be taken out, so that the request can't be sent.
@@ -237,7 +304,8 @@ pub fn described(finding: &Finding) -> String {
     }
 }
 
-fn blocked(code: BlockCode, found: Option<&Found<'_>>, level: Level) -> Decision {
+/// What a person is told who is refused: the rule, the place, the way out.
+fn refusal(code: BlockCode, found: Option<&Found<'_>>, facts: &RequestFacts<'_>, level: Level) -> Reason {
     let (what, place) = match found {
         Some(found) => (described(found.finding), found.place),
         None => (String::new(), ""),
@@ -279,15 +347,28 @@ fn blocked(code: BlockCode, found: Option<&Found<'_>>, level: Level) -> Decision
             "This is a report of the tool about itself, and policy refuses those.".to_owned(),
             "Turn telemetry off in the tool, or set `telemetry: scan` in a SallyportPolicy document.",
         ),
+        BlockCode::ProviderNotAllowed => {
+            (routing::not_allowed(facts, level, &routing::because(found)), routing::way_out(found))
+        }
+        BlockCode::ShadowAi => (
+            format!("{} is an AI service that policy has not approved.", facts.provider.title),
+            "Use an approved one, or have it added to `approvedProviders` in a SallyportPolicy document.",
+        ),
+        BlockCode::UnapprovedTool => (
+            format!(
+                "Policy asks for an approved security assessment, and {} has none.",
+                facts.provider.title
+            ),
+            "`sallyport assess show` says what is missing; use an assessed tool until then.",
+        ),
     };
-    let reason = Reason {
+    Reason {
         code: ReasonCode::Blocked(code),
         rule: found.map(|found| found.finding.rule.clone()),
         place: found.map(|found| found.place.to_owned()),
         sentence,
         hint: Some(hint.into()),
-    };
-    Decision { verdict: Verdict::Block(code), level_before: level, level_after: level, reasons: vec![reason] }
+    }
 }
 
 /// Whether an AWS signature covers the body, judged by the headers that carry it.

@@ -10,7 +10,19 @@ use crate::families::{self, Family, Marks, RequestFacts, anthropic, generic, ope
 use crate::json::{self, Dom, Tape};
 use crate::response::{ToolCall, ToolResult};
 use crate::segment::{Container, Role, Segment};
-use crate::{Limits, ReadError};
+use crate::{Edit, Limits, ReadError, splice};
+
+/// The same JSON request for another model. None where it names none at its top, or is no JSON.
+pub fn with_model(body: &[u8], model: &str, limits: &Limits) -> Option<Vec<u8>> {
+    let tape = json::parse(body, limits).ok()?;
+    let dom = Dom::new(body, &tape);
+    let named = dom.all(dom.root()?, "model").filter_map(|at| dom.node(at));
+    let edits: Vec<Edit> = named
+        .filter(|node| node.kind == json::Kind::String)
+        .map(|node| Edit { range: node.raw(), bytes: json::text::escaped(model) })
+        .collect();
+    if edits.is_empty() { None } else { splice(body, edits).ok() }
+}
 
 /// What kind of body it turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

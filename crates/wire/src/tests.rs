@@ -266,3 +266,15 @@ fn percent(text: &str) -> String {
         )
         .collect()
 }
+
+#[test]
+fn another_model_changes_the_name_at_the_top_alone() {
+    let limits = Limits::default();
+    let body = br#"{ "messages":[{"model":"x"}], "model" : "gpt-\u0034o", "n":1.0 }"#;
+    let changed = crate::with_model(body, "llama \"3\"", &limits).unwrap();
+    let expected = r#"{ "messages":[{"model":"x"}], "model" : "llama \"3\"", "n":1.0 }"#;
+    assert_eq!(std::str::from_utf8(&changed).unwrap(), expected);
+    for body in ["", "[]", "{\"n\":1}", "{\"model\":4}", "{\"model\""] {
+        assert_eq!(crate::with_model(body.as_bytes(), "m", &limits), None, "{body}");
+    }
+}

@@ -1,5 +1,10 @@
 //! `policy`: whether documents are understood, which of their sentences act, and what is in force.
 
+mod bundle;
+mod explain;
+mod schema;
+mod test;
+
 use std::path::{Path, PathBuf};
 
 use sallyport_ipc::types::PolicyView;
@@ -13,9 +18,9 @@ use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, Table};
 
-/// Check policy documents, and show what is in force
+/// Check and test policy documents, and show what is in force and why
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport policy check policies/\n  sallyport policy show\n\n{EXIT_CODES}"))]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport policy check policies/\n  sallyport policy show\n  sallyport policy explain --provider openai --text 'Project Atlas'\n  sallyport policy test policy-tests.yaml\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +40,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Explain(explain::Args),
+    Test(test::Args),
+    Schema(schema::Args),
+    Bundle(bundle::Args),
     /// Show each setting in force, where it comes from, and whether it is locked
     #[command(after_help = format!("Examples:\n  sallyport policy show\n  sallyport policy show --json | jq '.settings[] | select(.locked)'\n\n{EXIT_CODES}"))]
     Show {
@@ -107,6 +116,10 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
             }
             Ok(if report.valid { Exit::Ok } else { Exit::Negative })
         }
+        Command::Explain(args) => explain::run(&args, out),
+        Command::Test(args) => test::run(&args, out),
+        Command::Schema(args) => schema::run(&args, out),
+        Command::Bundle(args) => bundle::run(args, out),
         Command::Show { json } => {
             let paths = engine::paths()?;
             let view = engine::call(&paths, async |client| client.policy().await)?;
@@ -142,7 +155,7 @@ fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
 }
 
 /// The named files, and the YAML files in the named folders.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -165,7 +178,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::caused(format!("could not read {}", path.display()), error).into_usage()
 }
 

@@ -47,6 +47,7 @@ fn wire_status() {
         "opaque": 0,
         "pinned": 0,
         "injections": 0,
+        "shadow_ai": 0,
         "in_flight": 0
       },
       "health": [

@@ -75,6 +75,16 @@ impl Serialize for QuotaStore {
     }
 }
 
+impl schemars::JsonSchema for QuotaStore {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "QuotaStore".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^(sqlite$|rediss?://)"})
+    }
+}
+
 impl<'de> Deserialize<'de> for QuotaStore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<QuotaStore, D::Error> {
         QuotaStore::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)

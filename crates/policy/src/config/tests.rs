@@ -71,7 +71,7 @@ fn a_mistake_is_named_with_its_place() {
     assert_eq!(
         fails("listen: 127.0.0.1:1\nprofil: strict\n"),
         "config.yaml:2:1: `profil` is not a key here | did you mean `profile`? Known here: `listen`, \
-         `upstream`, `secrets`, `audit`, `policies`, `profile`, `identity`, `quotas`, `agents`"
+         `upstream`, `secrets`, `audit`, `policies`, `profile`, `bundles`, `identity`, `quotas`, `agents`"
     );
     let table = [
         ("listen: 0.0.0.0:8877\n", "config.yaml:1:9: expected a loopback address and port"),

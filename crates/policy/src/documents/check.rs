@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use globset::GlobBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::assessment::Condition;
+
 use super::{
     AgentPermissions, AiSecrets, Assessment, DataClassification, Document, DocumentBody, IncidentResponse,
 };
@@ -149,6 +151,19 @@ fn classification(body: &DataClassification, found: &mut Found<'_>) {
             found.warning("spec.classifications", format!("the level `{level}` is not described"));
         }
     }
+    for (index, entry) in body.classifications.iter().enumerate() {
+        let stricter = body
+            .classifications
+            .iter()
+            .find(|lower| lower.level < entry.level && lower.ai_provider > entry.ai_provider);
+        if let Some(lower) = stricter {
+            let message = format!(
+                "`{}` asks more of a provider than this level above it: that counts here, too",
+                lower.level
+            );
+            found.warning(&format!("spec.classifications.{index}.aiProvider"), message);
+        }
+    }
 }
 
 fn secrets(body: &AiSecrets, found: &mut Found<'_>) {
@@ -180,4 +195,10 @@ fn assessment(body: &Assessment, found: &mut Found<'_>) {
     }
     let criteria = body.approval_criteria.iter().map(|criterion| criterion.name.as_str());
     found.distinct("spec.approvalCriteria", "name", "criterion", criteria);
+    for (index, criterion) in body.approval_criteria.iter().enumerate() {
+        if let Err(error) = Condition::parse(&criterion.condition) {
+            let path = format!("spec.approvalCriteria.{index}.condition");
+            found.error(&path, format!("this condition is not understood: {error}"));
+        }
+    }
 }

@@ -59,10 +59,19 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
         }
         DocumentKind::DataClassificationPolicy => {
             const {
-                &[tells(
-                    "spec.classifications",
-                    "levels are recorded for every exchange; they don't choose the provider in this version",
-                )]
+                &[
+                    acts("spec.classifications[].level", "the level that this entry is about"),
+                    tells("spec.classifications[].description", "a label for people"),
+                    tells("spec.classifications[].examples", "for people; rules stand in a SallyportPolicy"),
+                    acts(
+                        "spec.classifications[].aiProvider",
+                        "only providers with such an agreement see this level; `onViolation` says what happens else",
+                    ),
+                    acts(
+                        "spec.classifications[].retention",
+                        "`session_only` keeps no content of such an exchange, and the trail says so",
+                    ),
+                ]
             }
         }
         DocumentKind::AiSecretsPolicy => {
@@ -95,8 +104,16 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
         DocumentKind::SecurityAssessmentTemplate => {
             const {
                 &[
-                    tells("spec.phases", "assessments are not run in this version"),
-                    tells("spec.approvalCriteria", "conditions are not evaluated in this version"),
+                    tells("spec.phases[].name", "a label for people"),
+                    acts("spec.phases[].questions[].id", "`assess answer` needs an answer for each"),
+                    tells("spec.phases[].questions[].question", "asked by `assess show`"),
+                    tells("spec.phases[].questions[].requiredEvidence", "shown by `assess show`"),
+                    tells("spec.phases[].questions[].riskFactors", "shown by `assess show`"),
+                    acts("spec.approvalCriteria[].name", "named by `assess show` where it is not met"),
+                    acts(
+                        "spec.approvalCriteria[].condition",
+                        "an assessment that does not meet it can't be approved; see `unapprovedTools`",
+                    ),
                 ]
             }
         }
@@ -127,6 +144,32 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "`closed` refuses AI traffic that can't be looked at, `open` lets it pass",
                     ),
                     acts("spec.defaultLevel", "the level of text in which nothing was found"),
+                    acts(
+                        "spec.workspaceLevels",
+                        "the same for tools that work below a folder; the longest folder counts",
+                    ),
+                    acts("spec.classification", "raises the level of a request by rule, text, file or label"),
+                    acts(
+                        "spec.onViolation",
+                        "what happens when a provider may not see a level: `redact`, `reroute` or `block`",
+                    ),
+                    acts("spec.rerouteTo", "the self-hosted provider that `reroute` leads to"),
+                    acts("spec.providerAgreements", "what a provider may see depends on its agreement"),
+                    acts("spec.approvedProviders", "other AI providers are treated as `shadowAi` says"),
+                    acts(
+                        "spec.shadowAi",
+                        "AI hosts that are not approved: `count`, `warn` passes and tells, `block` refuses",
+                    ),
+                    acts(
+                        "spec.unapprovedTools",
+                        "providers without an approved assessment: `allow`, `warn` or `block`",
+                    ),
+                    acts("spec.tenants", "adds the provider's header that lets only these workspaces in"),
+                    tells(
+                        "spec.fileExtensions",
+                        "completions are not checked for file types in this version",
+                    ),
+                    tells("spec.allowedActions", "completions are not checked for actions in this version"),
                     acts("spec.maxBodyBytes", "larger bodies are treated as `opaque`"),
                     acts("spec.disabledRules", "these rules are not applied; known secrets always are"),
                     acts(

@@ -10,7 +10,7 @@ use crate::settings::FailMode;
 use crate::yaml::{Fault, Node};
 
 /// How much of the models may be used, and what happens beyond.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct QuotaPolicy {
     /// Tiers to add or amend, by name. A new one needs all five limits.
@@ -29,7 +29,9 @@ pub struct QuotaPolicy {
 }
 
 /// An agent that does the same again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RepeatPolicy {
     /// So many times the same, one after the other, is a loop; 0 never is.

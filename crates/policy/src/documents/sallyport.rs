@@ -1,25 +1,28 @@
 //! `SallyportPolicy`: what the six other kinds can't say. Every field is optional; absent and empty differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::QuotaPolicy;
 use crate::Level;
+use crate::classification::{self, ClassificationRow};
 use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
-use crate::providers::{self, ProviderRow};
+use crate::providers::{self, Agreement, ProviderRow};
 use crate::settings::{
-    AgentRules, FailMode, InjectionRules, MalformedPolicy, OpaquePolicy, OutputRules, ProtectionRules,
-    TelemetryPolicy,
+    AgentRules, FailMode, InjectionRules, MalformedPolicy, OnViolation, OpaquePolicy, OutputRules,
+    ProtectionRules, ShadowAi, TelemetryPolicy, UnapprovedTools,
 };
-use crate::yaml::{Fault, Node};
+use crate::yaml::{Fault, Kind, Mark, Node};
 
 /// Bodies are held whole in memory while they are looked at; more than this is never sensible.
 pub const MAX_BODY_BYTES_CEILING: u64 = 1 << 30;
 pub const MAX_BODY_BYTES_FLOOR: u64 = 64 << 10;
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct SallyportPolicy {
     pub profile: Option<Profile>,
@@ -33,6 +36,28 @@ pub struct SallyportPolicy {
     pub fail_mode: Option<FailMode>,
     /// The class of text in which nothing was found.
     pub default_level: Option<Level>,
+    /// The class of text in which nothing was found, for tools that work below a folder.
+    pub workspace_levels: Option<Vec<WorkspaceLevel>>,
+    /// What raises the class of a text besides findings.
+    pub classification: ClassificationRow,
+    /// What happens when a provider may not see the class of a request.
+    pub on_violation: Option<OnViolation>,
+    /// Where `onViolation: reroute` leads to.
+    pub reroute_to: Option<RerouteRow>,
+    /// What the company has agreed with providers, by name; shorter than an entry in `providers`.
+    pub provider_agreements: BTreeMap<String, Agreement>,
+    /// The only AI providers that are approved. Without it each built-in one is that is not listed as shadow AI.
+    pub approved_providers: Option<BTreeSet<String>>,
+    /// AI hosts that are not approved.
+    pub shadow_ai: Option<ShadowAi>,
+    /// Tools whose security assessment is missing, not approved or due again.
+    pub unapproved_tools: Option<UnapprovedTools>,
+    /// Workspaces of providers that may be used, and no others.
+    pub tenants: Vec<TenantRow>,
+    /// File types that completions may name.
+    pub file_extensions: Option<BTreeSet<String>>,
+    /// What completions may lead to, such as `execute`.
+    pub allowed_actions: Option<BTreeSet<String>>,
     pub max_body_bytes: Option<u64>,
     /// Rules that are not applied. Known secrets are always taken out.
     pub disabled_rules: Option<BTreeSet<String>>,
@@ -54,18 +79,91 @@ pub struct SallyportPolicy {
     pub lock: Option<bool>,
 }
 
+/// The default level of one folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceLevel {
+    /// Absolute, or below the home folder with `~/`.
+    pub path: PathBuf,
+    pub level: Level,
+}
+
+/// The self-hosted provider that takes what others may not see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RerouteRow {
+    /// Name of a provider with `agreement: self_hosted`.
+    pub provider: String,
+    /// Which of its hosts; the first one without a wildcard if absent.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The model asked for there instead of the one in the request.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// File with the key for it; without one no key is sent. The key of the first provider never is.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Header that the key stands in.
+    #[serde(default)]
+    pub key_header: Option<String>,
+}
+
+/// The workspaces of one provider that may be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantRow {
+    pub provider: String,
+    /// Ids as the provider's header takes them.
+    pub allow: Vec<String>,
+}
+
 impl SallyportPolicy {
     /// What the types alone can't tell, with its place.
     pub(super) fn check(&self, tree: &Node) -> Option<Fault> {
+        let at =
+            |path: &str, message: String| Some(Fault { mark: value_mark(tree, path), message, hint: None });
         if let Some(bytes) = self.max_body_bytes
             && !(MAX_BODY_BYTES_FLOOR..=MAX_BODY_BYTES_CEILING).contains(&bytes)
         {
-            let value = tree.field("spec").and_then(|spec| spec.field("maxBodyBytes"));
-            return Some(Fault {
-                mark: value.map_or(tree.mark, |node| node.mark),
-                message: format!("expected {MAX_BODY_BYTES_FLOOR} to {MAX_BODY_BYTES_CEILING} bytes"),
-                hint: None,
-            });
+            let message = format!("expected {MAX_BODY_BYTES_FLOOR} to {MAX_BODY_BYTES_CEILING} bytes");
+            return at("spec.maxBodyBytes", message);
+        }
+        for (index, entry) in self.workspace_levels.iter().flatten().enumerate() {
+            if !entry.path.is_absolute() && !entry.path.starts_with("~") {
+                let message = "expected an absolute folder, or one that begins with `~/`".to_owned();
+                return at(&format!("spec.workspaceLevels.{index}.path"), message);
+            }
+        }
+        if let Some((path, message)) = classification::fault(&self.classification) {
+            return at(&format!("spec.classification.{path}"), message);
+        }
+        if self.on_violation == Some(OnViolation::Reroute) && self.reroute_to.is_none() {
+            let message = "expected `rerouteTo` beside `onViolation: reroute`".to_owned();
+            return at("spec.onViolation", message);
+        }
+        if let Some(header) = self.reroute_to.as_ref().and_then(|row| row.key_header.as_ref())
+            && !providers::is_header_name(header)
+        {
+            return at("spec.rerouteTo.keyHeader", format!("`{header}` is no header name"));
+        }
+        for (index, tenant) in self.tenants.iter().enumerate() {
+            let path = format!("spec.tenants.{index}.allow");
+            // Providers take an empty header for no restriction at all.
+            if tenant.allow.is_empty() {
+                return at(&path, "expected at least one workspace".into());
+            }
+            let sound = |id: &String| {
+                !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+            };
+            if !tenant.allow.iter().all(sound) {
+                return at(&path, "expected ids without spaces and commas".into());
+            }
+        }
+        for (index, extension) in self.file_extensions.iter().flatten().enumerate() {
+            if extension.is_empty() || extension.contains(['.', '/', ' ']) {
+                let path = format!("spec.fileExtensions.{index}");
+                return at(&path, "expected a file extension without its dot, such as `md`".into());
+            }
         }
         if let Some(fault) = self.elevation.as_ref().and_then(|rules| check_elevation(rules, tree)) {
             return Some(fault);
@@ -110,4 +208,20 @@ fn check_elevation(rules: &ElevationRules, tree: &Node) -> Option<Fault> {
         }
     }
     None
+}
+
+/// The place of a value; of its key where the value is none that stands alone.
+fn value_mark(tree: &Node, path: &str) -> Mark {
+    let mut node = tree;
+    for step in path.split('.') {
+        let next = match &node.kind {
+            Kind::Seq(items) => step.parse().ok().and_then(|index: usize| items.get(index)),
+            _ => node.field(step),
+        };
+        match next {
+            Some(next) => node = next,
+            None => return tree.locate(path),
+        }
+    }
+    node.mark
 }

@@ -14,7 +14,7 @@ pub const MAX_DURATION: u64 = 4 * 3_600;
 pub const MAX_APPROVAL_TIMEOUT: u64 = 30 * 60;
 
 /// `elevation` of a `SallyportPolicy`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ElevationRules {
     /// Longest grant, up to 4 h.
@@ -29,10 +29,11 @@ pub struct ElevationRules {
 }
 
 /// A person who approves with a signature.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Approver {
     pub name: String,
+    #[schemars(with = "String")]
     pub public_key: PublicKey,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,7 +14,7 @@ pub(super) type Regions = BTreeMap<String, Vec<String>>;
 
 /// One provider. Without a known `name` it is a new one and needs `hosts`; with one it amends that
 /// provider: lists grow, single values are replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderRow {
     pub name: String,
@@ -27,6 +28,9 @@ pub struct ProviderRow {
     pub tunnel: Option<bool>,
     #[serde(default)]
     pub plain: Option<bool>,
+    /// Known and not approved: tunnelled and counted unless policy approves or refuses it.
+    #[serde(default)]
+    pub shadow: Option<bool>,
     #[serde(default)]
     pub kind: Option<TrafficKind>,
     #[serde(default)]
@@ -47,7 +51,7 @@ pub struct ProviderRow {
     pub endpoints: Vec<EndpointRow>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthRow {
     pub headers: Vec<String>,
@@ -55,7 +59,7 @@ pub struct AuthRow {
     pub subprotocols: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointRow {
     pub path: String,
@@ -123,7 +127,7 @@ impl ProviderRow {
         }
         let header_names = self.auth.headers.iter().chain(&self.tenant_header);
         for name in header_names {
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            if !super::is_header_name(name) {
                 return Some(("auth".into(), format!("`{name}` is no header name")));
             }
         }
@@ -149,11 +153,17 @@ impl ProviderRow {
         }
         set(&mut provider.title, &self.title);
         set(&mut provider.ports, &self.ports);
-        set(&mut provider.tunnel, &self.tunnel);
         set(&mut provider.plain, &self.plain);
         set(&mut provider.kind, &self.kind);
         set(&mut provider.error_shape, &self.error_shape);
-        set(&mut provider.agreement, &self.agreement);
+        if let Some(agreement) = self.agreement {
+            provider.agreement = agreement;
+            provider.agreement_origin = origin;
+        }
+        if let Some(shadow) = self.shadow {
+            (provider.shadow, provider.tunnel) = (shadow, shadow);
+        }
+        set(&mut provider.tunnel, &self.tunnel);
         set(&mut provider.residency, &self.residency.clone().map(Some));
         set(&mut provider.retention, &self.retention.clone().map(Some));
         set(&mut provider.tenant_header, &self.tenant_header.clone().map(Some));
@@ -183,12 +193,15 @@ pub(super) fn blank(name: &str, origin: Origin) -> Provider {
         error_shape: ErrorShape::default(),
         auth: AuthNames::default(),
         agreement: Agreement::default(),
+        agreement_origin: Origin::Default,
+        shadow: false,
         residency: None,
         retention: None,
         tenant_header: None,
         ingress: None,
         endpoints: Vec::new(),
         origin,
+        locked: false,
     }
 }
 

@@ -10,7 +10,7 @@ fn row(yaml: &str) -> ProviderRow {
 
 fn extended(origin: Origin, yaml: &str) -> Result<Registry, String> {
     let row = row(yaml);
-    Registry::extended(&[(origin, &row)])
+    Registry::extended(&[AddedRow { origin, locked: false, row: &row }])
         .map_err(|problems| format!("{}: {}", problems[0].field, problems[0].message))
 }
 

@@ -21,7 +21,7 @@ pub struct Tier {
 }
 
 /// A tier as a document writes it: what is absent stays as the tier of that name has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct TierRow {
     pub requests_per_minute: Option<u64>,

@@ -11,7 +11,7 @@ use crate::documents::SallyportPolicy;
 use crate::permissions::{Permissions, UnknownTools};
 
 /// `agents` of a `SallyportPolicy`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct AgentRules {
     /// Whether a call that permissions deny is stopped, or only recorded.
@@ -21,7 +21,20 @@ pub struct AgentRules {
 }
 
 /// Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentMode {
     /// What would be denied is recorded and passes.

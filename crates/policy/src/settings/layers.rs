@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::destinations::{self, Problems};
 use super::{
-    AgentSettings, AuditSettings, ConductSettings, DocumentSummary, ElevationSettings, FailMode, Limits,
-    MalformedPolicy, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, SecretsSettings, Setting,
-    Snapshot, TelemetryPolicy, UpstreamSettings,
+    AgentSettings, AuditSettings, ConductSettings, DocumentSummary, ElevationSettings, FailMode, Governance,
+    Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings,
+    SecretsSettings, Setting, ShadowAi, Snapshot, TelemetryPolicy, UnapprovedTools, UpstreamSettings,
 };
 use crate::Level;
+use crate::assessment::{AssessmentRecord, Day};
 use crate::config::{Config, ConfigLayer, Profile};
 use crate::documents::{Document, DocumentBody, SallyportPolicy};
 use crate::error::DocumentError;
-use crate::providers::{self, PROVIDERS_YAML, ProviderRow, Registry};
+use crate::providers::{self, AddedRow, PROVIDERS_YAML, Registry};
 
 /// What settings are made of. Each part may be missing; paths are absolute already.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,12 @@ pub struct Layers {
     pub user_documents: Vec<Document>,
     pub managed: Option<ConfigLayer>,
     pub managed_documents: Vec<Document>,
+    /// What `~` means in documents.
+    pub home: Option<std::path::PathBuf>,
+    /// Assessments of tools, with whose they are.
+    pub assessments: Vec<(Origin, AssessmentRecord)>,
+    /// By which it is judged whether an assessment is due again; without it none is.
+    pub today: Option<Day>,
 }
 
 /// Documents that contradict the embedded table or each other; the last good snapshot stays in force.
@@ -53,9 +61,24 @@ impl Rank {
 
 /// Defaults, the user's layer, the managed layer: one snapshot.
 pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
-    let providers = Arc::new(registry(layers)?);
     let config = Configs { layers, defaults: Config::default() };
     let policies = Policies::of(layers);
+    let mut problems = Problems::default();
+
+    let governance = Governance::resolved(&layers.user_documents, &layers.managed_documents);
+    let shadow_ai = policies.pick(|policy| policy.shadow_ai, Rank::Default, ShadowAi::default());
+    let approved_providers = policies.narrowest(|policy| policy.approved_providers.as_ref());
+    let mut providers = registry(&policies)?;
+    destinations::settle(&policies, &mut providers, &governance, &mut problems);
+    destinations::shadow(&policies, &mut providers, &approved_providers, &shadow_ai, &mut problems);
+    let tenants = destinations::tenants(&policies, &providers, &mut problems);
+    let reroute = destinations::reroute(&policies, &providers, layers.home.as_deref(), &mut problems);
+    let classification = destinations::classification(&policies, &mut problems);
+    let unapproved_tools =
+        policies.pick(|policy| policy.unapproved_tools, Rank::Default, UnapprovedTools::default());
+    let default_level = policies.pick(|policy| policy.default_level, Rank::Default, Level::default());
+    let workspace_levels = destinations::workspaces(&policies, &default_level, layers.home.as_deref());
+    problems.none()?;
 
     let (rank, profile) = policies
         .all(|policy| policy.profile)
@@ -96,7 +119,19 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         malformed: policies.pick(|policy| policy.malformed, implied_rank, malformed),
         telemetry: policies.pick(|policy| policy.telemetry, implied_rank, telemetry),
         fail_mode: policies.pick(|policy| policy.fail_mode, Rank::Default, FailMode::default()),
-        default_level: policies.pick(|policy| policy.default_level, Rank::Default, Level::default()),
+        default_level,
+        workspace_levels,
+        classification,
+        governance,
+        on_violation: policies.pick(|policy| policy.on_violation, Rank::Default, OnViolation::default()),
+        reroute,
+        approved_providers,
+        shadow_ai,
+        tools: destinations::tools(layers, unapproved_tools.locked),
+        unapproved_tools,
+        tenants,
+        file_extensions: policies.narrowest(|policy| policy.file_extensions.as_ref()),
+        allowed_actions: policies.narrowest(|policy| policy.allowed_actions.as_ref()),
         disabled_rules: policies.common(|policy| policy.disabled_rules.clone()),
         limits: Limits {
             // Of two limits in one layer the larger counts: it leaves less unread.
@@ -111,7 +146,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
         quotas: QuotaSettings::resolve(&config, &policies),
-        providers,
+        providers: Arc::new(providers),
         documents: summaries(layers),
     })
 }
@@ -148,21 +183,45 @@ impl Configs<'_> {
     }
 }
 
-/// The `SallyportPolicy` documents.
-pub(super) struct Policies<'a>(Vec<(Rank, &'a SallyportPolicy)>);
+/// One `SallyportPolicy` with its rank and its place.
+#[derive(Clone, Copy)]
+pub(super) struct Ranked<'a> {
+    pub(super) rank: Rank,
+    pub(super) policy: &'a SallyportPolicy,
+    pub(super) document: &'a Document,
+}
+
+impl Ranked<'_> {
+    pub(super) fn origin(&self) -> Origin {
+        if self.rank == Rank::User { Origin::User } else { Origin::Managed }
+    }
+
+    pub(super) fn problem(&self, path: &str, message: impl Into<String>) -> DocumentError {
+        DocumentError::new(&self.document.file, self.document.locate(path), message, None)
+    }
+}
+
+/// The `SallyportPolicy` documents. Managed ones come first, so that a user's rows are judged against them.
+pub(super) struct Policies<'a>(pub(super) Vec<Ranked<'a>>);
 
 impl<'a> Policies<'a> {
     fn of(layers: &'a Layers) -> Policies<'a> {
-        let user = layers.user_documents.iter().filter_map(sallyport).map(|policy| (Rank::User, policy));
-        let managed = layers.managed_documents.iter().filter_map(sallyport).map(|policy| {
-            (if policy.lock == Some(false) { Rank::Recommended } else { Rank::Locked }, policy)
+        let managed = layers.managed_documents.iter().filter_map(|document| {
+            let policy = sallyport(document)?;
+            let rank = if policy.lock == Some(false) { Rank::Recommended } else { Rank::Locked };
+            Some(Ranked { rank, policy, document })
         });
-        Policies(user.chain(managed).collect())
+        let user = layers
+            .user_documents
+            .iter()
+            .filter_map(|document| Some(Ranked { rank: Rank::User, policy: sallyport(document)?, document }));
+        Policies(managed.chain(user).collect())
     }
 
     /// Whether managed policy speaks, and only to recommend.
     pub(super) fn all_recommend(&self) -> bool {
-        let mut managed = self.0.iter().map(|(rank, _)| *rank).filter(|rank| *rank != Rank::User).peekable();
+        let mut managed =
+            self.0.iter().map(|ranked| ranked.rank).filter(|rank| *rank != Rank::User).peekable();
         managed.peek().is_some() && managed.all(|rank| rank == Rank::Recommended)
     }
 
@@ -170,7 +229,7 @@ impl<'a> Policies<'a> {
         &self,
         read: impl Fn(&SallyportPolicy) -> Option<T>,
     ) -> impl Iterator<Item = (Rank, T)> {
-        self.0.iter().filter_map(move |(rank, policy)| read(policy).map(|value| (*rank, value)))
+        self.0.iter().filter_map(move |ranked| read(ranked.policy).map(|value| (ranked.rank, value)))
     }
 
     /// The word of the highest rank; of two of the same rank the stricter one.
@@ -198,6 +257,19 @@ impl<'a> Policies<'a> {
         let common = sets.map(|(_, set)| set).reduce(|a, b| a.intersection(&b).cloned().collect());
         rank.setting(common.unwrap_or_default())
     }
+
+    /// The list of the highest rank; of two lists of one rank what stands in both. None is no list at all: for lists of
+    /// what alone is allowed.
+    fn narrowest(
+        &self,
+        read: impl Fn(&SallyportPolicy) -> Option<&BTreeSet<String>>,
+    ) -> Setting<Option<BTreeSet<String>>> {
+        if self.0.iter().all(|ranked| read(ranked.policy).is_none()) {
+            return Rank::Default.setting(None);
+        }
+        let Setting { value, origin, locked } = self.common(|policy| read(policy).cloned());
+        Setting { value: Some(value), origin, locked }
+    }
 }
 
 fn sallyport(document: &Document) -> Option<&SallyportPolicy> {
@@ -207,17 +279,13 @@ fn sallyport(document: &Document) -> Option<&SallyportPolicy> {
     }
 }
 
-/// Managed rows come first, so that a user's rows are judged against them.
-fn registry(layers: &Layers) -> Result<Registry, ResolveError> {
-    let sources = [(Origin::Managed, &layers.managed_documents), (Origin::User, &layers.user_documents)];
-    let mut rows: Vec<(Origin, &ProviderRow)> = Vec::new();
+fn registry(policies: &Policies<'_>) -> Result<Registry, ResolveError> {
+    let mut rows: Vec<AddedRow<'_>> = Vec::new();
     let mut places: Vec<(&Document, usize)> = Vec::new();
-    for (origin, documents) in sources {
-        for document in documents {
-            let Some(policy) = sallyport(document) else { continue };
-            rows.extend(policy.providers.iter().map(|row| (origin, row)));
-            places.extend((0..policy.providers.len()).map(|index| (document, index)));
-        }
+    for ranked in &policies.0 {
+        let (origin, locked) = (ranked.origin(), ranked.rank == Rank::Locked);
+        rows.extend(ranked.policy.providers.iter().map(|row| AddedRow { origin, locked, row }));
+        places.extend((0..ranked.policy.providers.len()).map(|index| (ranked.document, index)));
     }
     Registry::extended(&rows).map_err(|problems| {
         let located = problems.into_iter().map(|problem| {
@@ -259,6 +327,8 @@ fn version(layers: &Layers) -> String {
         input.extend(u64::try_from(digests.len()).unwrap_or(u64::MAX).to_le_bytes());
         input.extend(digests.concat());
     }
+    let assessments = serde_json::to_vec(&(&layers.assessments, &layers.today)).unwrap_or_default();
+    input.extend(crate::digest(&assessments));
     let digest = crate::digest(&input);
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,7 +11,7 @@ use crate::documents::SallyportPolicy;
 use crate::elevation::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Scope, Terms};
 
 /// `protection` of a `SallyportPolicy`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ProtectionRules {
     /// Whether protection may be switched off or paused.
@@ -23,7 +23,20 @@ pub struct ProtectionRules {
 }
 
 /// Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OffPolicy {
     #[default]
@@ -32,7 +45,20 @@ pub enum OffPolicy {
 }
 
 /// Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Authentication {
     /// Asked for where the operating system can ask; elsewhere the word of the caller counts, and is recorded as such.
@@ -43,7 +69,20 @@ pub enum Authentication {
 }
 
 /// Ordered: the later the stricter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ReasonPolicy {
     #[default]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,15 +10,17 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use super::{
-    AgentSettings, ConductSettings, ElevationSettings, FailMode, MalformedPolicy, OpaquePolicy, Origin,
-    ProtectionSettings, QuotaSettings, Setting, TelemetryPolicy,
+    AgentSettings, ConductSettings, ElevationSettings, FailMode, Governance, MalformedPolicy, OnViolation,
+    OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, Reroute, Setting, ShadowAi, TelemetryPolicy,
+    Tool, UnapprovedTools, Workspaces,
 };
 use crate::Level;
+use crate::classification::ClassificationRules;
 use crate::config::{
     AuditConfig, ContentRetention, Durability, HostPort, Profile, SecretsConfig, UpstreamProxy, VaultConfig,
 };
 use crate::documents::{Document, DocumentKind};
-use crate::providers::Registry;
+use crate::providers::{Agreement, Provider, Registry, SELF_TEST, TrafficKind};
 
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -36,6 +38,25 @@ pub struct Snapshot {
     pub telemetry: Setting<TelemetryPolicy>,
     pub fail_mode: Setting<FailMode>,
     pub default_level: Setting<Level>,
+    pub workspace_levels: Setting<Workspaces>,
+    /// What raises a level besides findings.
+    pub classification: Setting<ClassificationRules>,
+    /// Which provider may see which level.
+    pub governance: Setting<Governance>,
+    pub on_violation: Setting<OnViolation>,
+    pub reroute: Setting<Option<Reroute>>,
+    /// None: every provider that is not listed as shadow AI.
+    pub approved_providers: Setting<Option<BTreeSet<String>>>,
+    pub shadow_ai: Setting<ShadowAi>,
+    pub unapproved_tools: Setting<UnapprovedTools>,
+    /// Tools with an assessment, wherever it stands.
+    pub tools: Vec<Tool>,
+    /// By provider, the workspaces that may be used.
+    pub tenants: Setting<BTreeMap<String, Vec<String>>>,
+    /// None: every file type.
+    pub file_extensions: Setting<Option<BTreeSet<String>>>,
+    /// None: every action.
+    pub allowed_actions: Setting<Option<BTreeSet<String>>>,
     /// Never applies to known secrets: their names are no rules.
     pub disabled_rules: Setting<BTreeSet<String>>,
     pub limits: Limits,
@@ -127,6 +148,41 @@ impl Snapshot {
         }
     }
 
+    /// The level of text in which nothing was found, for a tool that works in this folder.
+    pub fn base_level(&self, workspace: Option<&Path>) -> Level {
+        workspace
+            .and_then(|folder| self.workspace_levels.value.level_of(folder))
+            .unwrap_or(self.default_level.value)
+    }
+
+    /// Whether policy has approved an AI provider. What is no AI of its own (telemetry, sign-in) follows its
+    /// provider and is not asked about.
+    pub fn approves(&self, provider: &Provider) -> bool {
+        if provider.kind != TrafficKind::Model || provider.name == SELF_TEST {
+            return true;
+        }
+        match &self.approved_providers.value {
+            Some(names) => names.contains(&provider.name),
+            None => !provider.shadow,
+        }
+    }
+
+    /// Whether a provider belongs to a tool with an approved assessment. What the company hosts itself needs none.
+    pub fn assessed(&self, provider: &Provider) -> bool {
+        provider.kind != TrafficKind::Model
+            || provider.agreement == Agreement::SelfHosted
+            || self
+                .tools
+                .iter()
+                .any(|tool| tool.standing.is_approved() && tool.providers.contains(&provider.name))
+    }
+
+    /// The header that limits a client to the company's workspaces, and its value.
+    pub fn tenant_header<'p>(&self, provider: &'p Provider) -> Option<(&'p str, String)> {
+        let allow = self.tenants.value.get(&provider.name)?;
+        Some((provider.tenant_header.as_deref()?, allow.join(",")))
+    }
+
     /// Every setting with its origin and lock, for people.
     pub fn rows(&self) -> Vec<SettingRow> {
         let mut rows = vec![
@@ -149,6 +205,22 @@ impl Snapshot {
             row("telemetry", &self.telemetry),
             row("fail_mode", &self.fail_mode),
             row("default_level", &self.default_level),
+            row("workspace_levels", &self.workspace_levels),
+            SettingRow {
+                key: "classification".into(),
+                value: shown(&self.classification.value.listed()),
+                origin: self.classification.origin,
+                locked: self.classification.locked,
+            },
+            row("ai_provider", &self.governance),
+            row("on_violation", &self.on_violation),
+            row("reroute_to", &self.reroute),
+            row("approved_providers", &self.approved_providers),
+            row("shadow_ai", &self.shadow_ai),
+            row("unapproved_tools", &self.unapproved_tools),
+            row("tenants", &self.tenants),
+            row("file_extensions", &self.file_extensions),
+            row("allowed_actions", &self.allowed_actions),
             row("max_body_bytes", &self.limits.max_body_bytes),
             row("disabled_rules", &self.disabled_rules),
         ];

@@ -16,6 +16,7 @@ fn layers(user: &str, user_spec: &[&str], managed: &str, managed_spec: &[&str]) 
         user_documents: documents(user_spec, "user"),
         managed: config(managed, "managed.yaml"),
         managed_documents: documents(managed_spec, "managed"),
+        ..Layers::default()
     }
 }
 
@@ -255,4 +256,118 @@ fn rows_are_for_people() {
     let text = serde_json::to_string(&snapshot.rows()).unwrap();
     assert!(text.contains("http://…@p.example:1") && !text.contains("s3cret"));
     assert!(!format!("{snapshot:?}").contains("s3cret"));
+}
+
+#[test]
+fn destinations_resolve_by_rank_and_are_checked() {
+    let row = |snapshot: &Snapshot, key: &str| {
+        let row = snapshot.rows().into_iter().find(|row| row.key == key).unwrap();
+        (row.value.to_string(), row.origin, row.locked)
+    };
+    let snapshot = resolved(
+        "",
+        &[
+            "{shadowAi: count, approvedProviders: [openai, poe], tenants: [{provider: openai, allow: [org-1]}]}",
+        ],
+        "",
+        &["{shadowAi: block}", "{tenants: [{provider: openai, allow: [org-2, org-3]}]}"],
+    );
+    assert_eq!(row(&snapshot, "shadow_ai"), ("\"block\"".into(), Origin::Managed, true));
+    assert_eq!(row(&snapshot, "approved_providers"), ("[\"openai\",\"poe\"]".into(), Origin::User, false));
+    let openai = snapshot.providers.provider("openai").unwrap();
+    let header = snapshot.tenant_header(openai).unwrap();
+    assert_eq!(header, ("openai-allowed-organization-ids", "org-2,org-3".to_owned()));
+    let both = resolved("", &["{approvedProviders: [openai, poe]}", "{approvedProviders: [poe]}"], "", &[]);
+    assert_eq!(both.approved_providers.value.unwrap().into_iter().collect::<Vec<_>>(), ["poe"]);
+}
+
+#[test]
+fn contradicting_destinations_are_named_with_their_place() {
+    let said = |user: &[&str]| resolve(&layers("", user, "", &[])).unwrap_err().to_string();
+    for (user, expected) in [
+        (&["{approvedProviders: [opnai]}"][..], "user0.yaml:4:8: no provider is called `opnai`"),
+        (&["{providerAgreements: {nobody: enterprise}}"], "user0.yaml:4:29: no provider is called `nobody`"),
+        (&["{tenants: [{provider: ollama, allow: [a]}]}"], "user0.yaml:4:19: no header is known"),
+        (
+            &["{tenants: [{provider: openai, allow: [a]}]}", "{tenants: [{provider: openai, allow: [b]}]}"],
+            "user1.yaml:4:19: another document allows other workspaces of `openai`",
+        ),
+        (
+            &["{rerouteTo: {provider: openai}}"],
+            "user0.yaml:4:20: expected a provider with `agreement: self_hosted`",
+        ),
+        (
+            &["{rerouteTo: {provider: ollama, host: x.example}}"],
+            "user0.yaml:4:38: `x.example` is no host of `ollama`",
+        ),
+        (
+            &["{rerouteTo: {provider: ollama}}", "{rerouteTo: {provider: lm-studio}}"],
+            "user1.yaml:4:8: another document reroutes elsewhere",
+        ),
+    ] {
+        let got = said(user);
+        assert!(got.starts_with(expected), "{user:?}\n  got      {got}\n  expected {expected}");
+    }
+}
+
+#[test]
+fn a_folder_has_the_level_of_its_nearest_entry() {
+    use crate::Level::*;
+    let snapshot = resolve(&Layers {
+        home: Some("/home/ann".into()),
+        ..layers(
+            "",
+            &["{workspaceLevels: [{path: ~/src, level: public}, {path: /home/ann/src/pay, level: restricted}, {path: /srv/x/y, level: public}]}"],
+            "",
+            &["{defaultLevel: internal, workspaceLevels: [{path: /srv/x, level: confidential}]}"],
+        )
+    })
+    .unwrap();
+    for (folder, expected) in [
+        (None, Internal),
+        (Some("/tmp"), Internal),
+        (Some("/home/ann/src/open"), Internal),
+        (Some("/home/ann/src/pay/api"), Restricted),
+        (Some("/home/ann/src/payroll"), Internal),
+        (Some("/srv/x"), Confidential),
+        (Some("/srv/x/y/z"), Confidential),
+    ] {
+        assert_eq!(snapshot.base_level(folder.map(std::path::Path::new)), expected, "{folder:?}");
+    }
+    let own = resolve(&Layers {
+        home: Some("/home/ann".into()),
+        ..layers("", &["{defaultLevel: internal, workspaceLevels: [{path: ~/src, level: public}]}"], "", &[])
+    })
+    .unwrap();
+    assert_eq!(own.base_level(Some(std::path::Path::new("/home/ann/src/x"))), Public);
+}
+
+#[test]
+fn what_managed_policy_says_of_a_provider_is_not_amended() {
+    let claim = "{providers: [{name: corp, hosts: [evil.example]}]}";
+    let corp = "{providers: [{name: corp, hosts: [a.corp.example], agreement: self_hosted}]}";
+    let error = resolve(&layers("", &[claim], "", &[corp])).unwrap_err().to_string();
+    assert!(error.contains("`corp` is set by managed policy"), "{error}");
+    let open = corp.replace("{providers", "{lock: false, providers");
+    assert!(resolve(&layers("", &[claim], "", &[&open])).is_ok());
+}
+
+#[test]
+fn only_managed_assessments_count_where_managed_policy_refuses_tools() {
+    use crate::assessment::{AssessmentRecord, Day};
+    let record = |tool: &str| AssessmentRecord {
+        tool: tool.into(),
+        providers: ["openai".to_owned()].into(),
+        template: "t".into(),
+        created: Day::parse("2026-01-01").unwrap(),
+        certificates: Default::default(),
+        answers: Default::default(),
+        approval: None,
+    };
+    for (managed, expected) in [("{unapprovedTools: block}", vec!["b"]), ("{opaque: warn}", vec!["a", "b"])] {
+        let mut layers = layers("", &["{unapprovedTools: block}"], "", &[managed]);
+        layers.assessments = vec![(Origin::User, record("a")), (Origin::Managed, record("b"))];
+        let tools = resolve(&layers).unwrap().tools;
+        assert_eq!(tools.iter().map(|tool| tool.tool.as_str()).collect::<Vec<_>>(), expected, "{managed}");
+    }
 }

@@ -1,6 +1,9 @@
+use std::sync::LazyLock;
+
 use super::*;
 use crate::Severity;
 use crate::documents;
+use crate::providers::Registry;
 use crate::settings::{Layers, resolve};
 
 fn policy(spec: &str) -> Snapshot {
@@ -22,8 +25,21 @@ fn address() -> Finding {
     finding(FindingKind::Internal, "ip_addresses", Severity::Low, Level::Internal)
 }
 
-const fn facts<'a>(kind: TrafficKind, nature: BodyNature, findings: &'a [Found<'a>]) -> RequestFacts<'a> {
-    RequestFacts { kind, nature, signed: false, findings }
+/// A chat completion for api.openai.com.
+fn facts<'a>(kind: TrafficKind, nature: BodyNature, findings: &'a [Found<'a>]) -> RequestFacts<'a> {
+    static BUILTIN: LazyLock<Registry> = LazyLock::new(Registry::builtin);
+    RequestFacts {
+        provider: BUILTIN.provider("openai").unwrap(),
+        family: WireFamily::OpenAiChat,
+        path: "/v1/chat/completions",
+        upgrade: false,
+        workspace: None,
+        marks: &[],
+        kind,
+        nature,
+        signed: false,
+        findings,
+    }
 }
 
 /// Policy, kind, nature, what stands in it, whether the client signed it, and what is decided.
@@ -92,8 +108,8 @@ fn every_case_is_decided() {
 #[test]
 fn every_block_code_is_reached_and_explained() {
     for code in BlockCode::ALL {
-        let decision = blocked(code, None, Level::Public);
-        let reason = &decision.reasons[0];
+        let asked = facts(TrafficKind::Model, BodyNature::Json, &[]);
+        let reason = refusal(code, None, &asked, Level::Public);
         assert!(reason.sentence.ends_with('.') && reason.hint.as_deref().unwrap().ends_with('.'), "{code}");
         let word = serde_json::to_value(code).unwrap();
         assert_eq!(word, code.as_str());

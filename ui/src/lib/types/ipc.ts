@@ -148,6 +148,10 @@ pinned: number,
  */
 injections: number, 
 /**
+ * Connections and exchanges to AI hosts that policy has not approved.
+ */
+shadow_ai: number, 
+/**
  * Exchanges that are under way.
  */
 in_flight: number, };
