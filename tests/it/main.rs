@@ -1,5 +1,6 @@
 //! Whole-product tests: the real binary between real clients and servers. Each module is one promise.
 
+mod agents;
 mod architecture;
 mod audit_tamper;
 mod bad_days;
