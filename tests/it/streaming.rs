@@ -194,7 +194,8 @@ fn a_secret_in_the_pieces_of_a_tool_call_is_taken_out() -> Result<()> {
     let mut channel = ask(&stage, Family::Anthropic)?;
     let script = script(Family::Anthropic);
     let start = json!({"type": "content_block_start", "index": 0,
-        "content_block": {"type": "tool_use", "id": "toolu_1", "name": "write_file", "input": {}}});
+        // No tool that writes files: such a call with a placeholder in it is denied, not passed (decision 19).
+        "content_block": {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {}}});
     feed.send(script.opening.replace(
         &anthropic_event(&json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
         &anthropic_event(&start),
