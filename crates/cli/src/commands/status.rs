@@ -156,6 +156,7 @@ mod tests {
         tunnelled   40 (hosts that are not inspected)
         opaque      0 (bodies that could not be read)
         pinned      0 (clients that refused our certificate)
+        injections  0 (words that read like attacks on the assistant)
         in flight   0
 
         info: Keys are kept in a file [keys-in-file]

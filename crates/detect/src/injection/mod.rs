@@ -84,7 +84,7 @@ pub fn find(text: &str, lane: Lane) -> Vec<Found> {
     if let Some(model) = lane.model() {
         let folded = Folded::of(text);
         for window in merged(model.windows_above(&folded.text, lane.threshold())) {
-            let span = sentence(text, folded.original(window.span));
+            let span = tightened(text, sentence(text, folded.original(window.span)), lane, model);
             found.push(Found { rule: lane.rule(), severity: severity(lane, window.score), span });
         }
         for view in decode::views(&folded.text) {
@@ -152,6 +152,36 @@ fn merged(windows: Vec<Window>) -> Vec<Window> {
 
 /// How far a window is widened to the ends of its sentences.
 const REACH: usize = 160;
+
+/// A sentence so much below the threshold, at an end of a finding, is not what was found.
+const QUIET: f32 = 2.0;
+
+/// `span` without the innocent sentences at its ends, so that data beside an instruction stays.
+fn tightened(text: &str, span: Range<usize>, lane: Lane, model: &Model) -> Range<usize> {
+    let words = text.get(span.clone()).unwrap_or_default();
+    let mut loud: Option<Range<usize>> = None;
+    let mut start = span.start;
+    for part in words.split_inclusive(['.', '!', '?', '\n', '。']) {
+        let end = start + part.len();
+        let heard =
+            model.highest(&Folded::of(part).text).is_some_and(|score| score >= lane.threshold() - QUIET);
+        // An address or a number is parted by its dots: what follows at once belongs to it.
+        let goes_on = text.get(end..).is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
+        if heard || goes_on && loud.as_ref().is_some_and(|loud| loud.end == start) {
+            loud = Some(loud.map_or(start, |loud| loud.start)..end);
+        } else if let Some(loud) = loud.as_mut().filter(|loud| loud.end == start)
+            && text.get(..start).is_some_and(|head| !head.ends_with(char::is_whitespace))
+            && part.starts_with(|c: char| c.is_alphanumeric())
+        {
+            loud.end = end;
+        }
+        start = end;
+    }
+    loud.map_or(span, |loud| {
+        let words = text.get(loud.clone()).unwrap_or_default();
+        loud.start + (words.len() - words.trim_start().len())..loud.end
+    })
+}
 
 /// `span` widened to where its sentences begin and end.
 fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
