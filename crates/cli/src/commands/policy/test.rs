@@ -179,7 +179,7 @@ mod tests {
         let tests = "policies: [house.yaml]
 tests:
   - {name: approved, request: {provider: openai, text: hello}, expect: {verdict: allow}}
-  - {name: a key is taken out, request: {provider: openai, text: 'token ghp_0123456789abcdefghijklmnopqrstuvwxyzAB'}, expect: {verdict: allow}}
+  - {name: a key is taken out, request: {provider: openai, text: 'password = q7-Orchid-Rampart-88'}, expect: {verdict: redact}}
   - {name: others are not, request: {provider: groq}, expect: {verdict: block, code: shadow_ai}}
 ";
         std::fs::write(&file, tests).unwrap();
