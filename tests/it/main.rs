@@ -4,6 +4,7 @@ mod agents;
 mod architecture;
 mod audit_tamper;
 mod bad_days;
+mod broker;
 mod common;
 mod constraints;
 mod crash_durability;

@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::accounts::{Credential, Rejected, ServiceAccount};
 use crate::agents;
 use crate::answer::{self, Return, forget_digests};
+use crate::broker;
 use crate::conduct::{self, InjectionGuard, Outcome, Spoken};
 use crate::destination;
 use crate::engine::Engine;
@@ -273,6 +274,19 @@ impl Exchange<'_> {
         }
         let tenant = destination::restrict_tenant(self.policy, self.provider, &mut parts.headers);
         let head_only = parts.method == Method::HEAD;
+        let host = match &decision.route {
+            Route::Reroute(target) => target.to.host.as_str(),
+            _ => context.target.host(),
+        };
+        let auth = &self.provider.auth;
+        let inserted =
+            broker::insert(self.engine, self.policy, auth, host, self.account, &mut parts.headers).await;
+        if let Err(refusal) = inserted {
+            if self.engine.record_violation(&self.parties, &sent, refusal.code).await.is_err() {
+                return Err(Refusal::trail_unavailable().into());
+            }
+            return Err(refusal.into());
+        }
         let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
         if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned).await {
             if !self.policy.is_open_on_failure() {

@@ -77,7 +77,7 @@ pub(crate) fn redact(
     found
 }
 
-fn is_credential(auth: &AuthNames, name: &HeaderName) -> bool {
+pub(crate) fn is_credential(auth: &AuthNames, name: &HeaderName) -> bool {
     *name == header::AUTHORIZATION
         || *name == header::PROXY_AUTHORIZATION
         || auth.exempts_header(name.as_str())

@@ -24,6 +24,7 @@ pub(crate) enum Condition {
     PolicyMalformed,
     PolicyNeedsRestart,
     PortMoved,
+    RotationOverdue,
     QuotaStore,
     SecretsNeverLoaded,
     SecretsStale,
@@ -35,7 +36,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 21] = [
+    pub(crate) const ALL: [Condition; 22] = [
         Condition::AgentLoop,
         Condition::ApprovalAdvisory,
         Condition::AuditBehindHead,
@@ -50,6 +51,7 @@ impl Condition {
         Condition::PolicyMalformed,
         Condition::PolicyNeedsRestart,
         Condition::PortMoved,
+        Condition::RotationOverdue,
         Condition::QuotaStore,
         Condition::SecretsNeverLoaded,
         Condition::SecretsStale,
@@ -85,6 +87,7 @@ impl Condition {
             }
             Condition::PortMoved => ("port-moved", Warning, "The wished port is taken"),
             Condition::QuotaStore => ("quota-store", Warning, "Quotas can't be counted where they should"),
+            Condition::RotationOverdue => ("rotation-overdue", Warning, "A secret is due for a change"),
             Condition::SecretsNeverLoaded => {
                 ("secrets-never-loaded", Critical, "AI traffic waits for a secret source")
             }

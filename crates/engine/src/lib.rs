@@ -6,6 +6,7 @@
 mod accounts;
 mod agents;
 mod answer;
+mod broker;
 mod bundles;
 mod classify;
 mod conduct;
@@ -36,6 +37,7 @@ mod reload;
 mod reroute;
 mod respond;
 mod rewriter;
+mod rotation;
 mod scan_memory;
 mod self_test;
 mod shadow;

@@ -8,11 +8,17 @@ use std::process::ExitCode;
 
 use data_encoding::{BASE64, HEXLOWER};
 use sallyport_detect::{IndexKey, SecretEntry, SecretSet, shape};
+use sallyport_platform::LockedBytes;
 use sallyport_platform::paths::Paths;
+use sallyport_policy::broker::{SecretPlace, SecretRef};
 use sallyport_policy::config::SecretsConfig;
 use sallyport_secrets::Judge;
 use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+mod fetch;
+
+pub use fetch::fetch;
 
 /// Hidden argument under which the binary starts itself as a loader.
 pub const CHILD_ARGUMENT: &str = "load-secrets-child";
@@ -20,12 +26,32 @@ pub const CHILD_ARGUMENT: &str = "load-secrets-child";
 /// Longer input is nothing that the engine wrote.
 const MAX_INPUT: u64 = 1 << 20;
 
+const JUDGE: Judge = Judge { looks_secret: shape::looks_secret, is_common: shape::is_common_word };
+
 /// What the engine tells its child.
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
 pub(crate) struct Order {
     pub(crate) key: String,
     #[zeroize(skip)]
     pub(crate) secrets: SecretsConfig,
+    /// Instead of fingerprints of everything: these values, for whoever started the child.
+    #[zeroize(skip)]
+    #[serde(default)]
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// Values that are asked for by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    One(SecretRef),
+    Class { place: SecretPlace, class: String },
+}
+
+/// What was asked for by name: in locked memory, or why it could not be had.
+pub enum Fetched {
+    Values(Vec<(String, LockedBytes)>),
+    Failed { message: String, hint: String },
 }
 
 /// What the child found in one source.
@@ -34,6 +60,9 @@ pub(crate) struct Loaded {
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) location: String,
+    /// When a vault's secrets were last written, by name.
+    #[serde(default)]
+    pub(crate) dated: Vec<(String, String)>,
     pub(crate) outcome: Outcome,
 }
 
@@ -86,6 +115,9 @@ fn answer() -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the loader has no runtime: {error}"))?;
+    if let Some(wanted) = &order.wanted {
+        return runtime.block_on(fetch::hand_over(&order.secrets, &paths, wanted));
+    }
     let loaded = runtime.block_on(load(&order, &paths))?;
     let line = serde_json::to_vec(&loaded).map_err(|error| error.to_string())?;
     std::io::stdout().write_all(&line).map_err(|error| format!("the engine went away: {error}"))
@@ -94,14 +126,14 @@ fn answer() -> Result<(), String> {
 /// Reads every source and fingerprints what it holds. Runs in the child; in tests also in process.
 pub(crate) async fn load(order: &Order, paths: &Paths) -> Result<Vec<Loaded>, String> {
     let key = decode_key(&order.key)?;
-    let judge = Judge { looks_secret: shape::looks_secret, is_common: shape::is_common_word };
-    let reports = sallyport_secrets::load(&order.secrets, paths, judge).await;
+    let reports = sallyport_secrets::load(&order.secrets, paths, JUDGE).await;
     Ok(reports
         .into_iter()
         .map(|report| Loaded {
             id: report.id.to_string(),
             kind: report.kind.as_str().to_owned(),
             location: report.location.clone(),
+            dated: report.dated.clone(),
             outcome: match &report.result {
                 Ok(secrets) => {
                     let entries = secrets.iter().map(|secret| SecretEntry {

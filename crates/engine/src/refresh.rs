@@ -48,6 +48,7 @@ pub(crate) async fn keep_current(engine: Arc<Engine>, stop: CancellationToken) {
 async fn load(engine: &Engine) -> bool {
     match run_child(engine).await {
         Ok(loaded) => {
+            crate::rotation::report(engine, &loaded, Timestamp::now());
             engine.sources.absorb(loaded, Timestamp::now());
             engine.health.clear(Condition::SourceUnavailable, "loader");
             engine.rebuild_scanner();
@@ -70,6 +71,7 @@ async fn run_child(engine: &Engine) -> Result<Vec<Loaded>, String> {
     let order = Order {
         key: HEXLOWER.encode(engine.sources.key().as_bytes()),
         secrets: engine.policy().snapshot.secrets_config(),
+        wanted: None,
     };
     let order = Zeroizing::new(serde_json::to_vec(&order).map_err(|error| error.to_string())?);
     let mut child = tokio::process::Command::new(program)

@@ -326,13 +326,14 @@ mod tests {
             id: id.into(),
             kind: kind.into(),
             location: "somewhere".into(),
+            dated: Vec::new(),
             outcome: Outcome::Set { fingerprints, names: Vec::new(), skipped: 0 },
         }
     }
 
     fn failed(id: &str, kind: &str) -> Loaded {
         let outcome = Outcome::Failed { code: "c".into(), message: "m".into(), hint: "h".into() };
-        Loaded { id: id.into(), kind: kind.into(), location: "somewhere".into(), outcome }
+        Loaded { id: id.into(), kind: kind.into(), location: "somewhere".into(), dated: Vec::new(), outcome }
     }
 
     fn finds(sources: &Sources, value: &str) -> bool {

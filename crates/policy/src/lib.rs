@@ -3,6 +3,7 @@
 //! Pure: no clock, no file, no socket. Paths and working directories arrive as inputs.
 
 pub mod assessment;
+pub mod broker;
 pub mod bundle;
 pub mod classification;
 pub mod config;

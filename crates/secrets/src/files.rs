@@ -40,6 +40,7 @@ pub(crate) fn load(path: &Path, judge: Judge) -> SourceReport {
     warnings.extend(open_to_others(path));
     let (secrets, skipped_short) = collector.finish();
     SourceReport {
+        dated: Vec::new(),
         id: SourceId::new(SourceKind::File, &location),
         kind: SourceKind::File,
         location,

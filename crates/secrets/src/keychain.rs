@@ -68,6 +68,7 @@ fn report(found: Result<Vec<FoundItem>, KeychainError>, judge: Judge) -> SourceR
     });
     let (secrets, skipped_short) = collector.finish();
     SourceReport {
+        dated: Vec::new(),
         id: SourceId::new(SourceKind::Keychain, ""),
         kind: SourceKind::Keychain,
         location: "the system keychain".into(),
@@ -77,7 +78,7 @@ fn report(found: Result<Vec<FoundItem>, KeychainError>, judge: Judge) -> SourceR
     }
 }
 
-fn problem(error: &KeychainError) -> SourceError {
+pub(crate) fn problem(error: &KeychainError) -> SourceError {
     let code = match error.code {
         KeychainErrorCode::NoService => ProblemCode::KeychainUnavailable,
         KeychainErrorCode::NoKeyring => ProblemCode::KeychainMissing,

@@ -6,6 +6,7 @@
 
 mod collect;
 mod env_file;
+mod fetch;
 mod files;
 mod json;
 pub mod keychain;
@@ -17,6 +18,7 @@ mod vault;
 mod well_known;
 mod workspace;
 
+pub use fetch::{fetch, fetch_class};
 pub use load::load;
 pub use report::{ProblemCode, SourceError, SourceId, SourceKind, SourceReport};
 pub use value::{MIN_LENGTH, NamedSecret, SecretValue};

@@ -52,6 +52,7 @@ fn blocking(
 ) -> Loading<'static> {
     Box::pin(async move {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| SourceReport {
+            dated: Vec::new(),
             id: SourceId::new(kind, &place),
             kind,
             location: place,

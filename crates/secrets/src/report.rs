@@ -63,6 +63,8 @@ pub struct SourceReport {
     pub result: Result<Vec<NamedSecret>, SourceError>,
     /// Values of less than [`crate::MIN_LENGTH`] bytes, which are not indexed.
     pub skipped_short: usize,
+    /// When a vault says that its secrets were last written: name and RFC 3339 time.
+    pub dated: Vec<(String, String)>,
     /// What was left out, although the source as a whole was read.
     pub warnings: Vec<SourceError>,
 }

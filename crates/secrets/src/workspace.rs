@@ -70,6 +70,7 @@ fn load_within(root: &Path, judge: Judge, limits: &Limits) -> SourceReport {
     };
     let (secrets, skipped_short) = collector.finish();
     SourceReport {
+        dated: Vec::new(),
         id: SourceId::new(SourceKind::Workspace, &location),
         kind: SourceKind::Workspace,
         location,

@@ -80,7 +80,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     tells("spec.secretClasses[].name", "a label for people"),
                     tells("spec.secretClasses[].description", "a label for people"),
                     tells("spec.secretClasses[].storage", "sources are set in config.yaml under `secrets`"),
-                    tells("spec.secretClasses[].rotation", "overdue rotation is not watched in this version"),
+                    acts(
+                        "spec.secretClasses[].rotation",
+                        "secrets in the vault folder of this name that are older raise a health item",
+                    ),
                     tells(
                         "spec.secretClasses[].accessPattern",
                         "keys are not handed to tools in this version",
@@ -215,6 +218,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     acts(
                         "spec.quotas",
                         "limits of each tier, what happens beyond them, and where they are counted",
+                    ),
+                    acts(
+                        "spec.broker",
+                        "a tool of such an account holds `sallyport:NAME`; the real key goes into the auth header",
                     ),
                     acts("spec.providers", "adds providers, or amends those of the same name"),
                     acts(

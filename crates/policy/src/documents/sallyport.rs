@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::QuotaPolicy;
 use crate::Level;
+use crate::broker::BrokeredKey;
 use crate::classification::{self, ClassificationRow};
 use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
@@ -73,6 +74,8 @@ pub struct SallyportPolicy {
     pub protection: Option<ProtectionRules>,
     /// How much of the models may be used.
     pub quotas: Option<QuotaPolicy>,
+    /// Keys that the proxy puts into requests, so that no tool holds them.
+    pub broker: Option<Vec<BrokeredKey>>,
     /// Providers to add or amend.
     pub providers: Vec<ProviderRow>,
     /// In managed policy: `false` lets a user's own settings count over this document's.
@@ -170,6 +173,17 @@ impl SallyportPolicy {
         }
         if let Some(fault) = self.quotas.as_ref().and_then(|quotas| quotas.check(tree)) {
             return Some(fault);
+        }
+        let keys = self.broker.as_deref().unwrap_or_default();
+        for (index, key) in keys.iter().enumerate() {
+            let twice = keys[..index].iter().any(|earlier| earlier.name == key.name);
+            let problem = key.problem().or_else(|| {
+                twice.then(|| ("name", format!("the key `{}` stands here a second time", key.name)))
+            });
+            if let Some((field, message)) = problem {
+                let mark = tree.locate(&format!("spec.broker.{index}.{field}"));
+                return Some(Fault { mark, message, hint: None });
+            }
         }
         self.providers.iter().enumerate().find_map(|(index, row)| {
             let problem = providers::check_row(row)?;

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::Level;
 use crate::assessment::{AssessmentRecord, Day};
+use crate::broker::BrokeredKey;
 use crate::config::{Config, ConfigLayer, Profile};
-use crate::documents::{Document, DocumentBody, SallyportPolicy};
+use crate::documents::{Document, DocumentBody, SallyportPolicy, SecretClass};
 use crate::error::DocumentError;
 use crate::providers::{self, AddedRow, PROVIDERS_YAML, Registry};
 
@@ -146,6 +147,10 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
         quotas: QuotaSettings::resolve(&config, &policies),
+        broker: policies
+            .common(|policy| Some(policy.broker.clone()?.into_iter().collect()))
+            .map(|keys: BTreeSet<BrokeredKey>| keys.into_iter().collect()),
+        secret_classes: secret_classes(layers),
         providers: Arc::new(providers),
         documents: summaries(layers),
     })
@@ -277,6 +282,19 @@ fn sallyport(document: &Document) -> Option<&SallyportPolicy> {
         DocumentBody::Sallyport(policy) => Some(policy),
         _ => None,
     }
+}
+
+fn secret_classes(layers: &Layers) -> Vec<SecretClass> {
+    let mut classes: Vec<SecretClass> = Vec::new();
+    for document in layers.managed_documents.iter().chain(&layers.user_documents) {
+        let DocumentBody::AiSecrets(body) = &document.body else { continue };
+        for class in &body.secret_classes {
+            if !classes.iter().any(|known| known.name == class.name) {
+                classes.push(class.clone());
+            }
+        }
+    }
+    classes
 }
 
 fn registry(policies: &Policies<'_>) -> Result<Registry, ResolveError> {

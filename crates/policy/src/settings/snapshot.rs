@@ -15,11 +15,12 @@ use super::{
     Tool, UnapprovedTools, Workspaces,
 };
 use crate::Level;
+use crate::broker::BrokeredKey;
 use crate::classification::ClassificationRules;
 use crate::config::{
     AuditConfig, ContentRetention, Durability, HostPort, Profile, SecretsConfig, UpstreamProxy, VaultConfig,
 };
-use crate::documents::{Document, DocumentKind};
+use crate::documents::{Document, DocumentKind, SecretClass};
 use crate::providers::{Agreement, Provider, Registry, SELF_TEST, TrafficKind};
 
 #[derive(Debug, Clone)]
@@ -65,6 +66,9 @@ pub struct Snapshot {
     pub elevation: ElevationSettings,
     pub protection: ProtectionSettings,
     pub quotas: QuotaSettings,
+    pub broker: Setting<Vec<BrokeredKey>>,
+    /// Of all `AISecretsPolicy` documents; of one name the managed one.
+    pub secret_classes: Vec<SecretClass>,
     pub providers: Arc<Registry>,
     pub documents: Vec<DocumentSummary>,
 }
@@ -229,6 +233,7 @@ impl Snapshot {
         rows.extend(self.elevation.rows());
         rows.extend(self.protection.rows());
         rows.extend(self.quotas.rows());
+        rows.push(row("broker", &self.broker));
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
         rows.extend(added.map(|provider| SettingRow {
             key: format!("providers.{}", provider.name),

@@ -5,9 +5,11 @@ use serde_json::Value;
 
 use super::Place;
 use super::client::{Answer, Client, Refusal};
+use crate::SecretValue;
 use crate::collect::Collector;
 use crate::json;
 use crate::report::{ProblemCode, SourceError};
+use crate::value::clean_name;
 
 const MAX_DEPTH: usize = 24;
 const MAX_SECRETS: usize = 20_000;
@@ -22,6 +24,7 @@ pub(super) async fn read_all(
     version: u8,
     place: &Place,
     collector: &mut Collector,
+    dated: &mut Vec<(String, String)>,
     warnings: &mut Vec<SourceError>,
 ) -> Result<(), SourceError> {
     let engine = Engine { client, version, place };
@@ -35,7 +38,8 @@ pub(super) async fn read_all(
     let mut reads = stream::iter(calls).buffer_unordered(AT_ONCE);
     while let Some(read) = reads.next().await {
         match read? {
-            Read::Found(name, mut value) => {
+            Read::Found(name, mut value, written) => {
+                dated.extend(written.map(|written| (clean_name(name), written)));
                 collect(name, &value, collector);
                 json::wipe(&mut value);
             }
@@ -54,6 +58,38 @@ pub(super) async fn read_all(
     Ok(())
 }
 
+/// The one value of this name: a secret that holds a single value, or one field of a secret.
+pub(super) async fn read_one(
+    client: &Client,
+    version: u8,
+    place: &Place,
+    name: &str,
+) -> Result<Option<SecretValue>, SourceError> {
+    let engine = Engine { client, version, place };
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Ok(None);
+    }
+    let (parent, field) = match name.rsplit_once('/') {
+        Some((parent, field)) => (Some(parent), field),
+        None => (None, name),
+    };
+    for (secret, field) in [(Some(name), PLAIN_FIELD), (parent, field)] {
+        let Some(secret) = secret else { continue };
+        match engine.read(secret).await? {
+            Read::Found(_, mut fields, _) => {
+                let value = fields.get(field).and_then(Value::as_str).map(SecretValue::new);
+                json::wipe(&mut fields);
+                if value.is_some() {
+                    return Ok(value);
+                }
+            }
+            Read::Gone => {}
+            Read::Denied => return Err(engine.explain_denied().await),
+        }
+    }
+    Ok(None)
+}
+
 struct Engine<'a> {
     client: &'a Client,
     version: u8,
@@ -61,7 +97,8 @@ struct Engine<'a> {
 }
 
 enum Read<'a> {
-    Found(&'a str, Value),
+    /// With when this version was written, where the engine keeps versions.
+    Found(&'a str, Value, Option<String>),
     /// Deleted meanwhile, or its newest version is.
     Gone,
     Denied,
@@ -159,9 +196,11 @@ impl Engine<'_> {
     async fn read<'n>(&self, name: &'n str) -> Result<Read<'n>, SourceError> {
         match self.client.read(&self.path("data", name)).await? {
             Answer::Ok(mut answer) => {
+                let written = answer.pointer("/data/metadata/created_time").and_then(Value::as_str);
+                let written = written.filter(|_| self.version != 1).map(str::to_owned);
                 let pointer = if self.version == 1 { "/data" } else { "/data/data" };
                 match answer.pointer_mut(pointer).map(Value::take) {
-                    Some(value @ Value::Object(_)) => Ok(Read::Found(name, value)),
+                    Some(value @ Value::Object(_)) => Ok(Read::Found(name, value, written)),
                     Some(Value::Null) => Ok(Read::Gone),
                     _ => Err(self.client.malformed("a secret holds no fields")),
                 }

@@ -13,21 +13,24 @@ use std::time::Duration;
 use sallyport_platform::Paths;
 use sallyport_policy::config::VaultConfig;
 
-use crate::Judge;
 use crate::collect::Collector;
 use crate::report::{ProblemCode, SourceError, SourceId, SourceKind, SourceReport};
+use crate::{Judge, SecretValue};
 use client::Client;
 
 /// The whole of one source, however large.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// One value, which an exchange waits for.
+const FETCH_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn load(config: &VaultConfig, paths: &Paths, judge: Judge) -> SourceReport {
     let place = Place::of(config);
     let mut warnings = Vec::new();
     let mut collector = Collector::new(judge);
+    let mut dated = Vec::new();
     let result = match tokio::time::timeout(
         PATIENCE,
-        read(config, &place, paths, &mut collector, &mut warnings),
+        read(config, &place, paths, &mut collector, &mut dated, &mut warnings),
     )
     .await
     {
@@ -44,6 +47,7 @@ pub(crate) async fn load(config: &VaultConfig, paths: &Paths, judge: Judge) -> S
         kind: SourceKind::Vault,
         location: place.to_string(),
         result: result.map(|()| secrets),
+        dated,
         skipped_short,
         warnings,
     }
@@ -54,13 +58,37 @@ async fn read(
     place: &Place,
     paths: &Paths,
     collector: &mut Collector,
+    dated: &mut Vec<(String, String)>,
     warnings: &mut Vec<SourceError>,
 ) -> Result<(), SourceError> {
     let mut client = Client::connect(config, paths, place.server.clone())?;
     let session = login::log_in(&mut client, &config.auth, paths, warnings).await?;
-    let result = kv::read_all(&client, config.kv, place, collector, warnings).await;
+    let result = kv::read_all(&client, config.kv, place, collector, dated, warnings).await;
     session.end(&client).await;
     result
+}
+
+/// One value by its name, without looking at any other.
+pub(crate) async fn fetch(
+    config: &VaultConfig,
+    paths: &Paths,
+    name: &str,
+) -> Result<Option<SecretValue>, SourceError> {
+    let place = Place::of(config);
+    let reading = async {
+        let mut client = Client::connect(config, paths, place.server.clone())?;
+        let session = login::log_in(&mut client, &config.auth, paths, &mut Vec::new()).await?;
+        let value = kv::read_one(&client, config.kv, &place, name).await;
+        session.end(&client).await;
+        value
+    };
+    tokio::time::timeout(FETCH_PATIENCE, reading).await.unwrap_or_else(|_| {
+        Err(SourceError::new(
+            ProblemCode::VaultTimeout,
+            format!("{place} did not answer within {} seconds.", FETCH_PATIENCE.as_secs()),
+            "Look at the server's load.",
+        ))
+    })
 }
 
 /// Where a source is, without credentials.

@@ -54,6 +54,7 @@ pub(crate) fn load(home: &Path, judge: Judge) -> SourceReport {
     }
     let (secrets, skipped_short) = collector.finish();
     SourceReport {
+        dated: Vec::new(),
         id: SourceId::new(SourceKind::WellKnown, ""),
         kind: SourceKind::WellKnown,
         location: format!("credential files of tools in {}", home.display()),

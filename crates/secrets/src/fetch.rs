@@ -1,0 +1,83 @@
+//! One value, or all of one class, for a key broker: fetched when it is needed, by the same short-lived process.
+
+use sallyport_platform::{Keychain, Paths};
+use sallyport_policy::broker::{SecretPlace, SecretRef};
+use sallyport_policy::config::SecretsConfig;
+
+use crate::report::{ProblemCode, SourceError};
+use crate::value::NamedSecret;
+use crate::{Judge, SecretValue, files, keychain, vault};
+
+/// The value that `wanted` names, as `sallyport secrets list` shows the name. `None`: its source answered, and has no
+/// such secret. Values of any length count here: nothing is searched for.
+pub async fn fetch(
+    config: &SecretsConfig,
+    paths: &Paths,
+    judge: Judge,
+    wanted: &SecretRef,
+) -> Result<Option<SecretValue>, SourceError> {
+    match wanted.place {
+        SecretPlace::Vault => {
+            for vault in &config.vaults {
+                if let Some(value) = vault::fetch(vault, paths, &wanted.name).await? {
+                    return Ok(Some(value));
+                }
+            }
+            Ok(None)
+        }
+        SecretPlace::Keychain => Ok(of_keychain(&wanted.name)?.into_iter().next().map(|secret| secret.value)),
+        SecretPlace::File => {
+            for file in &config.files {
+                let found = files::load(&paths.expand(file), judge).result?;
+                if let Some(secret) =
+                    found.into_iter().find(|secret| secret.name == wanted.name && !secret.part)
+                {
+                    return Ok(Some(secret.value));
+                }
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Every secret whose name begins with the class, `CLASS/NAME`, by its name without the class.
+pub async fn fetch_class(
+    config: &SecretsConfig,
+    paths: &Paths,
+    judge: Judge,
+    place: SecretPlace,
+    class: &str,
+) -> Result<Vec<NamedSecret>, SourceError> {
+    match place {
+        SecretPlace::Vault => {
+            let mut all = Vec::new();
+            for vault in &config.vaults {
+                let folder = format!("{}/{class}", vault.path.trim_end_matches('/'));
+                let vault = sallyport_policy::config::VaultConfig { path: folder, ..vault.clone() };
+                all.extend(vault::load(&vault, paths, judge).await.result?.into_iter().filter(|s| !s.part));
+            }
+            Ok(all)
+        }
+        SecretPlace::Keychain => of_keychain(&format!("{class}/")),
+        SecretPlace::File => Err(SourceError::new(
+            ProblemCode::FileMalformed,
+            "Files hold no classes of secrets.",
+            "Keep the secrets of this class in Vault or in the keychain.",
+        )),
+    }
+}
+
+/// The item of exactly this name; for a name that ends in a slash all below it.
+fn of_keychain(name: &str) -> Result<Vec<NamedSecret>, SourceError> {
+    let items =
+        Keychain::open().and_then(|keychain| keychain.user_secrets()).map_err(|e| keychain::problem(&e))?;
+    let wanted = items.into_iter().filter_map(|item| {
+        let short = match name.ends_with('/') {
+            true => item.name.strip_prefix(name)?.to_owned(),
+            false if item.name == name => item.name.clone(),
+            false => return None,
+        };
+        Some(NamedSecret { name: short, value: SecretValue::from(item.value), weak: false, part: false })
+    });
+    Ok(wanted.collect())
+}
