@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::common::Family;
 
-const SECRET: &str = "q7-orchid-Rampart-88";
+const SECRET: &str = "kX9vQ2mT7pLw4Zr8hB3n";
+/// Confidential, and with a finding that is less than that.
+const LABELLED: &str = "COMPANY CONFIDENTIAL: the plan for 10.20.30.41";
 const OWN_KEY: &str = "the-clients-own-key-000";
 const HOUSE_KEY: &str = "the-house-key-111";
 
@@ -103,9 +105,10 @@ fn by_default_what_is_left_after_redaction_decides() -> Result<()> {
     ensure!(!String::from_utf8_lossy(&sent[0].everything()).contains(SECRET));
     let row = house.last("prompt_sent")?;
     ensure!(row["request"]["classification"] == "public", "{row}");
-    let both = &row["actions"][0];
-    ensure!(both["action_type"] == "classified", "{row}");
-    ensure!(both["target"] == "confidential" && both["outcome"] == "public", "{row}");
+    let actions = row["actions"].as_array().into_iter().flatten();
+    let both = actions.clone().find(|action| action["action_type"] == "classified").context("one level")?;
+    // Where a known secret stands nothing may go by policy; here it was taken out first.
+    ensure!(both["target"] == "restricted" && both["outcome"] == "public", "{row}");
 
     let (status, answer) = house.say("COMPANY CONFIDENTIAL: the plan")?;
     ensure!(status == "400", "{status}");
@@ -140,7 +143,7 @@ fn reroute_leads_to_the_house_with_the_houses_key() -> Result<()> {
     ensure!(house.say("hello")?.1["choices"][0]["message"]["content"] == "api.openai.com");
     house.public.take();
 
-    let (status, answer) = house.say(&format!("the password is {SECRET}"))?;
+    let (status, answer) = house.say(LABELLED)?;
     ensure!(status == "200", "{status} {answer}");
     ensure!(answer["choices"][0]["message"]["content"] == "llm.corp.example", "{answer}");
     ensure!(house.public.requests().is_empty(), "the first provider received something");
@@ -151,7 +154,7 @@ fn reroute_leads_to_the_house_with_the_houses_key() -> Result<()> {
     ensure!(received.header("openai-organization").is_none());
     let everything = String::from_utf8_lossy(&received.everything()).into_owned();
     ensure!(!everything.contains(OWN_KEY), "the first provider's key went along");
-    ensure!(!everything.contains(SECRET), "the secret went along");
+    ensure!(!everything.contains("10.20.30.41"), "a finding went along");
     ensure!(received.json()?["model"] == "llama-3.3");
 
     let row = house.last("prompt_sent")?;
@@ -163,12 +166,14 @@ fn reroute_leads_to_the_house_with_the_houses_key() -> Result<()> {
         row["actions"].as_array().into_iter().flatten().find(|a| a["action_type"] == "request_rerouted");
     ensure!(rerouted.is_some_and(|a| a["target"] == "api.openai.com"), "{row}");
 
-    let (status, _) = house.say("TOP SECRET plans")?;
-    ensure!(status == "400", "what no provider may see is not led elsewhere: {status}");
+    for words in ["TOP SECRET plans".to_owned(), format!("the password is {SECRET}")] {
+        let (status, _) = house.say(&words)?;
+        ensure!(status == "400", "what no provider may see is not led elsewhere: {status}");
+    }
     ensure!(house.house.requests().is_empty() && house.public.requests().is_empty());
 
     fs::remove_file(house.stage.path("house.key"))?;
-    let (status, answer) = house.say(&format!("the password is {SECRET}"))?;
+    let (status, answer) = house.say(LABELLED)?;
     ensure!(status == "400", "{status}");
     ensure!(answer["error"]["message"].as_str().is_some_and(|m| m.contains("house.key")), "{answer}");
     ensure!(house.house.requests().is_empty() && house.public.requests().is_empty());
