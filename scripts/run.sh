@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
 # `make run`: builds the binary, starts the engine on its embedded defaults, lets it prove itself with a canary secret,
-# and says how to point a tool at it. The engine stays in the foreground; Ctrl-C ends it.
+# and says how to point a tool at it. Where there is a display the tray app starts beside it. Everything stays in the
+# foreground; Ctrl-C ends it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --locked --release -p sallyport-cli
+programs=(-p sallyport-cli)
+if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || [ "$(uname)" = Darwin ]; then
+  scripts/setup.sh desktop
+  make --no-print-directory ui
+  programs+=(-p sallyport-desktop)
+fi
+cargo build --locked --release "${programs[@]}"
 sallyport=${CARGO_TARGET_DIR:-target}/release/sallyport
 
 if "$sallyport" status --json >/dev/null 2>&1; then
@@ -13,7 +20,7 @@ else
   log=$(mktemp -t sallyport-run.XXXXXX)
   "$sallyport" daemon >"$log" 2>&1 &
   engine=$!
-  trap 'kill "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; rm -f "$log"' EXIT
+  trap 'kill ${desktop:-} "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; rm -f "$log"' EXIT
   trap 'exit 0' INT TERM
   for _ in $(seq 100); do
     "$sallyport" status --json >/dev/null 2>&1 && break
@@ -26,6 +33,12 @@ fi
 echo
 echo "Start a tool through it:   $sallyport exec -- claude"
 echo "Or a whole shell:          eval \"\$($sallyport env)\""
+if [ "${#programs[@]}" -gt 2 ]; then
+  "${CARGO_TARGET_DIR:-target}/release/sallyport-desktop" &
+  desktop=$!
+  echo
+  echo "The icon is in your panel; it opened its window."
+fi
 if [ -n "${engine:-}" ]; then
   echo
   echo "The engine runs until Ctrl-C."

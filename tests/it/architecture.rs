@@ -56,6 +56,14 @@ const EDGES: &[(&str, &[(&str, &str)])] = &[
             ("sallyport-platform", "paths, and which shell and system this is"),
         ],
     ),
+    (
+        "sallyport-desktop",
+        &[
+            ("sallyport-ipc", "the app is a client of the engine, as the command line is"),
+            ("sallyport-platform", "paths, and how a system wants its icons"),
+            ("sallyport-policy", "answers of the engine carry its vocabulary"),
+        ],
+    ),
 ];
 
 /// May use anything; nothing may use them.

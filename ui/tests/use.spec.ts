@@ -103,3 +103,9 @@ test('a request is approved for a while, and taken back; another is denied', asy
   await page.getByRole('article').getByRole('button', { name: 'Deny' }).click();
   await expect(page.getByText('Nothing waits for you.')).toBeVisible();
 });
+
+test('a session without a language has a window, too', async ({ page }) => {
+  await page.addInitScript(() => Object.defineProperty(navigator, 'language', { value: 'C', configurable: true }));
+  await page.goto('/');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
+});

@@ -18,6 +18,7 @@ mod windows;
 use windows as imp;
 
 pub mod authenticate;
+pub mod desktop;
 mod error;
 pub mod fs;
 pub mod host;

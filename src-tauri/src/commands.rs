@@ -1,0 +1,234 @@
+//! What the window may ask for. Each command is one call to the engine, or one setting of this app; nothing else of the
+//! system is within its reach.
+
+use sallyport_ipc::types::{
+    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, ElevationAnswer, ElevationView, OffRequest,
+    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+};
+use serde::Serialize;
+use tauri::ipc::Invoke;
+use tauri::{AppHandle, Manager, State, Wry};
+use tauri_plugin_autostart::ManagerExt;
+
+use crate::export::{Exported, Format, export};
+use crate::failure::Failure;
+use crate::settings::{self, AppSettings, Kept};
+use crate::{App, engine};
+
+type Answer<T> = Result<T, Failure>;
+
+pub(crate) fn all() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
+    tauri::generate_handler![
+        status,
+        on,
+        off,
+        activity,
+        audit,
+        verify,
+        export_trail,
+        rules,
+        sources,
+        sync_sources,
+        policy,
+        reload_policy,
+        quota,
+        quota_history,
+        approvals,
+        approve,
+        deny,
+        revoke,
+        ca,
+        self_test,
+        tool_setup,
+        settings,
+        change_settings,
+    ]
+}
+
+#[tauri::command]
+async fn status(app: State<'_, App>) -> Answer<Status> {
+    Ok(app.client.status().await?)
+}
+
+#[tauri::command]
+async fn on(app: State<'_, App>) -> Answer<Status> {
+    Ok(app.client.on().await?)
+}
+
+#[tauri::command]
+async fn off(app: State<'_, App>, request: OffRequest) -> Answer<Status> {
+    Ok(app.client.off(&request).await?)
+}
+
+#[tauri::command]
+async fn activity(app: State<'_, App>, request: ActivityRequest) -> Answer<Activity> {
+    Ok(app.client.audit_activity(&request).await?)
+}
+
+#[tauri::command]
+async fn audit(app: State<'_, App>, filter: AuditFilter) -> Answer<AuditPage> {
+    Ok(app.client.audit_query(&filter).await?)
+}
+
+#[tauri::command]
+async fn verify(app: State<'_, App>) -> Answer<TrailProof> {
+    Ok(app.client.audit_verify().await?)
+}
+
+#[tauri::command]
+async fn export_trail(
+    handle: AppHandle,
+    app: State<'_, App>,
+    filter: AuditFilter,
+    format: Format,
+) -> Answer<Exported> {
+    let home = app.paths.user_home().join("Downloads");
+    let folder = handle.path().download_dir().unwrap_or(home);
+    export(&app.client, &folder, filter, format).await
+}
+
+#[tauri::command]
+async fn rules(app: State<'_, App>) -> Answer<Vec<RuleView>> {
+    Ok(app.client.rules().await?)
+}
+
+#[tauri::command]
+async fn sources(app: State<'_, App>) -> Answer<Vec<SourceStatus>> {
+    Ok(app.client.sources().await?)
+}
+
+#[tauri::command]
+async fn sync_sources(app: State<'_, App>) -> Answer<Vec<SourceStatus>> {
+    Ok(app.client.secrets_sync().await?)
+}
+
+#[tauri::command]
+async fn policy(app: State<'_, App>) -> Answer<PolicyView> {
+    Ok(app.client.policy().await?)
+}
+
+#[tauri::command]
+async fn reload_policy(app: State<'_, App>) -> Answer<PolicyView> {
+    Ok(app.client.policy_reload().await?)
+}
+
+#[tauri::command]
+async fn quota(app: State<'_, App>) -> Answer<QuotaView> {
+    Ok(app.client.quota().await?)
+}
+
+#[tauri::command]
+async fn quota_history(app: State<'_, App>) -> Answer<QuotaHistory> {
+    Ok(app.client.quota_history().await?)
+}
+
+#[tauri::command]
+async fn approvals(app: State<'_, App>) -> Answer<Vec<ElevationView>> {
+    Ok(app.client.elevations().await?)
+}
+
+/// The engine makes sure of the person before it grants anything; a click here proves nothing.
+#[tauri::command]
+async fn approve(app: State<'_, App>, answer: ElevationAnswer) -> Answer<ElevationView> {
+    Ok(app.client.elevation_approve(&answer).await?)
+}
+
+#[tauri::command]
+async fn deny(app: State<'_, App>, answer: ElevationAnswer) -> Answer<ElevationView> {
+    Ok(app.client.elevation_deny(&answer).await?)
+}
+
+#[tauri::command]
+async fn revoke(app: State<'_, App>, answer: ElevationAnswer) -> Answer<ElevationView> {
+    Ok(app.client.elevation_revoke(&answer).await?)
+}
+
+#[tauri::command]
+async fn ca(app: State<'_, App>) -> Answer<CaView> {
+    Ok(app.client.ca().await?)
+}
+
+#[tauri::command]
+async fn self_test(app: State<'_, App>) -> Answer<SelfTestReport> {
+    Ok(app.client.self_test().await?)
+}
+
+/// Lines to paste into a shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ToolSetup {
+    env: String,
+    exec: String,
+    off: String,
+}
+
+#[tauri::command]
+async fn tool_setup() -> Answer<ToolSetup> {
+    let own = std::env::current_exe().ok();
+    let program = engine::program(own.as_deref(), std::env::var_os("PATH").as_deref());
+    Ok(tool_lines(program.as_deref().map(|p| p.display().to_string()), std::env::var("PATH").ok().as_deref()))
+}
+
+/// The bare name where a shell would find it, else the whole path.
+fn tool_lines(program: Option<String>, path: Option<&str>) -> ToolSetup {
+    let on_path =
+        std::env::split_paths(path.unwrap_or_default()).any(|folder| folder.join(engine::PROGRAM).is_file());
+    let name = match program {
+        Some(whole) if !on_path => whole,
+        _ => "sallyport".to_owned(),
+    };
+    ToolSetup {
+        env: format!("eval \"$({name} env)\""),
+        exec: format!("{name} exec -- claude"),
+        off: format!("eval \"$({name} env --unset)\""),
+    }
+}
+
+#[tauri::command]
+async fn settings(handle: AppHandle, app: State<'_, App>) -> Answer<AppSettings> {
+    Ok(shown(&handle, &kept(&app)))
+}
+
+#[tauri::command]
+async fn change_settings(
+    handle: AppHandle,
+    app: State<'_, App>,
+    settings: AppSettings,
+) -> Answer<AppSettings> {
+    let failed = |what: &str, why: String| Failure::new("settings", format!("{what}: {why}."));
+    let autostart = handle.autolaunch();
+    if autostart.is_enabled().unwrap_or(false) != settings.autostart {
+        let changed = if settings.autostart { autostart.enable() } else { autostart.disable() };
+        changed.map_err(|e| failed("Starting at login could not be changed", e.to_string()))?;
+    }
+    let new = Kept { popups: settings.popups, first_run_done: settings.first_run_done };
+    settings::save(&settings::file(app.paths.config_dir()), &new)
+        .map_err(|e| failed("The settings could not be written", e.to_string()))?;
+    if let Ok(mut kept) = app.kept.lock() {
+        *kept = new.clone();
+    }
+    Ok(shown(&handle, &new))
+}
+
+fn kept(app: &App) -> Kept {
+    app.kept.lock().map(|kept| kept.clone()).unwrap_or_default()
+}
+
+fn shown(handle: &AppHandle, kept: &Kept) -> AppSettings {
+    AppSettings {
+        popups: kept.popups,
+        autostart: handle.autolaunch().is_enabled().unwrap_or(false),
+        first_run_done: kept.first_run_done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_no_shell_would_find_is_named_whole() {
+        let lines = tool_lines(Some("/opt/sallyport/sallyport".into()), Some("/nowhere"));
+        assert_eq!(lines.exec, "/opt/sallyport/sallyport exec -- claude");
+        assert_eq!(tool_lines(None, None).env, "eval \"$(sallyport env)\"");
+    }
+}

@@ -1,0 +1,7 @@
+//! Popups: which there are and how often is decided in `model`, which is pure; `show` hands them to the desktop.
+
+mod model;
+mod show;
+
+pub(crate) use model::{Popup, Popups, limit_words, news_of};
+pub(crate) use show::show;

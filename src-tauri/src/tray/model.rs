@@ -1,0 +1,324 @@
+//! What the tray says: state in, menu out. Pure.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sallyport_ipc::types::State;
+
+/// Which of the four icons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    Protected,
+    Paused,
+    Attention,
+    Off,
+}
+
+impl Face {
+    #[cfg(test)]
+    pub(crate) const ALL: [Face; 4] = [Face::Protected, Face::Paused, Face::Attention, Face::Off];
+}
+
+/// What is known of the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// None: no engine answers.
+    pub(crate) state: Option<State>,
+    pub(crate) paused_until: Option<Timestamp>,
+    /// The most severe condition that needs a person.
+    pub(crate) trouble: Option<String>,
+    /// Requests for permissions that wait for an answer.
+    pub(crate) waiting: usize,
+    /// The fullest limit, as `tokens today` and how much of it is used, in per cent.
+    pub(crate) quota: Option<(String, u64)>,
+}
+
+/// What a menu item does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Toggle,
+    Pause { minutes: u64 },
+    Open,
+    OpenOverview,
+    OpenApprovals,
+    OpenQuotas,
+    Quit,
+}
+
+impl Act {
+    const ALL: [Act; 9] = [
+        Act::Toggle,
+        Act::Pause { minutes: 5 },
+        Act::Pause { minutes: 15 },
+        Act::Pause { minutes: 60 },
+        Act::Open,
+        Act::OpenOverview,
+        Act::OpenApprovals,
+        Act::OpenQuotas,
+        Act::Quit,
+    ];
+
+    /// The word that the system hands back when the item is chosen.
+    pub(crate) fn id(self) -> String {
+        match self {
+            Act::Toggle => "toggle".into(),
+            Act::Pause { minutes } => format!("pause-{minutes}"),
+            Act::Open => "open".into(),
+            Act::OpenOverview => "open-overview".into(),
+            Act::OpenApprovals => "open-approvals".into(),
+            Act::OpenQuotas => "open-quotas".into(),
+            Act::Quit => "quit".into(),
+        }
+    }
+
+    pub(crate) fn of(id: &str) -> Option<Act> {
+        Act::ALL.into_iter().find(|act| act.id() == id)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// Says something, does nothing.
+    Line(String),
+    Button {
+        act: Act,
+        label: String,
+        enabled: bool,
+    },
+    Check {
+        act: Act,
+        label: String,
+        checked: bool,
+        enabled: bool,
+    },
+    Submenu {
+        label: String,
+        enabled: bool,
+        items: Vec<Item>,
+    },
+    Separator,
+}
+
+/// Icon, tooltip and menu; drawn anew only when they differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Menu {
+    pub(crate) face: Face,
+    pub(crate) tooltip: String,
+    pub(crate) items: Vec<Item>,
+}
+
+impl Menu {
+    /// `zone` is where the person is, for the time at which a pause ends.
+    pub(crate) fn of(seen: &Seen, zone: &TimeZone) -> Menu {
+        let line = state_line(seen, zone);
+        let reachable = seen.state.is_some();
+        let checking = matches!(seen.state, Some(State::Protected | State::Attention));
+        let pause = [5, 15, 60].map(|minutes| Item::Button {
+            act: Act::Pause { minutes },
+            label: format!("{minutes} minutes"),
+            enabled: checking,
+        });
+        let mut items = vec![Item::Line(line.clone())];
+        if let Some(trouble) = &seen.trouble {
+            items.push(Item::Button { act: Act::OpenOverview, label: shortened(trouble), enabled: true });
+        }
+        if seen.waiting > 0 {
+            let label = match seen.waiting {
+                1 => "1 approval waits for you".to_owned(),
+                n => format!("{n} approvals wait for you"),
+            };
+            items.push(Item::Button { act: Act::OpenApprovals, label, enabled: true });
+        }
+        if let Some((limit, percent)) = &seen.quota {
+            items.push(Item::Button {
+                act: Act::OpenQuotas,
+                label: format!("Quota: {percent} % of {limit}"),
+                enabled: true,
+            });
+        }
+        items.extend([
+            Item::Separator,
+            Item::Check {
+                act: Act::Toggle,
+                label: "Protection".into(),
+                checked: checking,
+                enabled: reachable,
+            },
+            Item::Submenu { label: "Pause for".into(), enabled: checking, items: pause.into() },
+            Item::Separator,
+            Item::Button { act: Act::Open, label: "Open Sallyport".into(), enabled: true },
+            // The engine goes on: leaving the icon must not be a way to switch protection off.
+            Item::Button { act: Act::Quit, label: "Quit (protection goes on)".into(), enabled: true },
+        ]);
+        Menu { face: face(seen), tooltip: format!("Sallyport: {line}"), items }
+    }
+}
+
+fn face(seen: &Seen) -> Face {
+    match seen.state {
+        Some(State::Protected) => Face::Protected,
+        Some(State::Paused) => Face::Paused,
+        Some(State::Attention) => Face::Attention,
+        Some(State::Off) | None => Face::Off,
+    }
+}
+
+fn state_line(seen: &Seen, zone: &TimeZone) -> String {
+    match (seen.state, seen.paused_until) {
+        (None, _) => "The engine is not running".into(),
+        (Some(State::Protected), _) => "Protected".into(),
+        (Some(State::Attention), _) => "Protected, needs attention".into(),
+        (Some(State::Off), _) => "Off: AI traffic passes unread".into(),
+        (Some(State::Paused), Some(until)) => {
+            format!("Paused until {}", until.to_zoned(zone.clone()).strftime("%H:%M"))
+        }
+        (Some(State::Paused), None) => "Paused".into(),
+    }
+}
+
+/// Menus are as wide as their longest line.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 48;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The menu as a person reads it.
+    fn drawn(seen: &Seen) -> String {
+        let menu = Menu::of(seen, &TimeZone::UTC);
+        let mut text = format!("[{:?}] {}\n", menu.face, menu.tooltip);
+        draw(&menu.items, 0, &mut text);
+        text
+    }
+
+    fn draw(items: &[Item], depth: usize, text: &mut String) {
+        for item in items {
+            text.push_str(&"  ".repeat(depth));
+            let dim = |enabled: &bool| if *enabled { "" } else { " (grey)" };
+            match item {
+                Item::Line(line) => text.push_str(&format!("{line} (grey)")),
+                Item::Button { label, enabled, .. } => text.push_str(&format!("{label}{}", dim(enabled))),
+                Item::Check { label, checked, enabled, .. } => {
+                    text.push_str(&format!("[{}] {label}{}", if *checked { "x" } else { " " }, dim(enabled)));
+                }
+                Item::Submenu { label, enabled, items } => {
+                    text.push_str(&format!("{label} >{}\n", dim(enabled)));
+                    draw(items, depth + 1, text);
+                    continue;
+                }
+                Item::Separator => text.push_str("--"),
+            }
+            text.push('\n');
+        }
+    }
+
+    fn seen(state: State) -> Seen {
+        Seen { state: Some(state), ..Seen::default() }
+    }
+
+    #[test]
+    fn protected() {
+        insta::assert_snapshot!(drawn(&seen(State::Protected)), @r"
+        [Protected] Sallyport: Protected
+        Protected (grey)
+        --
+        [x] Protection
+        Pause for >
+          5 minutes
+          15 minutes
+          60 minutes
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn paused_says_until_when_and_can_be_ended() {
+        let until = Some("2026-03-12T14:35:00Z".parse().unwrap());
+        let seen = Seen { paused_until: until, ..seen(State::Paused) };
+        insta::assert_snapshot!(drawn(&seen), @r"
+        [Paused] Sallyport: Paused until 14:35
+        Paused until 14:35 (grey)
+        --
+        [ ] Protection
+        Pause for > (grey)
+          5 minutes (grey)
+          15 minutes (grey)
+          60 minutes (grey)
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn attention_names_what_it_is() {
+        let trouble = Some("The vault at https://vault.corp.example does not answer any more".into());
+        let seen = Seen { trouble, ..seen(State::Attention) };
+        insta::assert_snapshot!(drawn(&seen), @r"
+        [Attention] Sallyport: Protected, needs attention
+        Protected, needs attention (grey)
+        The vault at https://vault.corp.example does no…
+        --
+        [x] Protection
+        Pause for >
+          5 minutes
+          15 minutes
+          60 minutes
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn what_waits_and_what_is_used_open_their_pages() {
+        let seen = Seen { waiting: 2, quota: Some(("tokens today".into(), 84)), ..seen(State::Protected) };
+        insta::assert_snapshot!(drawn(&seen), @r"
+        [Protected] Sallyport: Protected
+        Protected (grey)
+        2 approvals wait for you
+        Quota: 84 % of tokens today
+        --
+        [x] Protection
+        Pause for >
+          5 minutes
+          15 minutes
+          60 minutes
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn an_absent_engine_offers_nothing_it_could_not_do() {
+        insta::assert_snapshot!(drawn(&Seen::default()), @r"
+        [Off] Sallyport: The engine is not running
+        The engine is not running (grey)
+        --
+        [ ] Protection (grey)
+        Pause for > (grey)
+          5 minutes (grey)
+          15 minutes (grey)
+          60 minutes (grey)
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn every_act_is_found_by_its_word() {
+        for act in Act::ALL {
+            assert_eq!(Act::of(&act.id()), Some(act));
+        }
+        assert_eq!(Act::of("rm -rf"), None);
+    }
+}

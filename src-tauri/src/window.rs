@@ -1,0 +1,61 @@
+//! The one window. It is made when it is asked for and gone when it is closed: an idle tray carries no web view.
+
+use serde::Serialize;
+use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindowBuilder};
+
+pub(crate) const LABEL: &str = "main";
+/// Everything that the window is told comes under this name.
+pub(crate) const CHANNEL: &str = "sallyport";
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Told<'a> {
+    Open { page: &'a str },
+}
+
+/// Opens the window, or brings it to the front; `page` as its address has it (`/activity?show=redacted`), empty for
+/// wherever it is.
+pub(crate) fn open(app: &AppHandle, page: &str) {
+    let opened = match app.get_webview_window(LABEL) {
+        Some(window) => {
+            window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus()).and_then(
+                |()| if page.is_empty() { Ok(()) } else { window.emit(CHANNEL, Told::Open { page }) },
+            )
+        }
+        None => make(app, page),
+    };
+    if let Err(error) = opened {
+        tracing::error!(%error, "the window could not be opened");
+    }
+}
+
+fn make(app: &AppHandle, page: &str) -> Result<(), tauri::Error> {
+    let address = if page.is_empty() { "index.html".to_owned() } else { format!("index.html#{page}") };
+    WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App(address.into()))
+        .title("Sallyport")
+        .inner_size(1120.0, 760.0)
+        .min_inner_size(900.0, 600.0)
+        // The pages are ours and inside the program; there is nowhere else to go.
+        .on_navigation(|url| ours(url.scheme(), url.host_str()))
+        .build()
+        .map(|_| ())
+}
+
+fn ours(scheme: &str, host: Option<&str>) -> bool {
+    scheme == "tauri" || (scheme.starts_with("http") && host == Some("tauri.localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_never_leaves_its_own_pages() {
+        assert!(ours("tauri", Some("localhost")));
+        assert!(ours("http", Some("tauri.localhost")));
+        assert!(!ours("https", Some("example.com")));
+        assert!(!ours("https", Some("tauri.localhost.example.com")));
+        assert!(!ours("file", None));
+        assert!(!ours("data", None));
+    }
+}

@@ -1,0 +1,311 @@
+"""The real app, the real engine, a real client: what the person at the desk sees and can do."""
+
+import argparse
+import json
+import os
+import signal
+import ssl
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from session import Session, TrayMenu, WebDriverError, Window, wait_for
+
+SECRET = "kZ8#rT2!vQx7-Lm4pWd9"
+DRIVER, PLAIN_DRIVER = 4571, 4572
+
+
+class Provider(BaseHTTPRequestHandler):
+    """Answers as OpenAI does, and remembers what arrived."""
+
+    protocol_version = "HTTP/1.1"
+    seen: list[bytes] = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        Provider.seen.append(body)
+        answer = json.dumps({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-5.2",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+        }).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def provider(work):
+    """A server that only `extra_roots` makes trustworthy; gives its port and its root."""
+    run = lambda *command: subprocess.run(command, check=True, capture_output=True, cwd=work)
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key",
+        "-out", "root.pem", "-days", "2", "-subj", "/CN=desktop test")
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "leaf.key",
+        "-out", "leaf.csr", "-subj", "/CN=api.openai.com")
+    (work / "leaf.ext").write_text("subjectAltName=DNS:api.openai.com\n")
+    run("openssl", "x509", "-req", "-in", "leaf.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-days", "2",
+        "-out", "leaf.pem", "-extfile", "leaf.ext")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(work / "leaf.pem", work / "leaf.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1], work / "root.pem"
+
+
+def configure(work):
+    port, root = provider(work)
+    config = Path(os.environ["SALLYPORT_HOME"]) / "config"
+    config.mkdir(parents=True, mode=0o700)
+    secrets = work / "secrets.env"
+    secrets.write_text(f"DESKTOP_TEST_PASSWORD={SECRET}\n")
+    secrets.chmod(0o600)
+    (config / "config.yaml").write_text(
+        f"listen: 127.0.0.1:0\n"
+        f"upstream:\n  resolve: {{\"api.openai.com:443\": \"127.0.0.1:{port}\"}}\n  extra_roots: [{root}]\n"
+        f"secrets: {{keychain: false, well_known_files: false, files: [{secrets}]}}\n"
+    )
+
+
+def engine(*arguments):
+    done = subprocess.run(["sallyport", *arguments, "--json"], capture_output=True, text=True)
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def ask(prompt):
+    """A real client through the engine."""
+    body = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": prompt}]})
+    done = subprocess.run(
+        ["sallyport", "exec", "--", "curl", "-sS", "--max-time", "30", "-H", "Content-Type: application/json",
+         "-H", "Authorization: Bearer sk-test", "-d", body, "https://api.openai.com/v1/chat/completions"],
+        capture_output=True, text=True,
+    )
+    assert "Done." in done.stdout, f"the client got {done.stdout!r} {done.stderr!r}"
+
+
+def say(words):
+    print(f"ok      {words}", flush=True)
+
+
+def memory(pid):
+    """Resident megabytes, and ticks of processor time, of a process and everything it started."""
+    megabytes = ticks = 0
+    for process in [pid, *descendants(pid)]:
+        try:
+            status = Path(f"/proc/{process}/status").read_text()
+            stat = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        except FileNotFoundError:
+            continue
+        megabytes += int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+        ticks += int(stat[11]) + int(stat[12])
+    return megabytes, ticks
+
+
+def descendants(pid):
+    found = []
+    for task in Path("/proc").iterdir():
+        if task.name.isdigit():
+            try:
+                parent = int((task / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            # The engine is started by the app but is not part of it.
+            name = (task / "comm").read_text().strip() if (task / "comm").exists() else ""
+            if parent == pid and name != "sallyport":
+                found += [int(task.name), *descendants(int(task.name))]
+    return found
+
+
+def end(driver):
+    """Ends the app that a driver started."""
+    for process in reversed(descendants(driver)):
+        try:
+            os.kill(process, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+    wait_for("the app's end", lambda: not descendants(driver))
+
+
+def the_window(session, driven, shots):
+    session.start("driver", "WebKitWebDriver", f"--port={DRIVER}",
+                  env={**os.environ, "TAURI_AUTOMATION": "true", "TAURI_WEBVIEW_AUTOMATION": "true"})
+    window = Window(DRIVER, driven)
+    status = wait_for("the engine that the app starts", lambda: engine("status"))
+    assert status["state"] in ("protected", "attention"), status
+    say("the app started the engine")
+
+    wait_for("the first run", lambda: "A certificate of your own" in window.text())
+    session.picture(shots, "first-run")
+    window.click("button", "Continue")
+    window.click("button", "Prove it")
+    wait_for("the proof", lambda: "canary" in window.text())
+    window.click("button", "Continue")
+    window.click("button", "Done")
+    wait_for("the overview", lambda: window.text("h1") == "Overview")
+    say("the first run proves itself and ends")
+
+    ask(f"my password is {SECRET}, please remember it")
+    assert SECRET.encode() not in Provider.seen[-1], "the secret arrived"
+    assert b"[SECRET:DESKTOP_TEST_PASSWORD]" in Provider.seen[-1], Provider.seen[-1]
+    title, body = wait_for("a popup", lambda: next((p for p in session.popups() if "taken out" in p[0]), None))
+    assert "DESKTOP_TEST_PASSWORD" in body and SECRET not in body, body
+    wait_for("the popup on the screen", lambda: subprocess.run(
+        ["xdotool", "search", "--onlyvisible", "--class", "[Xx]fce4-notifyd"], capture_output=True).stdout)
+    session.picture(shots, "popup")
+    say(f"a redaction popped up: {title!r}")
+
+    window.go("#/activity")
+    wait_for("the row in Activity", lambda: "taken out of a prompt" in window.text("[role=listbox]"))
+    window.click("[role=option]", "taken out of a prompt")
+    wait_for("its detail", lambda: "DESKTOP_TEST_PASSWORD" in window.text("[role=dialog]"))
+    session.picture(shots, "activity")
+    window.click("[role=dialog] button[aria-label=Close]")
+    say("its row is in Activity and tells what was taken out")
+
+    for _ in range(5):
+        ask(f"again {SECRET}")
+    assert sum("taken out" in title for title, _ in session.popups()) == 1, session.popups()
+    say("five more in the same minute make no second popup")
+    return window
+
+
+def the_tray(session, window):
+    tray = TrayMenu()
+    wait_for("protection shown as on", lambda: tray.items().get("Protection", (0, 0, 0))[1] == 1)
+    tray.click("Protection")
+    wait_for("protection off", lambda: engine("status").get("state") == "off")
+    wait_for("the tray to say so", lambda: "Off: AI traffic passes unread" in tray.items())
+    window.go("#/overview")
+    wait_for("the window to say so", lambda: "Switch on" in window.text())
+    wait_for("a popup that says so", lambda: any("switched off" in title for title, _ in session.popups()))
+    tray.click("Protection")
+    wait_for("protection on", lambda: engine("status").get("state") in ("protected", "attention"))
+    say("the tray's switch works, and everything says what it did")
+    tray.click("5 minutes")
+    wait_for("a pause", lambda: engine("status").get("state") == "paused")
+    wait_for("the tray to say until when", lambda: any(label.startswith("Paused until") for label in tray.items()))
+    tray.click("Protection")
+    wait_for("the end of the pause", lambda: engine("status").get("state") in ("protected", "attention"))
+    say("a pause from the tray says until when, and can be ended")
+    return tray
+
+
+def an_approval(session, window, tray, shots):
+    """An agent asks; forged clicks decide nothing; the person decides in the window."""
+    asked = subprocess.run(
+        ["sallyport", "elevate", "request", "--scope", "shell:execute", "--resource", "make deploy", "--for", "15m",
+         "--justification", "the release of today", "--json"], capture_output=True, text=True)
+    request = json.loads(asked.stdout)
+    pending = lambda: next(r for r in engine("elevate", "list") if r["id"] == request["id"])["state"]
+    assert pending() == "pending", asked
+    title, _ = wait_for("its popup", lambda: next((p for p in session.popups() if "asks for a permission" in p[0]), None))
+    wait_for("the tray to say so", lambda: "1 approval waits for you" in tray.items())
+
+    # Any program on the bus can claim that a popup was clicked: it may open a page and nothing else.
+    for number in range(1, 16):
+        for action in ("default", "approve", "allow"):
+            subprocess.run(["gdbus", "emit", "--session", "--object-path", "/org/freedesktop/Notifications", "--signal",
+                            "org.freedesktop.Notifications.ActionInvoked", f"uint32 {number}", f"'{action}'"], check=True)
+    window.go("#/approvals")
+    wait_for("the request in the window", lambda: "make deploy" in window.text("article"))
+    assert pending() == "pending", "a forged click decided"
+    say(f"{title!r}; forged clicks decided nothing")
+    session.picture(shots, "approval")
+    window.click("article button", "Approve")
+    wait_for("the grant", lambda: pending() in ("approved", "used"))
+    wait_for("the grant in the window", lambda: "Take back" in window.text())
+    window.click("button", "Take back")
+    wait_for("the end of the grant", lambda: pending() == "revoked")
+    say("it was approved in the window, and taken back")
+
+
+def the_engine_comes_back(window):
+    first = engine("status")["pid"]
+    os.kill(first, signal.SIGTERM)
+    second = wait_for("another engine", lambda: (pid := engine("status").get("pid")) and pid != first and pid)
+    wait_for("the window to find it", lambda: "Protected" in window.text() or "Needs attention" in window.text())
+    ask("still there?")
+    say(f"the engine ended (process {first}) and came back (process {second})")
+
+
+def no_automation(session, app):
+    """The product ignores what asks for automation: a driver gets no window of it."""
+    session.start("plain-driver", "WebKitWebDriver", f"--port={PLAIN_DRIVER}",
+                  env={**os.environ, "TAURI_AUTOMATION": "true", "TAURI_WEBVIEW_AUTOMATION": "true"})
+    try:
+        Window(PLAIN_DRIVER, app, patience=12)
+        raise AssertionError("the product's window could be driven")
+    except (WebDriverError, OSError):
+        pass
+    driver = session.named["plain-driver"].pid
+    process = wait_for("the app", lambda: descendants(driver))[0]
+    environment = Path(f"/proc/{process}/environ").read_bytes()
+    assert b"AUTOMATION" not in environment, environment
+    end(driver)
+    say("the product's own build can't be driven")
+
+
+def idle(session, app):
+    background = session.start("background", app, "--background")
+    TrayMenu()
+    wait_for("nothing left to do", lambda: quiet(background.pid))
+    megabytes, ticks = memory(background.pid)
+    began = time.monotonic()
+    wait_for("ten quiet seconds", lambda: time.monotonic() - began > 10, patience=20)
+    used = memory(background.pid)[1] - ticks
+    # A hundred ticks are a second.
+    assert used <= 3, f"{used} ticks in ten idle seconds"
+    say(f"idle in the tray: {megabytes:.0f} MB, {used * 10} ms of processor time in 10 s")
+    background.terminate()
+    return megabytes
+
+
+def quiet(pid):
+    before = memory(pid)[1]
+    time.sleep(1)
+    return memory(pid)[1] == before
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--work", type=Path, required=True)
+    options.add_argument("--app", type=Path, required=True)
+    options.add_argument("--driven", type=Path, required=True)
+    options = options.parse_args()
+    shots = os.environ.get("SALLYPORT_DESKTOP_SHOTS")
+    session = Session(options.work)
+    began = time.monotonic()
+    window = None
+    try:
+        configure(options.work)
+        session.desktop()
+        window = the_window(session, options.driven, shots)
+        tray = the_tray(session, window)
+        an_approval(session, window, tray, shots)
+        the_engine_comes_back(window)
+        window.close()
+        end(session.named["driver"].pid)
+        no_automation(session, options.app)
+        idle(session, options.app)
+    except BaseException:
+        session.picture(shots, "failed")
+        for name in ("driver", "plain-driver", "background", "notifyd"):
+            if text := session.log(name):
+                print(f"--- {name}\n{text[-3000:]}")
+        raise
+    finally:
+        status = engine("status")
+        if status.get("pid"):
+            os.kill(status["pid"], signal.SIGTERM)
+        session.close()
+    print(f"Passed in {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

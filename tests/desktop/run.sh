@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The real tray app on a screen of its own: Xvfb, a session bus, a panel with a tray, a daemon that draws popups. Everything
+# it writes goes into one folder that is removed afterwards; SALLYPORT_DESKTOP_SHOTS=DIR keeps pictures of the screen.
+# Wants the built programs: `make desktop-test` builds them first.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+target=${CARGO_TARGET_DIR:-$here/../../target}/debug
+
+work=$(mktemp -d -t sallyport-desktop.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+# Before the session bus: what the bus starts inherits its environment.
+export HOME=$work/home SALLYPORT_HOME=$work/sallyport
+export XDG_CONFIG_HOME=$HOME/.config XDG_DATA_HOME=$HOME/.local/share XDG_CACHE_HOME=$HOME/.cache XDG_STATE_HOME=$HOME/.local/state
+export XDG_RUNTIME_DIR=$work/run NO_AT_BRIDGE=1 LIBGL_ALWAYS_SOFTWARE=1 XDG_CURRENT_DESKTOP=XFCE
+mkdir -p "$XDG_CONFIG_HOME" "$XDG_DATA_HOME" "$XDG_CACHE_HOME" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
+unset DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
+
+export PATH=$target:$PATH
+xvfb-run -a -s '-screen 0 1280x800x24' dbus-run-session -- \
+  python3 "$here/desktop.py" --work "$work" --app "$target/sallyport-desktop" --driven "$target/examples/driven" "$@"

@@ -1,0 +1,208 @@
+"""A desktop for one test: window manager, panel, popups, a driver of the window, and the tray's menu over D-Bus."""
+
+import ast
+import base64
+import json
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+PATIENCE = 60.0
+
+
+def wait_for(what, condition, patience=PATIENCE):
+    """Polls until the condition gives something true, and gives that."""
+    end = time.monotonic() + patience
+    last = None
+    while time.monotonic() < end:
+        try:
+            found = condition()
+            if found:
+                return found
+        except (OSError, subprocess.SubprocessError, WebDriverError, ValueError) as error:
+            last = error
+        time.sleep(0.1)
+    raise AssertionError(f"waited {patience:.0f} s in vain for {what}" + (f" ({last})" if last else ""))
+
+
+def gdbus(*arguments):
+    done = subprocess.run(
+        ["gdbus", "call", "--session", "--timeout", "5", *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def owned(name):
+    # Asking the bus, not the name: a call to the name would start whichever daemon is installed.
+    return "true" in gdbus(
+        "--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus",
+        "--method", "org.freedesktop.DBus.NameHasOwner", name,
+    )
+
+
+class Session:
+    """What runs beside the app; everything that was started is ended."""
+
+    def __init__(self, work):
+        self.work = Path(work)
+        self.processes = []
+        self.named = {}
+
+    def start(self, name, *command, **more):
+        log = open(self.work / f"{name}.log", "ab")
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **more)
+        self.processes.append(process)
+        self.named[name] = process
+        return process
+
+    def log(self, name):
+        file = self.work / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def desktop(self):
+        self.start("openbox", "openbox")
+        self.start("xfconfd", "/usr/lib/x86_64-linux-gnu/xfce4/xfconf/xfconfd")
+        wait_for("the desktop's settings", lambda: owned("org.xfce.Xfconf"))
+
+        def setting(channel, name, *value):
+            subprocess.run(["xfconf-query", "-c", channel, "-p", name, "-n", *value], check=True)
+
+        panel = [
+            ("/configver", "-t", "int", "-s", "2"),
+            ("/panels", "-a", "-t", "int", "-s", "1"),
+            ("/panels/panel-1/position", "-t", "string", "-s", "p=8;x=640;y=780"),
+            ("/panels/panel-1/position-locked", "-t", "bool", "-s", "true"),
+            ("/panels/panel-1/length", "-t", "uint", "-s", "100"),
+            ("/panels/panel-1/size", "-t", "uint", "-s", "36"),
+            ("/panels/panel-1/plugin-ids", "-a", "-t", "int", "-s", "1"),
+            ("/plugins/plugin-1", "-t", "string", "-s", "systray"),
+        ]
+        for name, *value in panel:
+            setting("xfce4-panel", name, *value)
+        setting("xfce4-notifyd", "/notify-location", "-t", "uint", "-s", "2")
+        self.start("panel", "xfce4-panel", "--disable-wm-check")
+        self.start("notifyd", "/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd")
+        wait_for("a tray", lambda: owned("org.kde.StatusNotifierWatcher"))
+        wait_for("a daemon for popups", lambda: owned("org.freedesktop.Notifications"))
+        self.start("bus", "dbus-monitor", "--session", "interface='org.freedesktop.Notifications',member='Notify'")
+
+    def popups(self):
+        """Titles and bodies of the popups that were asked for."""
+        strings = re.findall(r'^   string "(.*)"$', self.log("bus"), re.MULTILINE)
+        # app name, icon, title, body: then come actions, hints, time
+        return [tuple(strings[i + 2 : i + 4]) for i, s in enumerate(strings) if s == "Sallyport" and i + 3 < len(strings)]
+
+    def picture(self, folder, name):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            subprocess.run(["import", "-window", "root", f"{folder}/{name}.png"], check=False)
+
+    def close(self):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class TrayMenu:
+    """The menu as the panel gets it: StatusNotifierItem and com.canonical.dbusmenu."""
+
+    def __init__(self):
+        self.bus, self.path = wait_for("the app's tray icon", self._find)
+
+    @staticmethod
+    def _find():
+        items = re.findall(r"'([^']+)'", gdbus(
+            "--dest", "org.kde.StatusNotifierWatcher", "--object-path", "/StatusNotifierWatcher",
+            "--method", "org.freedesktop.DBus.Properties.Get",
+            "org.kde.StatusNotifierWatcher", "RegisteredStatusNotifierItems",
+        ))
+        for item in items:
+            bus, path = item.split("/", 1)
+            menu = gdbus("--dest", bus, "--object-path", "/" + path, "--method", "org.freedesktop.DBus.Properties.Get",
+                         "org.kde.StatusNotifierItem", "Menu")
+            return bus, re.search(r"objectpath '([^']+)'", menu).group(1)
+        return None
+
+    def items(self):
+        """Label to (id, checked or None, enabled)."""
+        layout = gdbus("--dest", self.bus, "--object-path", self.path, "--method", "com.canonical.dbusmenu.GetLayout",
+                       "0", "--", "-1", "[]")
+        found = {}
+        for number, properties in re.findall(r"<\(((?:int32 )?\d+), (\{.*?\}|@a\{sv\} \{\}), (?:@av )?\[", layout):
+            label = re.search(r"'label': <'((?:[^'\\]|\\.)*)'>", properties)
+            checked = re.search(r"'toggle-state': <(?:int32 )?(-?\d+)>", properties)
+            if label:
+                text = ast.literal_eval(f"'{label.group(1)}'").replace("_", "")
+                found[text] = (
+                    int(number.replace("int32 ", "")),
+                    int(checked.group(1)) if checked else None,
+                    "'enabled': <false>" not in properties,
+                )
+        return found
+
+    def click(self, label):
+        number = wait_for(f"the tray's “{label}”", lambda: self.items().get(label))[0]
+        gdbus("--dest", self.bus, "--object-path", self.path, "--method", "com.canonical.dbusmenu.Event",
+              str(number), "clicked", "<int32 0>", str(int(time.time()) & 0x7FFFFFFF))
+
+
+class WebDriverError(Exception):
+    pass
+
+
+class Window:
+    """The app's window by WebKitWebDriver, with the standard library alone."""
+
+    def __init__(self, port, binary, arguments=(), patience=PATIENCE):
+        self.root = f"http://127.0.0.1:{port}"
+        wait_for("the driver", lambda: self._call("GET", "/status"))
+        options = {"webkitgtk:browserOptions": {"binary": str(binary), "args": list(arguments)}}
+        session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": options}}, patience)
+        self.session = f"/session/{session['sessionId']}"
+
+    def _call(self, method, path, body=None, patience=20):
+        request = urllib.request.Request(
+            self.root + path, method=method, headers={"Content-Type": "application/json"},
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=patience) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise WebDriverError(f"{path}: {error.read().decode(errors='replace')[:300]}") from error
+
+    def run(self, script, *arguments):
+        return self._call("POST", self.session + "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def text(self, selector="body"):
+        return self.run("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", selector)
+
+    def click(self, selector, text=""):
+        """Clicks, as a person would, what matches and holds the text."""
+        find = """
+            const [selector, text] = arguments;
+            const all = [...document.querySelectorAll(selector)];
+            return all.find((e) => e.innerText.includes(text) && !e.disabled) ?? null;
+        """
+        element = wait_for(f"{selector} “{text}”", lambda: self.run(find, selector, text))
+        self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/click", {})
+
+    def go(self, page):
+        self.run("location.hash = arguments[0]", page)
+
+    def picture(self, file):
+        Path(file).write_bytes(base64.b64decode(self._call("GET", self.session + "/screenshot")))
+
+    def close(self):
+        try:
+            self._call("DELETE", self.session)
+        except (WebDriverError, OSError):
+            pass
