@@ -108,7 +108,7 @@ fn openai_streams() {
 fn anthropic_stream() -> Vec<Value> {
     vec![
         json!({"type": "message_start", "message": {"id": "m", "model": "claude", "content": [], "usage": {"input_tokens": 9, "cache_read_input_tokens": 2, "output_tokens": 1}}}),
-        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"signature": "", "thinking": "", "type": "thinking"}}),
         json!({"type": "ping"}),
         json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}}),
         json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}}),
