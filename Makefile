@@ -20,7 +20,7 @@ run: ## build, start the engine (and the tray app where there is a display), pro
 	@scripts/run.sh
 
 test: setup lint build ui-test ## everything CI checks: lint, unit tests, pages, the real binaries with real clients and servers
-	cargo test --workspace --locked --no-fail-fast
+	cargo test --workspace --locked --no-fail-fast --lib --bins --tests --examples
 	cargo test --locked -p sallyport-certs --features testing
 	tests/desktop/run.sh
 
