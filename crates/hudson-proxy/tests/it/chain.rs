@@ -8,9 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::client::{Line, full, handshake};
 use crate::support::origin::{HttpOrigin, RawOrigin};
 use crate::support::pki::Pki;
-use crate::support::{Rig, Script};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Rig, Script};
 
 async fn through(url: &str, pki: Pki) -> Rig {
     let mut script = Script::default();

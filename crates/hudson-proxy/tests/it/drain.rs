@@ -8,9 +8,7 @@ use hudson_proxy::{Body, Drained, TunnelEnd};
 use tokio::sync::Notify;
 
 use crate::support::origin::RawOrigin;
-use crate::support::{Rig, Script, until, within};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Rig, Script, until, within};
 
 /// A proxy whose exchanges wait until they are let go.
 async fn held() -> (Rig, Arc<Notify>) {

@@ -5,22 +5,16 @@ use http::{Response, header};
 use http_body_util::BodyExt;
 use hudson_proxy::{Body, Gathered};
 
-use crate::support::Script;
 use crate::support::client::Line;
-use crate::support::origin::RawOrigin;
-use crate::support::pki::Pki;
 use crate::support::within;
+use crate::support::{API, Script};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
-const API: &str = "api.ai.test:443";
-
 /// An intercepted client and the server it talks to, after a first exchange.
 async fn pair(script: Script) -> (Line<client::TlsStream<TcpStream>>, Line<server::TlsStream<TcpStream>>) {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = script.resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = script.start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("GET /first HTTP/1.1\r\nHost: api.ai.test\r\n\r\n").await;
     let mut server = origin.next_tls().await;
@@ -140,9 +134,7 @@ async fn a_streamed_body_of_unknown_length_drops_a_stale_one() {
             Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)))
         })
     });
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = script.resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = script.start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nContent-Length: 2\r\n\r\nhi").await;
     let mut server = origin.next_tls().await;

@@ -7,9 +7,7 @@ use http::{Response, StatusCode};
 use hudson_proxy::Body;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::support::{Rig, Script, within};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Rig, Script, within};
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 

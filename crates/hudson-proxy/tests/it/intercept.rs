@@ -10,9 +10,7 @@ use tokio::sync::Notify;
 use crate::support::client::{Line, full, handshake, nothing, whole};
 use crate::support::origin::{HttpOrigin, RawOrigin};
 use crate::support::pki::Pki;
-use crate::support::{Script, until, within};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Script, until, within};
 
 fn echo_host() -> Script {
     Script::default().exchange(|context, request, _| async move {
@@ -22,9 +20,7 @@ fn echo_host() -> Script {
 
 #[tokio::test]
 async fn header_case_order_and_reason_survive_byte_for_byte() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     let request = "POST /v1/messages?beta=true HTTP/1.1\r\nhOst: api.ai.test\r\nx-API-key: k\r\nAccept: */*\r\nCONTENT-length: 4\r\nX-Empty:\r\n\r\nbody";
     client.say(request).await;

@@ -7,9 +7,7 @@ use http::Response;
 use hudson_proxy::Body;
 use tokio::sync::Semaphore;
 
-use crate::support::{Script, until};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Script, until};
 
 fn hello() -> Script {
     Script::default().exchange(|_, _, _| async { Response::new(Body::from("x")) })

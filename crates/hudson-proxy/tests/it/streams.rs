@@ -14,15 +14,11 @@ use tokio::sync::mpsc;
 use crate::support::client::ClientBody;
 use crate::support::origin::{HttpOrigin, RawOrigin};
 use crate::support::pki::Pki;
-use crate::support::{Script, until, within};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Script, until, within};
 
 #[tokio::test]
 async fn each_event_arrives_before_the_next_is_made_over_h1() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nContent-Length: 2\r\n\r\n{}").await;
     let mut server = origin.next_tls().await;
@@ -110,9 +106,7 @@ const HELD_AT_MOST: usize = 24 << 20;
 
 #[tokio::test]
 async fn a_response_that_is_not_read_is_not_fetched() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("GET / HTTP/1.1\r\nHost: api.ai.test\r\n\r\n").await;
     let mut server = origin.next_tls().await;
@@ -129,9 +123,7 @@ async fn a_response_that_is_not_read_is_not_fetched() {
 
 #[tokio::test]
 async fn a_request_that_is_not_read_is_not_taken() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nContent-Length: 1000000000\r\n\r\n").await;
     let mut server = origin.next_tls().await;
@@ -168,9 +160,7 @@ async fn an_h2_stream_that_is_not_read_does_not_hold_up_another() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_exchange_upstream() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     // While the server thinks.
     let mut client = rig.h1(API).await;
     client.say("GET / HTTP/1.1\r\nHost: api.ai.test\r\n\r\n").await;
@@ -197,9 +187,7 @@ async fn a_client_that_leaves_ends_the_exchange_upstream() {
 
 #[tokio::test]
 async fn a_server_that_breaks_off_breaks_the_response_off() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("GET / HTTP/1.1\r\nHost: api.ai.test\r\n\r\n").await;
     let mut server = origin.next_tls().await;
@@ -213,9 +201,7 @@ async fn a_server_that_breaks_off_breaks_the_response_off() {
 
 #[tokio::test]
 async fn a_response_may_begin_before_the_request_has_ended() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
     let mut server = origin.next_tls().await;

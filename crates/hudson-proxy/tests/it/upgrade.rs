@@ -4,18 +4,14 @@ use http::{Response, StatusCode};
 use hudson_proxy::{Body, TunnelEnd, TunnelKind};
 
 use crate::support::origin::RawOrigin;
-use crate::support::pki::Pki;
-use crate::support::{Script, until};
+use crate::support::{API, Script, until};
 
-const API: &str = "api.ai.test:443";
 const OPENING: &str = "GET /realtime?model=x HTTP/1.1\r\nHost: api.ai.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 const ANSWER: &str = "HTTP/1.1 101 Web Socket Protocol Handshake\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate\r\nUPGRADE: websocket\r\nconnection: Upgrade\r\nX-Request-Id: 7\r\n\r\n";
 
 #[tokio::test]
 async fn the_servers_own_answer_is_passed_on_and_then_its_bytes() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     // A first exchange, so that the upgrade takes place on a connection in use.
     client.say("GET / HTTP/1.1\r\nHost: api.ai.test\r\n\r\n").await;
@@ -64,9 +60,7 @@ async fn a_handler_can_refuse_and_the_connection_lives_on() {
 
 #[tokio::test]
 async fn a_server_can_refuse() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say(OPENING).await;
     let mut server = origin.next_tls().await;

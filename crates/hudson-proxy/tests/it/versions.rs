@@ -14,9 +14,7 @@ use tokio::sync::Barrier;
 use crate::support::client::{ClientBody, full, whole};
 use crate::support::origin::{HttpOrigin, RawOrigin, version_name};
 use crate::support::pki::Pki;
-use crate::support::{Script, within};
-
-const API: &str = "api.ai.test:443";
+use crate::support::{API, Script, within};
 
 async fn echo(request: Request<hyper::body::Incoming>) -> Response<ClientBody> {
     let (parts, body) = request.into_parts();
@@ -174,9 +172,7 @@ async fn trailers_cross_h2_both_ways() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_closed_meanwhile_is_replaced_without_an_error() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     for _ in 0..3 {
         client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nContent-Length: 4\r\n\r\nbody").await;
@@ -190,9 +186,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_replaced_without_an_er
 
 #[tokio::test]
 async fn a_request_that_was_sent_is_not_sent_again() {
-    let pki = Pki::new();
-    let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
-    let rig = Script::default().resolve(API, origin.address).start_with(pki).await;
+    let (origin, rig) = Script::default().start_before_raw().await;
     let mut client = rig.h1(API).await;
     client.say("POST / HTTP/1.1\r\nHost: api.ai.test\r\nContent-Length: 4\r\n\r\nbody").await;
     let mut server = origin.next_tls().await;

@@ -20,7 +20,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use origin::RawOrigin;
 use pki::Pki;
+
+/// A host that the proxies under test intercept.
+pub(crate) const API: &str = "api.ai.test:443";
 
 /// Longer than anything here takes, shorter than a person's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,6 +94,14 @@ impl Script {
 
     pub(crate) async fn start(self) -> Rig {
         self.start_with(Pki::new()).await
+    }
+
+    /// Starts before a server of [`API`] that the test plays byte by byte, over HTTP/1.1.
+    pub(crate) async fn start_before_raw(self) -> (RawOrigin, Rig) {
+        let pki = Pki::new();
+        let origin = RawOrigin::tls(pki.server("api.ai.test", &["http/1.1"])).await;
+        let rig = self.resolve(API, origin.address).start_with(pki).await;
+        (origin, rig)
     }
 
     pub(crate) async fn start_with(self, pki: Pki) -> Rig {
