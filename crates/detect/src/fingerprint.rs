@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::secrets::MaskedHash;
+use crate::secrets::{MaskedHash, OrdinaryMemory};
 
 /// A value under the installation's key. Equal values have equal fingerprints, on this
 /// installation only.
@@ -44,7 +44,7 @@ pub struct Fingerprinter(MaskedHash);
 
 impl Fingerprinter {
     pub fn new(key: &[u8; 32]) -> Fingerprinter {
-        Fingerprinter(MaskedHash::new(key, "sallyport detect 1: allowlist"))
+        Fingerprinter(MaskedHash::new(key, "sallyport detect 1: allowlist", &OrdinaryMemory))
     }
 
     pub fn of(&self, value: &str) -> Fingerprint {

@@ -26,8 +26,11 @@ pub mod tools;
 
 pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
 pub use found::Found;
-pub use placeholder::{Placeholders, redact};
+pub use placeholder::{Placeholders, TagKey, redact};
 pub use rules::{Example, Judged, Rule, RuleError, RuleProblem, RuleSet};
 pub use scanner::{Kinds, ScanOptions, Scanner};
-pub use secrets::{IndexKey, MAX_VALUE, SecretEntry, SecretHit, SecretIndex, SecretSet, SetError, Variant};
+pub use secrets::{
+    HeldKey, IndexKey, KeyMemory, MAX_VALUE, OrdinaryMemory, SecretEntry, SecretHit, SecretIndex, SecretSet,
+    SetError, Variant,
+};
 pub use stream::{LONGEST_HOLD, Released, StreamSanitiser};

@@ -6,14 +6,31 @@ use std::ops::Range;
 use sallyport_policy::{Finding, FindingKind, RuleId};
 
 use crate::rules::RuleSet;
-use crate::secrets::{MaskedHash, SecretIndex};
+use crate::secrets::{KeyMemory, MaskedHash, OrdinaryMemory, SecretIndex};
+
+/// What tags are made under, one for all threads: each thread salts it with its own number.
+#[derive(Clone)]
+pub struct TagKey(MaskedHash);
+
+impl TagKey {
+    pub fn held(key: &[u8; 32], memory: &impl KeyMemory) -> TagKey {
+        TagKey(MaskedHash::new(key, "sallyport detect 1: placeholder tags", memory))
+    }
+}
+
+impl std::fmt::Debug for TagKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TagKey(..)")
+    }
+}
 
 /// The placeholders of one thread. Holds keyed hashes of the values it has seen, no values.
 ///
 /// Values must be shown in the order of the thread: the first value of a rule has no tag, so a
 /// thread that is read again from its start gets the same placeholders.
 pub struct Placeholders {
-    hash: MaskedHash,
+    tags: TagKey,
+    thread: [u8; 32],
     seen: HashMap<RuleId, Vec<Seen>>,
     issued: HashSet<String>,
 }
@@ -36,14 +53,14 @@ impl std::fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
-    /// The key is the thread's own: tags tell nothing across threads and can't be guessed at
-    /// (decision 3).
-    pub fn new(thread_key: [u8; 32]) -> Placeholders {
-        Placeholders {
-            hash: MaskedHash::new(&thread_key, "sallyport detect 1: placeholder tags"),
-            seen: HashMap::new(),
-            issued: HashSet::new(),
-        }
+    /// Of a text that is looked at once.
+    pub fn new(key: [u8; 32]) -> Placeholders {
+        Placeholders::of(TagKey::held(&key, &OrdinaryMemory), [0; 32])
+    }
+
+    /// Tags depend on the thread: they tell nothing across threads and can't be guessed at (decision 3).
+    pub fn of(tags: TagKey, thread: [u8; 32]) -> Placeholders {
+        Placeholders { tags, thread, seen: HashMap::new(), issued: HashSet::new() }
     }
 
     /// The placeholder for `value`, which is the text under the finding's span.
@@ -83,7 +100,7 @@ impl Placeholders {
     }
 
     fn tag(&mut self, rule: &RuleId, value: &str) -> Option<String> {
-        let digest = self.hash.digest(value.as_bytes());
+        let digest = self.tags.0.salted(&self.thread, value.as_bytes());
         let seen = self.seen.entry(rule.clone()).or_default();
         let hex = data_encoding::HEXLOWER.encode(&digest);
         let tag = |len: usize| hex.get(..len).filter(|tag| !tag.is_empty()).map(str::to_owned);

@@ -297,9 +297,9 @@ async fn foundation(
     let opening = tokio::task::spawn_blocking(move || {
         let keys =
             Keys::open(&paths, unlock).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
-        let installation = Installation::open(keys.store.as_ref())
-            .map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
         let ring = KeyRing::new(keys.store.as_ref());
+        let installation =
+            Installation::open(&ring).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
         let (authority, outcome) =
             CertAuthority::open_or_create(&paths.ca_dir(), &ring, &hosts, SystemTime::now()).map_err(
                 |error| (format!("{}.", explain(&error)), "Check the disk and the key store.".to_owned()),
@@ -323,7 +323,7 @@ fn laid(foyer: &Foyer, (foundation, outcome): (Foundation, CaOutcome)) -> Founda
         );
     }
     if let Some(reason) = &foundation.unlocked {
-        not_locked(&foyer.health, "the authority's key", reason);
+        not_locked(&foyer.health, "the keys", reason);
     }
     if foundation.keys.kind == sallyport_platform::KeyStoreKind::File {
         let why = match &foundation.keys.no_keychain {
@@ -390,8 +390,8 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         reload: Notify::new(),
         loads: watch::channel(0).0,
         loading: AtomicBool::new(false),
-        memory: ScanMemory::new(blake3::derive_key("sallyport engine 1: scan memory", &installation.threads)),
-        threads: Threads::new(installation.threads),
+        memory: ScanMemory::new(installation.memory),
+        threads: Threads::new(installation.threads, installation.tags),
         conduct: Default::default(),
         trail: ArcSwapOption::empty(),
         authority: Arc::new(authority),

@@ -39,6 +39,7 @@ use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
 use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
+use crate::scan_memory::Generations;
 use crate::self_test;
 use crate::threads::{self, ThreadHint};
 
@@ -610,9 +611,8 @@ impl Look<'_> {
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
         let withheld = parsed.withheld(self.guard);
-        let memory = &self.engine.memory;
-        let key = memory.look_key(&[self.scanner.generation(), self.policy.generation]);
-        let remembered = Remembered { memory, key: &key };
+        let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
+        let remembered = Remembered { memory: &self.engine.memory, generations };
         let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
         let inspected = parsed.inspect(
             self.scanner,

@@ -21,7 +21,7 @@ use crate::classify;
 use crate::conduct::{InjectionGuard, Outcome, Spoken, Written, overlay};
 use crate::guard::{Guard, Withheld};
 use crate::quotas::Asked;
-use crate::scan_memory::{LookKey, ScanMemory, Weight};
+use crate::scan_memory::{Generations, ScanMemory, Weight};
 
 /// How far a known secret may reach over the seam between two blocks, on either side.
 const JOIN_REACH: usize = 512;
@@ -42,7 +42,7 @@ impl Weight for Found {
 /// The memory of blocks, and under which rules and values it is asked.
 pub(crate) struct Remembered<'a> {
     pub(crate) memory: &'a ScanMemory<Found>,
-    pub(crate) key: &'a LookKey,
+    pub(crate) generations: Generations,
 }
 
 /// What stands where, for the decision, the trail and the person. Never the value.
@@ -324,8 +324,8 @@ impl<'a> Look<'a> {
         if segment.key && self.clean.contains(raw) {
             return Found::default();
         }
-        let Remembered { memory, key } = self.remembered;
-        let id = memory.block(key, [segment.role as u8, segment.reading()], raw);
+        let Remembered { memory, generations } = *self.remembered;
+        let id = memory.block(generations, [segment.role as u8, segment.reading()], raw);
         if let Some(found) = id.as_ref().and_then(|id| memory.recall(id)) {
             return found;
         }
@@ -433,6 +433,7 @@ mod tests {
     use sallyport_detect::{IndexKey, RuleSet, SecretEntry, SecretIndex, SecretSet};
 
     use super::*;
+    use zeroize::Zeroizing;
 
     const SECRET: &str = "tr0ub4dor-and-horse-7";
 
@@ -445,7 +446,13 @@ mod tests {
     }
 
     fn inspect(family: Family, content_type: &str, body: &str) -> Inspected {
-        inspect_with(&ScanMemory::new([3; 32]), &scanner(), family, content_type, body)
+        inspect_with(
+            &ScanMemory::new(Arc::new(Zeroizing::new([3; 32]))),
+            &scanner(),
+            family,
+            content_type,
+            body,
+        )
     }
 
     fn inspect_with(
@@ -457,13 +464,13 @@ mod tests {
     ) -> Inspected {
         let mut placeholders = Placeholders::new([2; 32]);
         let limits = Limits::default();
-        let key = memory.look_key(&[scanner.generation(), 1]);
+        let generations = Generations { scanner: scanner.generation(), policy: 1 };
         let conduct = crate::conduct::Memory::default();
         let snapshot = sallyport_policy::settings::resolve(&Default::default()).unwrap();
         Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
             scanner,
             &ScanOptions::default(),
-            &Remembered { memory, key: &key },
+            &Remembered { memory, generations },
             &InjectionGuard::new(&conduct, &snapshot, true),
             Vec::new(),
             &mut placeholders,
@@ -538,7 +545,7 @@ mod tests {
 
     #[test]
     fn a_remembered_block_reads_the_same_and_its_seams_are_looked_at_again() {
-        let memory = ScanMemory::new([3; 32]);
+        let memory = ScanMemory::new(Arc::new(Zeroizing::new([3; 32])));
         let scanner = scanner();
         let long = "a word \\u00e9 and \\\\n another ".repeat(300);
         let block = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);

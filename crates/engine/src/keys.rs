@@ -1,7 +1,10 @@
 //! The platform's key store, in the shape that the authority and the trail each ask for, and the installation's keys.
 
 use parking_lot::Mutex;
-use sallyport_detect::IndexKey;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use sallyport_detect::{HeldKey, IndexKey, KeyMemory, TagKey};
 use sallyport_platform::memory::{LockState, LockedBytes};
 use sallyport_platform::{KeyStore as PlatformStore, KeyStoreError as PlatformError, Keys};
 use zeroize::Zeroizing;
@@ -34,35 +37,72 @@ impl Drop for OpenKeys {
     }
 }
 
+/// Locked pages for keys. Where locking is refused a key stays in ordinary memory, and why is kept for a health item.
+#[derive(Default)]
+pub(crate) struct LockedMemory {
+    refused: Mutex<Option<String>>,
+}
+
+impl LockedMemory {
+    /// Moves `key` to locked pages. None leaves it where it is.
+    fn locked(&self, key: &mut [u8]) -> Option<LockedBytes> {
+        match LockedBytes::from_wiped(key) {
+            Ok(locked) => {
+                if let LockState::Unlocked(reason) = locked.lock_state() {
+                    *self.refused.lock() = Some(reason.clone());
+                }
+                Some(locked)
+            }
+            Err(error) => {
+                *self.refused.lock() = Some(error.to_string());
+                None
+            }
+        }
+    }
+}
+
+impl KeyMemory for LockedMemory {
+    fn hold<const N: usize>(&self, key: Zeroizing<[u8; N]>) -> HeldKey<N> {
+        let mut key = key;
+        match self.locked(&mut *key) {
+            Some(locked) => Arc::new(LockedKey(locked)),
+            None => Arc::new(key),
+        }
+    }
+}
+
+/// Locked bytes of a length that is known.
+struct LockedKey<const N: usize>(LockedBytes);
+
+impl<const N: usize> Deref for LockedKey<N> {
+    type Target = [u8; N];
+
+    fn deref(&self) -> &[u8; N] {
+        self.0.first_chunk().expect("it was made of N bytes")
+    }
+}
+
 /// One store for all who keep keys, and locked memory for what they keep.
 pub(crate) struct KeyRing<'k> {
     store: &'k dyn PlatformStore,
-    unlocked: Mutex<Option<String>>,
+    memory: LockedMemory,
 }
 
 impl<'k> KeyRing<'k> {
     pub(crate) fn new(store: &'k dyn PlatformStore) -> KeyRing<'k> {
-        KeyRing { store, unlocked: Mutex::new(None) }
+        KeyRing { store, memory: LockedMemory::default() }
     }
 
     /// Why some key's pages could not be locked; none if all could.
     pub(crate) fn unlocked(&self) -> Option<String> {
-        self.unlocked.lock().clone()
+        self.memory.refused.lock().clone()
     }
 
     fn held(&self, key: Zeroizing<Vec<u8>>) -> Box<dyn AsRef<[u8]> + Send + Sync> {
         let mut key = key;
-        match LockedBytes::from_wiped(&mut key) {
-            Ok(locked) => {
-                if let LockState::Unlocked(reason) = locked.lock_state() {
-                    *self.unlocked.lock() = Some(reason.clone());
-                }
-                Box::new(locked)
-            }
-            Err(error) => {
-                *self.unlocked.lock() = Some(error.to_string());
-                Box::new(key)
-            }
+        match self.memory.locked(&mut key) {
+            Some(locked) => Box::new(locked),
+            None => Box::new(key),
         }
     }
 }
@@ -102,13 +142,16 @@ impl sallyport_audit::KeyStore for KeyRing<'_> {
 /// Keys that belong to this installation, derived from one that the store keeps.
 pub(crate) struct Installation {
     pub(crate) index: IndexKey,
-    pub(crate) threads: [u8; 32],
+    pub(crate) threads: HeldKey<32>,
+    pub(crate) tags: TagKey,
+    pub(crate) memory: HeldKey<32>,
     /// Seals what was granted.
-    pub(crate) elevation: Zeroizing<[u8; 32]>,
+    pub(crate) elevation: HeldKey<32>,
 }
 
 impl Installation {
-    pub(crate) fn open(store: &dyn PlatformStore) -> Result<Installation, PlatformError> {
+    pub(crate) fn open(ring: &KeyRing<'_>) -> Result<Installation, PlatformError> {
+        let (store, memory) = (ring.store, &ring.memory);
         let known = store.load(INSTALLATION_KEY)?.filter(|key| key.len() == 32);
         let key = match known {
             Some(key) => key,
@@ -119,10 +162,35 @@ impl Installation {
                 fresh
             }
         };
+        let derived = |context, key: &[u8]| Zeroizing::new(blake3::derive_key(context, key));
+        let threads = derived("sallyport engine 1: placeholder threads", &key);
         Ok(Installation {
-            index: IndexKey::new(blake3::derive_key("sallyport engine 1: secret fingerprints", &key)),
-            threads: blake3::derive_key("sallyport engine 1: placeholder threads", &key),
-            elevation: Zeroizing::new(blake3::derive_key("sallyport engine 1: elevation", &key)),
+            index: IndexKey::held(derived("sallyport engine 1: secret fingerprints", &key), memory),
+            tags: TagKey::held(&threads, memory),
+            memory: memory.hold(derived("sallyport engine 1: scan memory", &*threads)),
+            threads: memory.hold(threads),
+            elevation: memory.hold(derived("sallyport engine 1: elevation", &key)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_key_stands_on_locked_pages() {
+        let memory = LockedMemory::default();
+        let held = memory.hold(Zeroizing::new([7; 32]));
+        assert_eq!(**held, [7; 32]);
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(*memory.refused.lock(), None);
+            let start = format!("{:x}-", held.as_ptr().addr());
+            let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let flags = smaps.lines().skip_while(|line| !line.starts_with(&start));
+            let flags = flags.into_iter().find(|line| line.starts_with("VmFlags:")).unwrap();
+            assert!(flags.split(' ').any(|flag| flag == "lo"), "{flags}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+use crate::keys::LockedMemory;
 use data_encoding::{BASE64, HEXLOWER};
 use sallyport_detect::{IndexKey, SecretEntry, SecretSet, shape};
 use sallyport_platform::LockedBytes;
@@ -160,10 +161,9 @@ pub(crate) async fn load(order: &Order, paths: &Paths) -> Result<Vec<Loaded>, St
 }
 
 fn decode_key(hex: &str) -> Result<IndexKey, String> {
-    let bytes = HEXLOWER
-        .decode(hex.as_bytes())
-        .ok()
-        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-        .ok_or("the loader's key is malformed")?;
-    Ok(IndexKey::new(bytes))
+    let malformed = "the loader's key is malformed";
+    let decoded = Zeroizing::new(HEXLOWER.decode(hex.as_bytes()).map_err(|_| malformed)?);
+    let key = Zeroizing::new(<[u8; 32]>::try_from(&decoded[..]).map_err(|_| malformed)?);
+    // Where locking is refused the engine, under the same limits, has said so.
+    Ok(IndexKey::held(key, &LockedMemory::default()))
 }

@@ -6,7 +6,7 @@
 
 use hashlink::LruCache;
 use parking_lot::Mutex;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use sallyport_detect::HeldKey;
 
 /// Blocks shorter than this are looked at anew: that is as quick.
 const SHORTEST: usize = 128;
@@ -19,12 +19,9 @@ const ENTRY_BYTES: usize = 112;
 
 /// A memory of one kind of look; `T` is what it gives.
 pub(crate) struct ScanMemory<T> {
-    key: Key,
+    key: HeldKey<32>,
     held: Mutex<Held<T>>,
 }
-
-#[derive(Zeroize, ZeroizeOnDrop)]
-struct Key([u8; 32]);
 
 struct Held<T> {
     blocks: LruCache<BlockId, (T, usize)>,
@@ -35,10 +32,13 @@ struct Held<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BlockId([u8; 32]);
 
-/// Everything a look depends on beside the block: rules, known values, allowed values, policy. Two that differ in
-/// anything know nothing of each other's blocks.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct LookKey([u8; 32]);
+/// Everything a look depends on beside the block, as numbers that change whenever what they stand for does: rules,
+/// known and allowed values, and policy. Two that differ in anything know nothing of each other's blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Generations {
+    pub(crate) scanner: u64,
+    pub(crate) policy: u64,
+}
 
 /// How heavy a result is, so that the memory stays bounded.
 pub(crate) trait Weight {
@@ -47,27 +47,22 @@ pub(crate) trait Weight {
 
 impl<T: Clone + Weight> ScanMemory<T> {
     /// `key`: 32 bytes that belong to this run; nothing of the memory outlives it.
-    pub(crate) fn new(key: [u8; 32]) -> ScanMemory<T> {
-        ScanMemory { key: Key(key), held: Mutex::new(Held { blocks: LruCache::new_unbounded(), bytes: 0 }) }
-    }
-
-    /// `generations`: numbers that change whenever what they stand for does.
-    pub(crate) fn look_key(&self, generations: &[u64]) -> LookKey {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key.0);
-        for generation in generations {
-            hasher.update(&generation.to_le_bytes());
-        }
-        LookKey(hasher.finalize().into())
+    pub(crate) fn new(key: HeldKey<32>) -> ScanMemory<T> {
+        ScanMemory { key, held: Mutex::new(Held { blocks: LruCache::new_unbounded(), bytes: 0 }) }
     }
 
     /// None for a block that is not worth remembering. `reading`: who speaks, and how the bytes become text.
-    pub(crate) fn block(&self, look: &LookKey, reading: [u8; 2], bytes: &[u8]) -> Option<BlockId> {
+    pub(crate) fn block(&self, generations: Generations, reading: [u8; 2], bytes: &[u8]) -> Option<BlockId> {
         if bytes.len() < SHORTEST {
             return None;
         }
-        let mut hasher = blake3::Hasher::new_keyed(&look.0);
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(bytes);
-        hasher.update(&reading);
+        // Of fixed length and last, so that nothing of it can be taken for text.
+        hasher
+            .update(&reading)
+            .update(&generations.scanner.to_le_bytes())
+            .update(&generations.policy.to_le_bytes());
         Some(BlockId(hasher.finalize().into()))
     }
 
@@ -97,6 +92,10 @@ impl<T> std::fmt::Debug for ScanMemory<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use zeroize::Zeroizing;
+
     use super::*;
 
     impl Weight for Vec<u8> {
@@ -106,34 +105,40 @@ mod tests {
     }
 
     fn memory() -> ScanMemory<Vec<u8>> {
-        ScanMemory::new([3; 32])
+        ScanMemory::new(Arc::new(Zeroizing::new([3; 32])))
     }
 
     #[test]
     fn a_block_is_known_under_the_same_key_and_reading_alone() {
         let memory = memory();
-        let look = memory.look_key(&[1, 2]);
+        let look = Generations { scanner: 1, policy: 2 };
         let text = [b'x'; 500];
-        let block = memory.block(&look, [0, 0], &text).unwrap();
+        let block = memory.block(look, [0, 0], &text).unwrap();
         memory.remember(block, vec![7]);
         assert_eq!(
-            memory.recall(&memory.block(&memory.look_key(&[1, 2]), [0, 0], &text).unwrap()),
+            memory.recall(&memory.block(Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
             Some(vec![7])
         );
-        assert_eq!(memory.recall(&memory.block(&memory.look_key(&[1, 3]), [0, 0], &text).unwrap()), None);
-        assert_eq!(memory.recall(&memory.block(&look, [1, 0], &text).unwrap()), None);
-        assert_eq!(memory.recall(&memory.block(&look, [0, 1], &text).unwrap()), None);
-        assert_eq!(memory.recall(&memory.block(&look, [0, 0], &text[1..]).unwrap()), None);
-        assert!(memory.block(&look, [0, 0], &text[..SHORTEST - 1]).is_none());
-        let other: ScanMemory<Vec<u8>> = ScanMemory::new([4; 32]);
-        assert_eq!(memory.recall(&other.block(&other.look_key(&[1, 2]), [0, 0], &text).unwrap()), None);
+        assert_eq!(
+            memory.recall(&memory.block(Generations { scanner: 1, policy: 3 }, [0, 0], &text).unwrap()),
+            None
+        );
+        assert_eq!(memory.recall(&memory.block(look, [1, 0], &text).unwrap()), None);
+        assert_eq!(memory.recall(&memory.block(look, [0, 1], &text).unwrap()), None);
+        assert_eq!(memory.recall(&memory.block(look, [0, 0], &text[1..]).unwrap()), None);
+        assert!(memory.block(look, [0, 0], &text[..SHORTEST - 1]).is_none());
+        let other: ScanMemory<Vec<u8>> = ScanMemory::new(Arc::new(Zeroizing::new([4; 32])));
+        assert_eq!(
+            memory.recall(&other.block(Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
+            None
+        );
     }
 
     #[test]
     fn it_forgets_the_oldest_and_stays_bounded() {
         let memory = memory();
-        let look = memory.look_key(&[]);
-        let id = |i: u32| memory.block(&look, [0, 0], &i.to_le_bytes().repeat(50)).unwrap();
+        let look = Generations { scanner: 0, policy: 0 };
+        let id = |i: u32| memory.block(look, [0, 0], &i.to_le_bytes().repeat(50)).unwrap();
         let heavy = MOST_BYTES / 4;
         for i in 0..10 {
             memory.remember(id(i), vec![0; heavy]);

@@ -1,13 +1,13 @@
 //! Which conversation a request belongs to, and the placeholders handed out in it.
 //!
-//! A thread's key is derived from the installation's key, so placeholders survive a restart; the order
+//! A thread's number is derived from the installation's key, so placeholders survive a restart; the order
 //! of first appearance is remembered in memory and is rebuilt from the history that each turn resends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sallyport_detect::Placeholders;
+use sallyport_detect::{HeldKey, Placeholders, TagKey};
 
 /// A bounded memory of conversations.
 const MAX_THREADS: usize = 4_096;
@@ -29,7 +29,8 @@ pub(crate) fn session_header(headers: &http::HeaderMap) -> Option<&str> {
 
 /// The conversations of this engine.
 pub(crate) struct Threads {
-    key: [u8; 32],
+    key: HeldKey<32>,
+    tags: TagKey,
     open: Mutex<Open>,
 }
 
@@ -40,9 +41,9 @@ struct Open {
 }
 
 impl Threads {
-    /// `key`: 32 bytes that belong to this installation.
-    pub(crate) fn new(key: [u8; 32]) -> Threads {
-        Threads { key, open: Mutex::default() }
+    /// Both keys belong to this installation.
+    pub(crate) fn new(key: HeldKey<32>, tags: TagKey) -> Threads {
+        Threads { key, tags, open: Mutex::default() }
     }
 
     /// The placeholders of the conversation that `hint` points to.
@@ -58,8 +59,7 @@ impl Threads {
         if open.by_id.len() >= MAX_THREADS {
             open.forget_older_half();
         }
-        let thread_key = blake3::keyed_hash(&self.key, &id);
-        let placeholders = Arc::new(Mutex::new(Placeholders::new(*thread_key.as_bytes())));
+        let placeholders = Arc::new(Mutex::new(Placeholders::of(self.tags.clone(), id)));
         open.by_id.insert(id, (clock, placeholders.clone()));
         placeholders
     }
@@ -85,7 +85,14 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_detect::OrdinaryMemory;
+    use zeroize::Zeroizing;
+
     use super::*;
+
+    fn threads() -> Threads {
+        Threads::new(Arc::new(Zeroizing::new([7; 32])), TagKey::held(&[7; 32], &OrdinaryMemory))
+    }
 
     fn hint<'a>(session: Option<&'a str>, opening: &'a str) -> ThreadHint<'a> {
         ThreadHint { session, opening }
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_session_is_one_thread_whatever_it_opens_with() {
-        let threads = Threads::new([7; 32]);
+        let threads = threads();
         let a = threads.placeholders(&hint(Some("s1"), "hello"));
         let b = threads.placeholders(&hint(Some("s1"), "other"));
         let c = threads.placeholders(&hint(Some("s2"), "hello"));
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn without_a_session_the_opening_words_decide() {
-        let threads = Threads::new([7; 32]);
+        let threads = threads();
         let a = threads.placeholders(&hint(None, "hello"));
         assert!(Arc::ptr_eq(&a, &threads.placeholders(&hint(None, "hello"))));
         assert!(!Arc::ptr_eq(&a, &threads.placeholders(&hint(None, "good day"))));
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn old_threads_are_forgotten_and_new_ones_kept() {
-        let threads = Threads::new([7; 32]);
+        let threads = threads();
         for n in 0..=MAX_THREADS {
             threads.placeholders(&hint(Some(&n.to_string()), ""));
         }

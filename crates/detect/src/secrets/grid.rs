@@ -5,7 +5,7 @@
 //! is asked on that grid. A filter has one bit per hash: it says *perhaps*, and keeps no order.
 
 use super::escapes::WRAPPED;
-use super::key::{IndexHasher, WINDOW};
+use super::key::{WINDOW, WindowHash};
 
 /// Values shorter than this are looked for on the fine grid.
 pub(super) const LONG: usize = 15;
@@ -31,18 +31,18 @@ struct Print {
 
 impl Print {
     #[inline(always)]
-    fn coarse(hasher: &IndexHasher, window: [u8; WINDOW]) -> Print {
+    fn coarse(hasher: WindowHash, window: [u8; WINDOW]) -> Print {
         Print::of(hasher, u64::from_le_bytes(window) | FOLD)
     }
 
     /// The first five of eight bytes.
     #[inline(always)]
-    fn fine(hasher: &IndexHasher, window: [u8; WINDOW]) -> Print {
+    fn fine(hasher: WindowHash, window: [u8; WINDOW]) -> Print {
         Print::of(hasher, (u64::from_le_bytes(window) | FOLD) << 24 | 0x0040_4040)
     }
 
     #[inline(always)]
-    fn of(hasher: &IndexHasher, folded: u64) -> Print {
+    fn of(hasher: WindowHash, folded: u64) -> Print {
         // A byte below `+` or beyond ASCII sets a top bit. A borrow may set one more; that is the same for the same
         // window, which is all that counts.
         let outside = folded.wrapping_sub(0x2b2b_2b2b_2b2b_2b2b) | folded;
@@ -116,13 +116,7 @@ impl Places {
 }
 
 /// Adds what a value's bytes put into the filters. `at`: where the window begins that is looked up afterwards.
-pub(super) fn print(
-    hasher: &IndexHasher,
-    bytes: &[u8],
-    at: usize,
-    coarse: &mut Vec<u32>,
-    fine: &mut Vec<u32>,
-) {
+pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, coarse: &mut Vec<u32>, fine: &mut Vec<u32>) {
     let own = bytes.get(at..).unwrap_or_default();
     if bytes.len() >= LONG {
         let windows = own.array_windows::<WINDOW>().take(COARSE);
@@ -163,7 +157,7 @@ impl Grid {
         Grid { coarse: Filter::new(coarse), fine: Filter::new(fine) }
     }
 
-    pub(super) fn walk(&self, hasher: &IndexHasher, text: &[u8]) -> Walk {
+    pub(super) fn walk(&self, hasher: WindowHash, text: &[u8]) -> Walk {
         let mut walk = Walk::default();
         match &self.coarse {
             Filter::Empty => {}
@@ -183,7 +177,7 @@ impl Grid {
     }
 }
 
-fn coarse<const B: u32>(bits: &Bits<B>, hasher: &IndexHasher, text: &[u8], walk: &mut Walk) {
+fn coarse<const B: u32>(bits: &Bits<B>, hasher: WindowHash, text: &[u8], walk: &mut Walk) {
     const STEP: usize = 8 * COARSE;
     let (blocks, rest) = text.as_chunks::<STEP>();
     // Whether the last two windows of the block before were inside a token, the nearer one in the higher bit.
@@ -215,7 +209,7 @@ fn coarse<const B: u32>(bits: &Bits<B>, hasher: &IndexHasher, text: &[u8], walk:
     }
 }
 
-fn fine<const B: u32>(bits: &Bits<B>, hasher: &IndexHasher, text: &[u8], places: &mut Vec<usize>) {
+fn fine<const B: u32>(bits: &Bits<B>, hasher: WindowHash, text: &[u8], places: &mut Vec<usize>) {
     const STEP: usize = 16 * FINE;
     let (mut rest, mut at) = (text, 0);
     while let Some(block) = rest.first_chunk::<{ STEP + FINE }>() {
@@ -339,19 +333,19 @@ mod tests {
 
     #[test]
     fn a_value_of_any_length_is_on_the_grid_wherever_it_stands() {
-        let hasher = IndexHasher::new(&IndexKey::new([3; 32]));
+        let hasher = IndexKey::new([3; 32]).hasher().windows();
         let letters: Vec<u8> = (0..40).map(|i| if i < 26 { b'a' + i } else { b'0' + i - 26 }).collect();
         for len in 8..40 {
             let value = &letters[..len];
             let last = if len >= LONG { len - LONG } else { len - WINDOW };
             for at in 0..=last {
                 let (mut coarse, mut fine) = (Vec::new(), Vec::new());
-                print(&hasher, value, at, &mut coarse, &mut fine);
+                print(hasher, value, at, &mut coarse, &mut fine);
                 let (coarse, fine) = (Places::new(coarse), Places::new(fine));
                 let grid = Grid::new([&coarse].into_iter(), [&fine].into_iter());
                 for before in 0..80 {
                     let text = [&vec![b'-'; before][..], value, b"---------"].concat();
-                    let walk = grid.walk(&hasher, &text);
+                    let walk = grid.walk(hasher, &text);
                     let window = before + at;
                     let seen = match len >= LONG {
                         true => walk.coarse.iter().any(|place| (window..window + COARSE).contains(place)),
@@ -365,13 +359,13 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_token_is_noticed() {
-        let hasher = IndexHasher::new(&IndexKey::new([3; 32]));
+        let hasher = IndexKey::new([3; 32]).hasher().windows();
         let places = Places::new(vec![1]);
         let grid = Grid::new([&places].into_iter(), [].into_iter());
         for before in 0..100 {
             let text = [&vec![b' '; before][..], &[b'a'; 24], b"\nx", &[b' '; 100]].concat();
             let newline = before + 24;
-            let walk = grid.walk(&hasher, &text);
+            let walk = grid.walk(hasher, &text);
             assert!(walk.ends.iter().any(|at| (*at..*at + 8).contains(&newline)), "{before}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sallyport_policy::RuleId;
 
 use super::grid::{COARSE, FINE, Grid, LONG, Walk};
-use super::key::{IndexHasher, IndexKey, WINDOW};
+use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::opening::Openings;
 use super::set::{Pattern, SecretSet, SetError};
 use super::variants::{Form, is_base64};
@@ -69,7 +69,7 @@ impl SecretIndex {
     /// Joins the sets of all sources. A set made under another key is refused: it would look
     /// loaded and find nothing.
     pub fn merge(key: &IndexKey, sets: &[Arc<SecretSet>]) -> Result<SecretIndex, SetError> {
-        let hasher = IndexHasher::new(key);
+        let hasher = key.hasher().clone();
         let (mut entries, mut patterns) = (Vec::new(), Vec::new());
         for set in sets {
             if set.check != hasher.check {
@@ -100,7 +100,7 @@ impl SecretIndex {
 
     /// An index that knows nothing and costs nothing.
     pub fn empty() -> SecretIndex {
-        let hasher = IndexHasher::new(&IndexKey::new([0; 32]));
+        let hasher = IndexKey::new([0; 32]).hasher().clone();
         SecretIndex {
             hasher,
             entries: Vec::new(),
@@ -134,7 +134,7 @@ impl SecretIndex {
         if self.patterns.is_empty() {
             return Vec::new();
         }
-        let walk = self.grid.walk(&self.hasher, text);
+        let walk = self.grid.walk(self.hasher.windows(), text);
         let zones = Zones::of(text, self.spaces, &walk.ends);
         let mut hits = Vec::new();
         let mut looked: Vec<Range<usize>> = Vec::new();
@@ -220,12 +220,13 @@ impl SecretIndex {
         /// Windows that are looked up before one branch is taken for all of them.
         const BATCH: usize = 8;
         let end = starts.end.saturating_add(WINDOW - 1).min(bytes.len());
+        let hash = self.hasher.windows();
         let mut rest = bytes.get(starts.start..end).unwrap_or_default();
         let mut at = starts.start;
         while let Some(batch) = rest.first_chunk::<{ BATCH + WINDOW - 1 }>() {
             let mut prints = [0u32; BATCH];
             for (print, window) in prints.iter_mut().zip(batch.array_windows::<WINDOW>()) {
-                *print = IndexHasher::print(self.hasher.window(*window));
+                *print = WindowHash::print(hash.window(*window));
             }
             if prints.iter().fold(false, |any, print| any | self.windows.maybe(*print)) {
                 for (i, print) in prints.iter().enumerate().filter(|(_, print)| self.windows.maybe(**print)) {
@@ -236,7 +237,7 @@ impl SecretIndex {
             at += BATCH;
         }
         for (i, window) in rest.array_windows::<WINDOW>().enumerate() {
-            let print = IndexHasher::print(self.hasher.window(*window));
+            let print = WindowHash::print(hash.window(*window));
             if self.windows.maybe(print) {
                 maybe(at + i, print);
             }
@@ -245,7 +246,7 @@ impl SecretIndex {
 
     pub(super) fn window_print(&self, bytes: &[u8], at: usize) -> Option<u32> {
         let window: [u8; WINDOW] = bytes.get(at..at + WINDOW)?.try_into().ok()?;
-        Some(IndexHasher::print(self.hasher.window(window)))
+        Some(WindowHash::print(self.hasher.windows().window(window)))
     }
 
     pub(super) fn pattern(&self, number: u32) -> Option<&Pattern> {
@@ -285,7 +286,7 @@ impl<'a> Search<'a> {
 
     fn everywhere(&mut self) {
         let (index, area, views) = (self.index, self.area, self.views);
-        let walk = index.grid.walk(&index.hasher, area);
+        let walk = index.grid.walk(index.hasher.windows(), area);
         index.each_window(area, &walk, |at, print| self.verify(None, at, print));
         // A value whose places on the grid no escape touches was seen in the text itself, or in the
         // reading below.

@@ -16,6 +16,6 @@ pub(crate) mod views;
 mod zones;
 
 pub use index::{SecretHit, SecretIndex, Variant};
-pub use key::IndexKey;
 pub(crate) use key::MaskedHash;
+pub use key::{HeldKey, IndexKey, KeyMemory, OrdinaryMemory};
 pub use set::{MAX_VALUE, SecretEntry, SecretSet, SetError};

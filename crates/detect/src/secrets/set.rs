@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use zeroize::Zeroize;
 
 use super::grid::{self, LONG, Places};
-use super::key::{IndexHasher, IndexKey, WINDOW};
+use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::variants::{self, Form};
 
 /// Values longer than this are not indexed; such a file is not one secret.
@@ -90,7 +90,7 @@ impl SecretSet {
         source: &str,
         entries: impl IntoIterator<Item = SecretEntry<'a>>,
     ) -> SecretSet {
-        let hasher = IndexHasher::new(key);
+        let hasher = key.hasher();
         let mut set = SecretSet {
             check: hasher.check,
             source: source.to_owned(),
@@ -102,7 +102,7 @@ impl SecretSet {
         };
         let (mut coarse, mut fine) = (Vec::new(), Vec::new());
         for entry in entries {
-            set.add(&hasher, entry, &mut coarse, &mut fine);
+            set.add(hasher, entry, &mut coarse, &mut fine);
         }
         set.coarse = Places::new(coarse);
         set.fine = Places::new(fine);
@@ -129,7 +129,7 @@ impl SecretSet {
         self.entries.push(new);
         variants::each(value, |form, bytes| {
             if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
-                grid::print(hasher, bytes, pattern.at as usize, coarse, fine);
+                grid::print(hasher.windows(), bytes, pattern.at as usize, coarse, fine);
                 self.patterns.push(pattern);
             }
         });
@@ -238,7 +238,7 @@ impl HoldsEntry for Vec<Entry> {
 
 impl Pattern {
     fn of(hasher: &IndexHasher, entry: u32, form: Form, bytes: &[u8]) -> Option<Pattern> {
-        let at = telling_window(bytes);
+        let (at, windows) = (telling_window(bytes), hasher.windows());
         let window: [u8; WINDOW] = bytes.get(at..at + WINDOW)?.try_into().ok()?;
         let mut first: [u8; WINDOW] = bytes.get(..WINDOW)?.try_into().ok()?;
         let pattern = Pattern {
@@ -246,8 +246,8 @@ impl Pattern {
             form,
             len: bytes.len() as u32,
             at: at as u32,
-            window: IndexHasher::print(hasher.window(window)),
-            opening: IndexHasher::print(hasher.window(first)),
+            window: WindowHash::print(windows.window(window)),
+            opening: WindowHash::print(windows.window(first)),
             classes: classes(&first),
             spaces: bytes.iter().any(u8::is_ascii_whitespace),
             digest: hasher.whole.digest(bytes),

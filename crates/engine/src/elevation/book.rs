@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use sallyport_detect::HeldKey;
 use sallyport_policy::elevation::{Grant, Request, State};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -75,7 +76,7 @@ impl Book {
 /// The sealed file.
 pub(crate) struct File {
     path: PathBuf,
-    key: Zeroizing<[u8; 32]>,
+    key: HeldKey<32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,7 +93,7 @@ pub(crate) fn identity(key: &[u8; 32]) -> String {
 }
 
 impl File {
-    pub(crate) fn new(path: PathBuf, key: Zeroizing<[u8; 32]>) -> File {
+    pub(crate) fn new(path: PathBuf, key: HeldKey<32>) -> File {
         File { path, key }
     }
 

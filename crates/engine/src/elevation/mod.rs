@@ -14,8 +14,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use sallyport_detect::HeldKey;
 use sallyport_policy::elevation::{Grant, Question, Target, covers};
-use zeroize::Zeroizing;
 
 pub(crate) use book::{Book, Record};
 pub(crate) use life::{Refusal, keep_time};
@@ -35,7 +35,7 @@ pub(crate) struct Elevation {
 
 impl Elevation {
     /// Reads what an earlier run left. `key` is this installation's own; a file that it did not seal grants nothing.
-    pub(crate) fn open(state_dir: &Path, key: Zeroizing<[u8; 32]>) -> (Elevation, Option<String>) {
+    pub(crate) fn open(state_dir: &Path, key: HeldKey<32>) -> (Elevation, Option<String>) {
         let identity = book::identity(&key);
         let file = book::File::new(state_dir.join("elevation.json"), key);
         let (book, trouble) = match file.read() {

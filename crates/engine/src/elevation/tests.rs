@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use sallyport_policy::elevation::{Draft, Grantor, Scope, State, Terms, judge};
+use zeroize::Zeroizing;
 
 use super::*;
 
-fn key(byte: u8) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new([byte; 32])
+fn key(byte: u8) -> HeldKey<32> {
+    Arc::new(Zeroizing::new([byte; 32]))
 }
 
 fn granted(elevation: &Elevation) -> Record {
