@@ -10,6 +10,7 @@ mod wrappers;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
@@ -116,6 +117,33 @@ fn strange(text: &str) -> bool {
         })
 }
 
+/// The text as the grammar may see it, each byte in its place. Behind a brace its scanner asks C's `isdigit` for
+/// any character, which reads far outside of a table for one that is not ASCII: such a one becomes a letter.
+fn for_the_grammar(text: &str) -> Cow<'_, [u8]> {
+    let mut bytes = Cow::Borrowed(text.as_bytes());
+    if text.is_ascii() {
+        return bytes;
+    }
+    for (brace, _) in text.match_indices('{') {
+        let mut at = brace + 1;
+        let digits = |at: usize| {
+            let rest = text.as_bytes().get(at..).unwrap_or_default();
+            at + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        at = digits(at);
+        if text.get(at..).is_some_and(|rest| rest.starts_with("..")) {
+            at = digits(at + 2);
+        }
+        let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| !c.is_ascii()) else {
+            continue;
+        };
+        if let Some(place) = bytes.to_mut().get_mut(at..at + next.len_utf8()) {
+            place.fill(b'x');
+        }
+    }
+    bytes
+}
+
 fn tree(text: &str) -> Option<Tree> {
     thread_local! {
         static PARSER: RefCell<Parser> = RefCell::new(Parser::new());
@@ -130,7 +158,7 @@ fn tree(text: &str) -> Option<Tree> {
             if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let options = ParseOptions::new().progress_callback(&mut patience);
-        let bytes = text.as_bytes();
+        let bytes = &*for_the_grammar(text);
         let tree =
             parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or_default(), None, Some(options));
         if tree.is_none() {

@@ -208,6 +208,24 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+#[test]
+fn no_character_behind_a_brace_leads_the_grammar_out_of_its_table() {
+    for (line, seen) in [
+        ("echo {\u{10ffff}", "echo {xxxx"),
+        ("echo {12\u{10ffff}}", "echo {12xxxx}"),
+        ("echo {1..\u{10ffff}} é", "echo {1..xxxx} é"),
+        ("é {1..2é {a", "é {1..2xx {a"),
+        ("é {1.é {é1", "é {1.é {xx1"),
+    ] {
+        assert_eq!(std::str::from_utf8(&super::for_the_grammar(line)), Ok(seen));
+        // Words are the line's own.
+        let parsed = parse(&line.repeat(50));
+        assert!(parsed.doubts.contains(&Doubt::Grammar) || parsed.commands[0].name() != "xx");
+    }
+    let parsed = parse("echo {é,b} {\u{10ffff} c");
+    assert!(parsed.commands[0].words.iter().all(|word| !word.text.contains("xx")), "{parsed:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
