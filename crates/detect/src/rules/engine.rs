@@ -4,14 +4,16 @@
 //! and the stretch that is searched reaches as far around it as a match can.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input, MatchKind};
 
 use super::RuleSet;
-use super::file::{Reach, Rule, syntax_config};
+use super::file::{Pattern, Reach, Rule, syntax_config};
 use super::keywords::SHORTEST;
+use super::named::Following;
 use super::tails::Tails;
 use super::validators::{Seen, shannon};
 
@@ -31,7 +33,8 @@ impl RuleSet {
     /// All matches that begin at `from` or after, of the rules that `wanted` names.
     pub(crate) fn matches(&self, text: &[u8], from: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<RuleMatch> {
         let mut found = Vec::new();
-        for (number, windows) in self.windows(text, from, wanted) {
+        let (places, named) = self.places(text, from, wanted);
+        for (number, windows) in self.windows(text, from, places) {
             let Some(rule) = self.rules.get(number as usize) else { continue };
             for window in windows {
                 each_match(rule, text, window, |whole, span, core| {
@@ -40,17 +43,44 @@ impl RuleSet {
                 });
             }
         }
+        self.each_named(text, named, |number, rule, whole, span| {
+            let accepted = accepts(rule, text, &whole, &span);
+            found.push(RuleMatch { rule: number as usize, whole, span, core: None, accepted });
+        });
         found
     }
 
-    /// Per rule the stretches where it may match: apart, in order.
-    fn windows(
+    /// Matches behind names, as each rule's regex alone would find them: from the left, and none within another.
+    fn each_named(
+        &self,
+        text: &[u8],
+        mut places: Vec<NamedPlace>,
+        mut each: impl FnMut(u32, &Rule, Range<usize>, Range<usize>),
+    ) {
+        places.sort_unstable();
+        let (mut last, mut done) = (None, 0);
+        for NamedPlace { rule: number, start, name: _, end } in places {
+            if last != Some(number) {
+                (last, done) = (Some(number), 0);
+            }
+            let Some(rule) = self.rules.get(number as usize).filter(|_| start >= done) else { continue };
+            let Pattern::Named(following) = &rule.pattern else { continue };
+            if let Some((behind, span)) = following.find(text, end, text.len()) {
+                done = behind;
+                each(number, rule, start..behind, span);
+            }
+        }
+    }
+
+    /// Where rules may match, in no order: a rule, a keyword's start and end, and how far before it a match
+    /// can begin.
+    fn places(
         &self,
         text: &[u8],
         from: usize,
         wanted: impl Fn(&Rule) -> bool,
-    ) -> Vec<(u32, Vec<Range<usize>>)> {
-        let mut places = Vec::new();
+    ) -> (Vec<Place>, Vec<NamedPlace>) {
+        let (mut places, mut named) = (Vec::new(), Vec::new());
         let mut add = |number: u32, start: usize, end: usize, before: Option<usize>| {
             let Some(rule) = self.rules.get(number as usize) else { return };
             let followed = rule.then.is_empty() || is_followed(text, end, &rule.then);
@@ -60,6 +90,17 @@ impl RuleSet {
         };
         self.keywords.each(text, from, |word, start, end| {
             let Some(waiting) = self.waiting.get(word) else { return };
+            for (number, name) in &waiting.named {
+                let Some(rule) = self.rules.get(*number as usize).filter(|rule| wanted(rule)) else {
+                    continue;
+                };
+                if matches!(&rule.pattern, Pattern::Named(following) if following.may_follow(text, end)) {
+                    named.push(NamedPlace { rule: *number, start, name: *name, end });
+                }
+            }
+            if waiting.rules.is_empty() {
+                return;
+            }
             let tails = waiting.tails.get_or_init(|| Tails::of(&self.rules, &waiting.rules));
             tails.each(text, start, |number, before| add(number, start, end, before));
             tails.others.iter().for_each(|number| add(*number, start, end, None));
@@ -73,6 +114,11 @@ impl RuleSet {
                 });
             }
         }
+        (places, named)
+    }
+
+    /// Per rule the stretches where it may match: apart, in order.
+    fn windows(&self, text: &[u8], from: usize, mut places: Vec<Place>) -> Vec<(u32, Vec<Range<usize>>)> {
         places.sort_unstable();
         let mut windows: Vec<(u32, Vec<Range<usize>>)> = Vec::new();
         for (number, start, end, before) in places {
@@ -100,6 +146,17 @@ impl RuleSet {
     pub(super) fn liveness(&self) -> Option<&Liveness> {
         self.liveness.get_or_init(|| Liveness::of(&self.rules)).as_ref()
     }
+}
+
+type Place = (u32, usize, usize, Option<usize>);
+
+/// A name behind which a rule may match. Sorted, of two that begin together the one that its row names first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct NamedPlace {
+    rule: u32,
+    start: usize,
+    name: u32,
+    end: usize,
 }
 
 /// Adds the stretch around a keyword in which `rule` may match. Places come in order.
@@ -182,6 +239,25 @@ pub(super) fn accepts(rule: &Rule, text: &[u8], whole: &Range<usize>, span: &Ran
             .is_none_or(|check| check(&Seen { text, whole: whole.clone(), span: span.clone(), value }))
 }
 
+/// The regexes of all rules; those that go on alike behind their names are one.
+fn patterns(rules: &[Rule]) -> Vec<String> {
+    let mut named: Vec<(&Arc<Following>, Vec<String>)> = Vec::new();
+    let mut patterns = Vec::new();
+    for rule in rules {
+        match &rule.pattern {
+            Pattern::Own(regex) => patterns.push(regex.clone()),
+            Pattern::Named(following) => {
+                match named.iter_mut().find(|(known, _)| Arc::ptr_eq(known, following)) {
+                    Some((_, names)) => names.extend(rule.keywords.iter().cloned()),
+                    None => named.push((following, rule.keywords.clone())),
+                }
+            }
+        }
+    }
+    patterns.extend(named.into_iter().map(|(following, names)| following.after(&names)));
+    patterns
+}
+
 /// All rules in one automaton that is asked a single question: can a match from here still grow?
 pub(super) struct Liveness {
     dfa: DFA,
@@ -194,7 +270,7 @@ impl Liveness {
         if rules.is_empty() {
             return None;
         }
-        let patterns: Vec<&str> = rules.iter().map(|rule| rule.pattern.as_str()).collect();
+        let patterns = patterns(rules);
         let dfa = DFA::builder()
             .syntax(syntax_config())
             .thompson(regex_automata::nfa::thompson::Config::new().utf8(false))

@@ -1,6 +1,7 @@
 //! Rule files: strict YAML in, one checked [`Rule`] per entry out, or an error with file and line.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta;
 use regex_automata::util::syntax;
@@ -12,7 +13,8 @@ use serde_saphyr::Spanned;
 
 use super::gate::Gate;
 use super::keywords::SHORTEST;
-use super::rows::{self, Row};
+use super::named::Following;
+use super::rows::{self, Row, RowPattern};
 use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
@@ -42,7 +44,7 @@ pub struct Rule {
     pub strict_only: bool,
     pub(crate) keywords: Vec<String>,
     pub(crate) gate: Option<Gate>,
-    pub(crate) pattern: String,
+    pub(crate) pattern: Pattern,
     regex: OnceLock<Option<meta::Regex>>,
     /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
     pub(crate) then: Vec<u8>,
@@ -57,8 +59,24 @@ pub struct Rule {
 impl Rule {
     /// None only if the pattern is too large, which [`read`] has excluded.
     pub(crate) fn regex(&self) -> Option<&meta::Regex> {
-        self.regex.get_or_init(|| compile(&self.pattern).ok()).as_ref()
+        self.regex.get_or_init(|| compile(&self.pattern()).ok()).as_ref()
     }
+
+    /// The whole regex as text.
+    pub(crate) fn pattern(&self) -> Cow<'_, str> {
+        match &self.pattern {
+            Pattern::Own(regex) => Cow::Borrowed(regex),
+            Pattern::Named(following) => Cow::Owned(following.after(&self.keywords)),
+        }
+    }
+}
+
+/// How a rule's regex is kept.
+#[derive(Debug)]
+pub(crate) enum Pattern {
+    Own(String),
+    /// One of the rule's keywords and what follows it, which many rules share.
+    Named(Arc<Following>),
 }
 
 /// A text in which a rule must find something, and what exactly if it says so.
@@ -178,9 +196,17 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
     let id = plain_id(row.id).map_err(|message| (line, message))?;
     let bad_regex = |message: String| (line, format!("the regex of {id}: {message}"));
     let regex = OnceLock::new();
-    if compile_now {
-        let compiled = compile(&row.pattern).map_err(bad_regex)?;
-        regex.get_or_init(|| Some(compiled));
+    let pattern = match row.pattern {
+        RowPattern::Own(pattern) => Pattern::Own(pattern),
+        RowPattern::Named(following) => Pattern::Named(following),
+    };
+    match &pattern {
+        Pattern::Own(pattern) if compile_now => {
+            let compiled = compile(pattern).map_err(bad_regex)?;
+            regex.get_or_init(|| Some(compiled));
+        }
+        Pattern::Named(following) if compile_now => following.compile_now().map_err(bad_regex)?,
+        _ => {}
     }
     keywords_are_long(&row.keywords).map_err(|message| (line, message))?;
     proofs_are_enough(&id, row.examples.len(), row.near_misses.len())
@@ -198,10 +224,10 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         strict_only: false,
         keywords: row.keywords,
         gate: None,
-        pattern: row.pattern,
+        groups: if matches!(pattern, Pattern::Named(_)) { vec![1] } else { Vec::new() },
+        pattern,
         regex,
         then: Vec::new(),
-        groups: row.group.into_iter().collect(),
         core: None,
         reach: Reach::Bytes(row.longest),
         check: validators::named(row.validator),
@@ -326,7 +352,7 @@ fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> 
         strict_only: entry.profile == Profile::Strict,
         keywords,
         gate,
-        pattern: entry.regex.value,
+        pattern: Pattern::Own(entry.regex.value),
         regex,
         then,
         groups,
@@ -350,7 +376,7 @@ pub(super) fn longest(pattern: &str) -> Option<usize> {
     parse_regex(pattern).ok()?.properties().maximum_len()
 }
 
-fn compile(pattern: &str) -> Result<meta::Regex, String> {
+pub(super) fn compile(pattern: &str) -> Result<meta::Regex, String> {
     meta::Regex::builder()
         .syntax(syntax_config())
         .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(4 << 20)))

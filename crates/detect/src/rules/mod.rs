@@ -7,6 +7,7 @@ mod file;
 mod gate;
 mod identity;
 mod keywords;
+mod named;
 mod rows;
 mod scored;
 mod tails;
@@ -23,6 +24,7 @@ pub use scored::Judged;
 pub(crate) use validators::LOOK_BEHIND;
 
 use engine::Liveness;
+use file::Pattern;
 use keywords::Keywords;
 use tails::Tails;
 
@@ -38,9 +40,12 @@ pub struct RuleSet {
 }
 
 /// The rules that wait for one keyword.
+#[derive(Default)]
 struct Waiting {
     rules: Vec<u32>,
     tails: OnceLock<Tails>,
+    /// Rules that go on behind the keyword as others do, and which of their names it is.
+    named: Vec<(u32, u32)>,
 }
 
 impl std::fmt::Debug for RuleSet {
@@ -123,24 +128,25 @@ impl RuleSet {
 
     fn assemble(rules: Vec<Rule>, by_id: HashMap<RuleId, usize>) -> RuleSet {
         let mut numbers: HashMap<String, usize> = HashMap::new();
-        let (mut words, mut waiting) = (Vec::new(), Vec::<Vec<u32>>::new());
+        let (mut words, mut waiting) = (Vec::new(), Vec::<Waiting>::new());
         for (rule, number) in rules.iter().zip(0u32..) {
-            for keyword in &rule.keywords {
+            for (keyword, name) in rule.keywords.iter().zip(0u32..) {
                 let word = keyword.to_ascii_lowercase();
                 let at = *numbers.entry(word.clone()).or_insert_with(|| {
                     words.push(word);
-                    waiting.push(Vec::new());
+                    waiting.push(Waiting::default());
                     waiting.len() - 1
                 });
-                if let Some(rules) = waiting.get_mut(at) {
-                    rules.push(number);
+                match (waiting.get_mut(at), &rule.pattern) {
+                    (Some(waiting), Pattern::Own(_)) => waiting.rules.push(number),
+                    (Some(waiting), Pattern::Named(_)) => waiting.named.push((number, name)),
+                    (None, _) => {}
                 }
             }
         }
         let keywords = Keywords::new(words);
         let gated =
             rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
-        let waiting = waiting.into_iter().map(|rules| Waiting { rules, tails: OnceLock::new() }).collect();
         RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() }
     }
 

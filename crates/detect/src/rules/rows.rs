@@ -4,12 +4,14 @@
 //! `+` lines are examples, the secret between `{{` and `}}`; `-` lines are near misses.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 
 use super::file::Example;
 use super::keywords::SHORTEST;
+use super::named::{Following, Gap, Known};
 
 /// The blocks of a file that holds rows and nothing else, without a YAML reader: reading half a megabyte of
 /// block scalars by it would be most of the engine's start. Each with its first line's number.
@@ -38,26 +40,18 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) keywords: Vec<String>,
-    pub(super) pattern: String,
+    pub(super) pattern: RowPattern,
     /// The longest match there is.
     pub(super) longest: usize,
-    pub(super) group: Option<usize>,
     pub(super) validator: &'static str,
     pub(super) examples: Vec<Example>,
     pub(super) near_misses: Vec<String>,
 }
 
-/// What stands between a service's name and its key: the rest of a name, marks, an opening quote.
-const GAP: Gap = Gap { longest: 41, regex: r#"[\w\s"'`=:.,<>()\[\]{}?$\\@|-]{0,40}?["'`\s=:>(,|\[-]"# };
-/// The same for a service that is named like an ordinary word: the name itself must say "key".
-const STRICT_GAP: Gap = Gap {
-    longest: 62,
-    regex: r#"[ _.-]?(?i:[a-z_.-]{0,16}(?:key|token|secret|password|pat|auth|credentials?))[\w.-]{0,16}[\s"'`=:>(,\[\]\\]{1,8}(?:string[ =]{1,3})?["'`]?"#,
-};
-
-struct Gap {
-    longest: usize,
-    regex: &'static str,
+pub(super) enum RowPattern {
+    Own(String),
+    /// Behind one of the row's names.
+    Named(Arc<Following>),
 }
 
 /// `id | description | keyword, keyword | regex of the value [| word]`
@@ -68,6 +62,7 @@ pub(super) fn named(
 ) -> Result<Vec<Row>, (u64, String)> {
     // Hundreds of rows share a body, and reading a regex is what loading a rule costs.
     let mut known: HashMap<String, usize> = HashMap::new();
+    let mut followings = Known::default();
     read(first_line, text, |line, fields| {
         let (names, body, is_word) = match fields {
             [names, body] => (names, body, false),
@@ -75,8 +70,7 @@ pub(super) fn named(
             _ => return Err((line, "a named row is: id | description | names | value [| word]".to_owned())),
         };
         let keywords: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
-        let names: Vec<String> = keywords.iter().map(|name| regex_syntax::escape(name)).collect();
-        let gap = if is_word { STRICT_GAP } else { GAP };
+        let gap = if is_word { Gap::Strict } else { Gap::Loose };
         let body_longest = match known.get(*body) {
             Some(longest) => *longest,
             None => {
@@ -87,10 +81,9 @@ pub(super) fn named(
         };
         let name_longest = keywords.iter().map(String::len).max().unwrap_or_default();
         Ok(Shape {
-            longest: name_longest + gap.longest + body_longest,
-            pattern: format!("(?i:{}){}({body})", names.join("|"), gap.regex),
+            longest: name_longest + gap.longest() + body_longest,
+            pattern: RowPattern::Named(followings.following(gap, body)),
             keywords,
-            group: Some(1),
             validator: if is_word { "named_token" } else { "service_key" },
         })
     })
@@ -124,7 +117,8 @@ pub(super) fn tokens(
         })?;
         let end = if regex.ends_with("\\b") { "" } else { r"(?:\b|$)" };
         let longest = longest(&hir).map_err(|message| (line, message))?;
-        Ok(Shape { keywords, longest, pattern: format!(r"\b(?:{regex}){end}"), group: None, validator })
+        let pattern = RowPattern::Own(format!(r"\b(?:{regex}){end}"));
+        Ok(Shape { keywords, longest, pattern, validator })
     })
 }
 
@@ -157,8 +151,7 @@ fn beginnings(hir: &Hir) -> Option<Vec<String>> {
 struct Shape {
     keywords: Vec<String>,
     longest: usize,
-    pattern: String,
-    group: Option<usize>,
+    pattern: RowPattern,
     validator: &'static str,
 }
 
@@ -183,7 +176,7 @@ fn read(
             let [id, description, rest @ ..] = fields.as_slice() else {
                 return Err((line, "a row is: id | description | …".to_owned()));
             };
-            let Shape { keywords, longest, pattern, group, validator } = shape(line, rest)?;
+            let Shape { keywords, longest, pattern, validator } = shape(line, rest)?;
             rows.push(Row {
                 line,
                 id: (*id).to_owned(),
@@ -191,7 +184,6 @@ fn read(
                 keywords,
                 pattern,
                 longest,
-                group,
                 validator,
                 examples: Vec::new(),
                 near_misses: Vec::new(),

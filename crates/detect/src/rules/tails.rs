@@ -12,11 +12,11 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::file::{Rule, parse_regex};
 
-/// Counted repetitions are followed this far.
-const COUNTED: u32 = 24;
+/// How far counted repetitions are followed, and how large the automaton may be that comes of it: less far where
+/// it would be too large. It is built while a text waits, so what is given up is given up early.
+const EFFORTS: [(u32, usize); 3] = [(24, 96 << 10), (4, 96 << 10), (1, 512 << 10)];
 /// A tail that is sure to take so many bytes says enough.
 const ENOUGH: usize = 32;
-const LARGEST: usize = 1 << 20;
 
 pub(super) struct Tails {
     /// The rules that the automaton speaks for, by its pattern numbers, and how far before the keyword a
@@ -29,17 +29,19 @@ pub(super) struct Tails {
 
 impl Tails {
     pub(super) fn of(all: &[Rule], waiting: &[u32]) -> Tails {
-        let (mut rules, mut tails, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rules, mut hirs, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for number in waiting {
-            match all.get(*number as usize).and_then(|rule| tail(&rule.pattern, &rule.keywords)) {
-                Some((before, tail)) => {
+            let rule = all.get(*number as usize);
+            let hir = rule.and_then(|rule| Some((parse_regex(&rule.pattern()).ok()?, rule)));
+            match hir.and_then(|(hir, rule)| Some((first_part(&hir, &rule.keywords)?, hir))) {
+                Some(((first, before), hir)) => {
                     rules.push((*number, before));
-                    tails.push(tail);
+                    hirs.push((first, hir));
                 }
                 None => others.push(*number),
             }
         }
-        let automaton = if tails.is_empty() { None } else { build(&tails) };
+        let automaton = if hirs.is_empty() { None } else { build(&hirs) };
         if automaton.is_none() {
             others.extend(rules.drain(..).map(|(number, _)| number));
         }
@@ -63,6 +65,20 @@ impl Tails {
     }
 }
 
+/// How a text begins that a regex matches: an automaton that says *no* or *perhaps*.
+#[derive(Debug)]
+pub(super) struct Prefix(Option<dense::DFA<Vec<u32>>>);
+
+impl Prefix {
+    pub(super) fn of(hir: &Hir) -> Prefix {
+        Prefix(build(&[(0, hir.clone())]))
+    }
+
+    pub(super) fn may_match(&self, text: &[u8], start: usize) -> bool {
+        self.0.as_ref().is_none_or(|dfa| may_match(dfa, text, start))
+    }
+}
+
 fn may_match(dfa: &dense::DFA<Vec<u32>>, text: &[u8], start: usize) -> bool {
     let Some(mut state) = dfa.universal_start_state(Anchored::Yes) else { return true };
     for byte in text.get(start..).unwrap_or_default() {
@@ -79,41 +95,59 @@ fn may_match(dfa: &dense::DFA<Vec<u32>>, text: &[u8], start: usize) -> bool {
     dfa.is_match_state(dfa.next_eoi_state(state))
 }
 
-fn build(tails: &[Hir]) -> Option<dense::DFA<Vec<u32>>> {
+/// An automaton for what each regex asks from one of its parts on.
+fn build(hirs: &[(usize, Hir)]) -> Option<dense::DFA<Vec<u32>>> {
+    EFFORTS.iter().find_map(|(counted, largest)| {
+        let tails = hirs.iter().map(|(first, hir)| {
+            let parts = flat(hir);
+            liberal_start(parts.get(*first..).unwrap_or_default(), *counted)
+        });
+        automaton(&tails.collect::<Vec<_>>(), *largest)
+    })
+}
+
+fn automaton(tails: &[Hir], largest: usize) -> Option<dense::DFA<Vec<u32>>> {
     let config = thompson::Config::new()
         .utf8(false)
         .which_captures(thompson::WhichCaptures::None)
-        .nfa_size_limit(Some(LARGEST));
+        .nfa_size_limit(Some(largest));
     let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(tails).ok()?;
     let config = dense::Config::new()
         .start_kind(regex_automata::dfa::StartKind::Anchored)
         .match_kind(MatchKind::All)
         .accelerate(false)
-        .dfa_size_limit(Some(LARGEST))
-        .determinize_size_limit(Some(4 * LARGEST));
+        .dfa_size_limit(Some(largest))
+        .determinize_size_limit(Some(4 * largest));
     dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()
 }
 
-/// The regex from the part on that begins with a keyword in every match, more liberal than it is: what
-/// it refuses at a keyword, the regex refuses too. Before it the most bytes that come before that part.
-fn tail(pattern: &str, keywords: &[String]) -> Option<(Option<usize>, Hir)> {
-    let hir = parse_regex(pattern).ok()?;
-    let mut parts = Vec::new();
-    flatten(&hir, &mut parts);
+/// The first part of a regex that begins with a keyword in every match, and the most bytes that come before it.
+fn first_part(hir: &Hir, keywords: &[String]) -> Option<(usize, Option<usize>)> {
+    let parts = flat(hir);
     let keywords: Vec<Vec<u8>> = keywords.iter().map(|word| word.to_ascii_lowercase().into_bytes()).collect();
     let first =
         (0..parts.len()).find(|first| begins_with(parts.get(*first..).unwrap_or_default(), &keywords))?;
-    let (mut tail, mut sure) = (Vec::new(), 0);
-    for part in parts.get(first..).unwrap_or_default() {
-        tail.push(liberal(part));
+    let before = parts.get(..first).unwrap_or_default();
+    Some((first, before.iter().map(|part| part.properties().maximum_len()).sum()))
+}
+
+/// More liberal than the parts are: what it refuses, they refuse too.
+fn liberal_start(parts: &[&Hir], counted: u32) -> Hir {
+    let (mut start, mut sure) = (Vec::new(), 0);
+    for part in parts {
+        start.push(liberal(part, counted));
         sure += part.properties().minimum_len().unwrap_or(0);
         if sure >= ENOUGH {
             break;
         }
     }
-    let before =
-        parts.get(..first).unwrap_or_default().iter().map(|part| part.properties().maximum_len()).sum();
-    Some((before, Hir::concat(tail)))
+    Hir::concat(start)
+}
+
+fn flat(hir: &Hir) -> Vec<&Hir> {
+    let mut parts = Vec::new();
+    flatten(hir, &mut parts);
+    parts
 }
 
 fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
@@ -124,18 +158,19 @@ fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
     }
 }
 
-fn liberal(hir: &Hir) -> Hir {
+fn liberal(hir: &Hir, counted: u32) -> Hir {
+    let all = |parts: &[Hir]| parts.iter().map(|part| liberal(part, counted)).collect();
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Hir::empty(),
         HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
-        HirKind::Capture(capture) => liberal(&capture.sub),
-        HirKind::Concat(parts) => Hir::concat(parts.iter().map(liberal).collect()),
-        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(liberal).collect()),
+        HirKind::Capture(capture) => liberal(&capture.sub, counted),
+        HirKind::Concat(parts) => Hir::concat(all(parts)),
+        HirKind::Alternation(parts) => Hir::alternation(all(parts)),
         HirKind::Repetition(repetition) => Hir::repetition(Repetition {
-            min: repetition.min.min(COUNTED),
+            min: repetition.min.min(counted),
             max: repetition.max.filter(|most| *most <= 1),
             greedy: true,
-            sub: Box::new(liberal(&repetition.sub)),
+            sub: Box::new(liberal(&repetition.sub, counted)),
         }),
     }
 }
@@ -239,7 +274,8 @@ mod tests {
 
     fn at(pattern: &str, keywords: &[&str], text: &str) -> Option<bool> {
         let keywords: Vec<String> = keywords.iter().map(|word| (*word).to_owned()).collect();
-        let dfa = build(&[tail(pattern, &keywords)?.1]).unwrap();
+        let hir = parse_regex(pattern).unwrap();
+        let dfa = build(&[(first_part(&hir, &keywords)?.0, hir)]).unwrap();
         Some(may_match(&dfa, text.as_bytes(), 0))
     }
 

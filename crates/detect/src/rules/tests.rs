@@ -100,7 +100,7 @@ fn rows_become_rules_and_their_mistakes_have_a_line() {
 fn no_match_is_longer_than_its_row_says() {
     for rule in RuleSet::builtin().unwrap().rules() {
         if let super::file::Reach::Bytes(longest) = rule.reach {
-            assert!(super::file::longest(&rule.pattern).is_some_and(|most| most <= longest), "{}", rule.id);
+            assert!(super::file::longest(&rule.pattern()).is_some_and(|most| most <= longest), "{}", rule.id);
         }
     }
 }
