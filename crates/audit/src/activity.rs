@@ -1,12 +1,14 @@
-//! What a trail counts over a stretch of time, for charts and totals. Reads the facets, and the newest rows themselves.
+//! What a trail counts over a stretch of time, for charts and totals. Reads the segments, and the newest rows
+//! themselves.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use crate::error::Tried;
-use crate::facet::{self, Facet, Seen};
+use crate::facet::Seen;
+use crate::scan::Span;
+use crate::segment::{self, Encoded, Entry, Field};
 use crate::{AuditError, EventType, Reader};
 
 /// Names of each kind at most.
@@ -17,7 +19,7 @@ const SHARES: usize = 10;
 pub struct Activity {
     pub total: Counts,
     pub parts: Vec<Counts>,
-    /// Agents, providers and rules with their counts, the busiest first.
+    /// Agents and providers by prompts, rules by the events in which they took something out; the busiest first.
     pub agents: Vec<(String, u64)>,
     pub providers: Vec<(String, u64)>,
     pub rules: Vec<(String, u64)>,
@@ -46,36 +48,80 @@ impl Counts {
 
 /// Where the rows of a stretch are added up.
 struct Tally {
-    since: i128,
-    part: i128,
+    since: i64,
+    until: i64,
+    part: i64,
     activity: Activity,
     agents: HashMap<String, u64>,
     providers: HashMap<String, u64>,
+    rules: HashMap<String, u64>,
 }
 
 impl Tally {
-    fn row(
-        &mut self,
-        ts: &str,
-        event_type: &str,
-        redacted: bool,
-        agent: Option<&str>,
-        provider: Option<&str>,
-    ) {
-        let event_type = EventType::parse(event_type);
+    fn part_of(&mut self, time: i64) -> Option<&mut Counts> {
+        self.activity.parts.get_mut(usize::try_from((time - self.since) / self.part).unwrap_or(usize::MAX))
+    }
+
+    fn row(&mut self, time: i64, event_type: Option<EventType>, redacted: bool) {
         self.activity.total.add(event_type, redacted);
-        let at = ts.parse::<Timestamp>().map_or(self.since, Timestamp::as_nanosecond);
-        let part = usize::try_from((at - self.since) / self.part).unwrap_or_default();
-        if let Some(part) = self.activity.parts.get_mut(part) {
+        if let Some(part) = self.part_of(time) {
             part.add(event_type, redacted);
         }
-        // One prompt is one use; its answer is not a second one.
-        if event_type == Some(EventType::PromptSent) {
-            for (names, name) in [(&mut self.agents, agent), (&mut self.providers, provider)] {
-                if let Some(name) = name {
-                    count(names, name);
-                }
+    }
+
+    fn body(&mut self, body: &str) {
+        let Ok(seen) = serde_json::from_str::<Seen<'_>>(body) else { return };
+        let time = segment::micros(&seen.timestamp.0);
+        if !(self.since..self.until).contains(&time) {
+            return;
+        }
+        let event_type = EventType::parse(&seen.event_type.0);
+        let mut rules: Vec<&str> = Vec::new();
+        seen.each_value(|field, value| match field {
+            // One prompt is one use; its answer is not a second one.
+            Field::Agent if event_type == Some(EventType::PromptSent) => count(&mut self.agents, value, 1),
+            Field::Provider if event_type == Some(EventType::PromptSent) => {
+                count(&mut self.providers, value, 1)
             }
+            _ => {}
+        });
+        for rule in seen.request.iter().flat_map(|request| &request.redactions_applied) {
+            if !rules.contains(&&*rule.0) {
+                rules.push(&rule.0);
+            }
+        }
+        rules.iter().for_each(|rule| count(&mut self.rules, rule, 1));
+        self.row(time, event_type, !rules.is_empty());
+    }
+
+    fn segment(&mut self, entries: &[Entry<'_>], times: &[u8]) {
+        let mut within = segment::rows_of(entries, Field::Any, "");
+        within.keep(&segment::within(times, Some(self.since), Some(self.until)));
+        let among = |field, value| {
+            let mut rows = segment::rows_of(entries, field, value);
+            rows.keep(&within);
+            rows
+        };
+        let redacted = among(Field::Redacted, "");
+        let of_type = EventType::ALL.map(|t| (t, among(Field::EventType, t.as_str())));
+        for (time, place) in segment::times(times).zip(0..).filter(|(_, place)| within.contains(*place)) {
+            let event_type = of_type.iter().find(|(_, rows)| rows.contains(place)).map(|(t, _)| *t);
+            self.row(time, event_type, redacted.contains(place));
+        }
+        let prompts = among(Field::EventType, EventType::PromptSent.as_str());
+        for entry in entries {
+            let (names, among) = if entry.is(Field::Agent) {
+                (&mut self.agents, &prompts)
+            } else if entry.is(Field::Provider) {
+                (&mut self.providers, &prompts)
+            } else if entry.is(Field::Rule) {
+                (&mut self.rules, &within)
+            } else {
+                continue;
+            };
+            let mut rows = entry.rows();
+            rows.keep(among);
+            count(names, entry.value, rows.len() as u64);
         }
     }
 }
@@ -83,82 +129,53 @@ impl Tally {
 impl Reader {
     /// Counts from `since` up to before `until`, in `parts` equal parts.
     pub fn activity(&self, since: Timestamp, until: Timestamp, parts: usize) -> Result<Activity, AuditError> {
-        let connection = self.connection();
-        let _snapshot = connection.unchecked_transaction().tried("read")?;
-        let length = (until.as_nanosecond() - since.as_nanosecond()).max(1);
+        let _snapshot = self.connection().unchecked_transaction().tried("read")?;
+        let (since, until) = (since.as_microsecond(), until.as_microsecond());
         let mut tally = Tally {
-            since: since.as_nanosecond(),
-            part: (length / parts.max(1) as i128).max(1),
+            since,
+            until,
+            part: ((until - since) / parts.max(1) as i64).max(1),
             activity: Activity { parts: vec![Counts::default(); parts], ..Activity::default() },
             agents: HashMap::new(),
             providers: HashMap::new(),
+            rules: HashMap::new(),
         };
-        let (from, to) = (format!("{since:.6}"), format!("{until:.6}"));
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT ts, event_type, redactions > 0, agent, provider FROM facet WHERE ts >= ?1 AND ts < ?2",
-            )
-            .tried("read")?;
-        let mut rows = statement.query(params![from, to]).tried("read")?;
-        let text = |row: &rusqlite::Row<'_>, column: usize| -> Result<Option<String>, rusqlite::Error> {
-            row.get(column)
-        };
-        while let Some(row) = rows.next().tried("read")? {
-            let (agent, provider) = (text(row, 3).tried("read")?, text(row, 4).tried("read")?);
-            let ts: String = row.get(0).tried("read")?;
-            let event_type: String = row.get(1).tried("read")?;
-            let redacted = row.get(2).tried("read")?;
-            tally.row(&ts, &event_type, redacted, agent.as_deref(), provider.as_deref());
-        }
-        drop(rows);
-        let mut rules = self.rules_between(&from, &to)?;
-        let covered = facet::covered(connection).tried("read")?;
-        self.bodies_after(covered, |raw| {
-            let Ok(seen) = serde_json::from_str::<Seen<'_>>(raw.body) else { return Ok(()) };
-            let facet = Facet::of(&seen);
-            let ts = facet.texts[0].unwrap_or_default();
-            if ts < from.as_str() || ts >= to.as_str() {
-                return Ok(());
-            }
-            let event_type = facet.texts[1].unwrap_or_default();
-            tally.row(ts, event_type, facet.redactions > 0, facet.texts[8], facet.texts[4]);
-            if let Ok(event) = serde_json::from_str::<crate::Event>(raw.body) {
-                for rule in event.request.iter().flat_map(|request| &request.redactions_applied) {
-                    count(&mut rules, rule);
+        for span in self.spans(1, i64::MAX as u64, true)? {
+            match span {
+                Span::Segment { min_time, max_time, .. } if max_time < since || min_time >= until => {}
+                Span::Segment { number, .. } => {
+                    let Some(found) = Encoded::read(self.connection(), number).tried("read")? else {
+                        continue;
+                    };
+                    if let Some(entries) = segment::entries(&found.entries) {
+                        tally.segment(&entries, &found.times);
+                    }
+                }
+                Span::Facets { from, to } | Span::Bodies { from, to } => {
+                    self.bodies_between(from, to, |raw| {
+                        tally.body(raw.body);
+                        Ok(())
+                    })?;
                 }
             }
-            Ok(())
-        })?;
+        }
         let mut activity = tally.activity;
         activity.agents = busiest(tally.agents);
         activity.providers = busiest(tally.providers);
-        activity.rules = busiest(rules);
+        activity.rules = busiest(tally.rules);
         Ok(activity)
-    }
-
-    fn rules_between(&self, from: &str, to: &str) -> Result<HashMap<String, u64>, AuditError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached(
-                "SELECT rule.value, count(*) FROM facet f JOIN event e ON e.seq = f.seq, \
-                 json_each(e.body, '$.request.redactions_applied') rule \
-                 WHERE f.ts >= ?1 AND f.ts < ?2 AND f.redactions > 0 GROUP BY rule.value",
-            )
-            .tried("read")?;
-        let rows = statement.query_map(params![from, to], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).tried("read")
     }
 }
 
-fn count(names: &mut HashMap<String, u64>, name: &str) {
+fn count(names: &mut HashMap<String, u64>, name: &str, times: u64) {
     match names.get_mut(name) {
-        Some(n) => *n += 1,
+        Some(n) => *n += times,
+        None if times == 0 => {}
         None => {
-            names.insert(name.to_owned(), 1);
+            names.insert(name.to_owned(), times);
         }
     }
 }
-
 fn busiest(names: HashMap<String, u64>) -> Vec<(String, u64)> {
     let mut names: Vec<_> = names.into_iter().collect();
     names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

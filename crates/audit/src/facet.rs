@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rusqlite::{Connection, params};
-use serde::de::{IgnoredAny, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
+
+use crate::segment::Field;
 
 /// Borrowed from the body unless it holds escapes; `Option<Cow<str>>` alone would always copy.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,9 +52,15 @@ pub(crate) struct Seen<'a> {
     pub(crate) prev_hash: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) request: Option<SeenRequest<'a>>,
+    #[serde(borrow, default)]
+    response: Option<SeenResponse<'a>>,
+    #[serde(borrow, default)]
+    compliance: Option<SeenCompliance<'a>>,
     pub(crate) seq: u64,
     #[serde(borrow)]
     pub(crate) timestamp: Text<'a>,
+    #[serde(borrow, default)]
+    violation_type: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,11 +68,21 @@ pub(crate) struct SeenActor<'a> {
     #[serde(borrow, default)]
     agent_id: Option<Text<'a>>,
     #[serde(borrow, default)]
+    ip_address: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    service_account: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    user_agent: Option<Text<'a>>,
+    #[serde(borrow, default)]
     user_id: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct SeenProvider<'a> {
+    #[serde(borrow, default)]
+    api_version: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    endpoint: Option<Text<'a>>,
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -85,8 +103,79 @@ pub(crate) struct SeenAction<'a> {
 pub(crate) struct SeenRequest<'a> {
     #[serde(borrow, default)]
     classification: Option<Text<'a>>,
-    #[serde(default)]
-    redactions_applied: Vec<IgnoredAny>,
+    #[serde(borrow, default)]
+    prompt_hash: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) redactions_applied: Vec<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenResponse<'a> {
+    #[serde(borrow, default)]
+    completion_hash: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenCompliance<'a> {
+    #[serde(borrow, default)]
+    data_residency: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    retention_policy: Option<Text<'a>>,
+}
+
+impl Seen<'_> {
+    /// What can be searched for, numbers, times, ids and hashes aside. A value may come twice.
+    pub(crate) fn each_value(&self, mut each: impl FnMut(Field, &str)) {
+        each(Field::Any, "");
+        each(Field::EventType, &self.event_type.0);
+        let request = self.request.as_ref();
+        let response = self.response.as_ref();
+        let compliance = self.compliance.as_ref();
+        for (field, text) in [
+            (Field::Provider, self.ai_provider.name.as_ref()),
+            (Field::Model, self.ai_provider.model.as_ref()),
+            (Field::Classification, request.and_then(|r| r.classification.as_ref())),
+            (Field::User, self.actor.user_id.as_ref()),
+            (Field::Agent, self.actor.agent_id.as_ref()),
+            (Field::Word, self.actor.ip_address.as_ref()),
+            (Field::Word, self.actor.service_account.as_ref()),
+            (Field::Word, self.actor.user_agent.as_ref()),
+            (Field::Word, self.ai_provider.api_version.as_ref()),
+            (Field::Word, self.ai_provider.endpoint.as_ref()),
+            (Field::Word, response.and_then(|r| r.finish_reason.as_ref())),
+            (Field::Word, compliance.and_then(|c| c.data_residency.as_ref())),
+            (Field::Word, compliance.and_then(|c| c.retention_policy.as_ref())),
+            (Field::Word, self.violation_type.as_ref()),
+        ] {
+            if let Some(text) = text {
+                each(field, &text.0);
+            }
+        }
+        for (index, action) in self.actions.iter().enumerate() {
+            let (kind, outcome) =
+                if index == 0 { (Field::Action, Field::Outcome) } else { (Field::Word, Field::Word) };
+            each(kind, &action.action_type.0);
+            action.outcome.iter().for_each(|text| each(outcome, &text.0));
+            action.target.iter().for_each(|text| each(Field::Word, &text.0));
+        }
+        let rules = request.map(|r| r.redactions_applied.as_slice()).unwrap_or_default();
+        if !rules.is_empty() {
+            each(Field::Redacted, "");
+        }
+        rules.iter().for_each(|rule| each(Field::Rule, &rule.0));
+    }
+
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = &str> {
+        let prompt = self.request.as_ref().and_then(|r| r.prompt_hash.as_ref());
+        let completion = self.response.as_ref().and_then(|r| r.completion_hash.as_ref());
+        prompt.into_iter().chain(completion).map(|text| &*text.0)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.event_id).chain(&self.exchange_id).map(|text| &*text.0)
+    }
 }
 
 /// One row of the facet table, apart from its number.

@@ -16,7 +16,7 @@ use crate::event::action_types;
 use crate::files::{failed, open_private, replace, set_aside, sync_folder_of};
 use crate::head::{self, Head, HeadFile, HeadState};
 use crate::keys::{PublicKey, Signing};
-use crate::{Action, Actor, AuditError, Event, KeyStore, TrailPaths, facet, schema};
+use crate::{Action, Actor, AuditError, Event, KeyStore, TrailPaths, facet, schema, segment};
 
 /// What was found when the trail was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub(crate) struct Chain {
     pub(crate) signed: u64,
     /// How far the facets go.
     pub(crate) covered: u64,
+    /// The next segment to build.
+    pub(crate) segment: u64,
 }
 
 impl Chain {
@@ -299,6 +301,7 @@ fn tail(connection: &Connection, database: Uuid, session: u64) -> Result<Chain, 
         ordinal: checkpoint.as_ref().map_or(purged, |c| c.ordinal.max(purged)),
         signed: checkpoint.map_or(0, |c| c.seq).min(seq),
         covered: facet::covered(connection)?,
+        segment: segment::next(connection)?,
     })
 }
 

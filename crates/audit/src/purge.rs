@@ -12,7 +12,7 @@ use crate::facet::Seen;
 use crate::keys::{PublicKey, Signing};
 use crate::queue::Purge;
 use crate::writer::Writer;
-use crate::{Action, Actor, AuditError, Event};
+use crate::{Action, Actor, AuditError, Event, segment};
 
 /// Rows of one transaction: short enough not to hold up those who record.
 const CHUNK: u64 = 4096;
@@ -137,6 +137,7 @@ impl PurgeInProgress {
                 ] {
                     writer.connection.execute(sql, [range.last_seq])?;
                 }
+                segment::forget_to(&writer.connection, range.last_seq)?;
                 let seq = chain.seq + 1;
                 let event = purge_event(&record, by.clone());
                 let body = body(&event, seq, &chain.hash)

@@ -1,18 +1,15 @@
 //! Reading a trail, beside a running engine or without one.
 
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::canonical::Hash;
 use crate::error::Tried;
-use crate::facet::{self, Facet, Seen};
-use crate::{AuditError, Event, EventType, Filter, Order};
+use crate::facet::{self, Seen};
+use crate::{AuditError, Event, Filter};
 
 /// A read-only connection. Its calls block; async callers put them on a blocking thread.
 #[derive(Debug)]
@@ -30,19 +27,10 @@ pub struct Row {
     pub json: String,
 }
 
-/// Counts since a point in time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stats {
-    pub total: u64,
-    pub by_type: BTreeMap<EventType, u64>,
-    /// Events in which something was taken out.
-    pub redacted: u64,
-}
-
 /// A row that has not been parsed.
 pub(crate) struct Raw<'a> {
-    seq: u64,
-    hash: Hash,
+    pub(crate) seq: u64,
+    pub(crate) hash: Hash,
     pub(crate) body: &'a str,
 }
 
@@ -88,7 +76,7 @@ impl Reader {
         };
         if found.is_none() {
             let covered = facet::covered(&self.connection).tried("read")?;
-            self.bodies_after(covered, |raw| {
+            self.bodies_between(covered + 1, i64::MAX as u64, |raw| {
                 let is_it =
                     |body| serde_json::from_str::<Seen<'_>>(body).is_ok_and(|seen| seen.event_id.0 == id);
                 if found.is_none() && is_it(raw.body) {
@@ -111,45 +99,6 @@ impl Reader {
         Ok(count)
     }
 
-    /// Counts of events since then, by type.
-    pub fn stats(&self, since: Timestamp) -> Result<Stats, AuditError> {
-        let _snapshot = self.connection.unchecked_transaction().tried("read")?;
-        let since = format!("{since:.6}");
-        let mut stats = Stats::default();
-        let mut count = |event_type: &str, events: u64, redacted: u64| {
-            stats.total += events;
-            stats.redacted += redacted;
-            if let Some(event_type) = EventType::parse(event_type) {
-                *stats.by_type.entry(event_type).or_default() += events;
-            }
-        };
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT event_type, count(*), sum(redactions > 0) FROM facet WHERE ts >= ?1 GROUP BY event_type",
-            )
-            .tried("read")?;
-        let mut rows = statement.query([&since]).tried("read")?;
-        while let Some(row) = rows.next().tried("read")? {
-            count(
-                &row.get::<_, String>(0).tried("read")?,
-                row.get(1).tried("read")?,
-                row.get(2).tried("read")?,
-            );
-        }
-        drop(rows);
-        let covered = facet::covered(&self.connection).tried("read")?;
-        self.bodies_after(covered, |raw| {
-            if let Ok(seen) = serde_json::from_str::<Seen<'_>>(raw.body)
-                && *seen.timestamp.0 >= *since
-            {
-                count(&seen.event_type.0, 1, (Facet::of(&seen).redactions > 0).into());
-            }
-            Ok(())
-        })?;
-        Ok(stats)
-    }
-
     /// The last row's number, 0 for an empty trail.
     pub fn last_seq(&self) -> Result<u64, AuditError> {
         self.connection
@@ -157,70 +106,17 @@ impl Reader {
             .tried("read")
     }
 
-    /// Matching rows in order, in one snapshot: those with facets by SQL, the newest ones by looking at them.
-    fn scan(
+    pub(crate) fn bodies_between(
         &self,
-        filter: &Filter,
-        mut each: impl FnMut(Raw<'_>) -> Result<(), AuditError>,
-    ) -> Result<(), AuditError> {
-        let _snapshot = self.connection.unchecked_transaction().tried("read")?;
-        let covered = facet::covered(&self.connection).tried("read")?;
-        let mut left = filter.limit.unwrap_or(usize::MAX);
-        let mut emit = |raw: Raw<'_>| {
-            if left == 0 {
-                return Ok(ControlFlow::Break(()));
-            }
-            left -= 1;
-            each(raw).map(|()| ControlFlow::Continue(()))
-        };
-        let full = if filter.order == Order::Ascending {
-            self.indexed(filter, &mut emit)?.is_break()
-                || feed(self.unindexed(filter, covered)?.iter(), &mut emit)?.is_break()
-        } else {
-            feed(self.unindexed(filter, covered)?.iter().rev(), &mut emit)?.is_break()
-                || self.indexed(filter, &mut emit)?.is_break()
-        };
-        tracing::trace!(covered, full, "scanned the audit trail");
-        Ok(())
-    }
-
-    fn indexed(
-        &self,
-        filter: &Filter,
-        emit: &mut impl FnMut(Raw<'_>) -> Result<ControlFlow<()>, AuditError>,
-    ) -> Result<ControlFlow<()>, AuditError> {
-        let (sql, parameters) = filter.to_sql();
-        let mut statement = self.connection.prepare_cached(&sql).tried("read")?;
-        let mut rows = statement.query(params_from_iter(parameters)).tried("read")?;
-        while let Some(row) = rows.next().tried("read")? {
-            if emit(raw(row).tried("read")?)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn unindexed(&self, filter: &Filter, covered: u64) -> Result<Vec<(u64, Hash, String)>, AuditError> {
-        let mut found = Vec::new();
-        self.bodies_after(covered, |raw| {
-            if filter.matches(raw.seq, raw.body) {
-                found.push((raw.seq, raw.hash, raw.body.to_owned()));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    pub(crate) fn bodies_after(
-        &self,
-        seq: u64,
+        from: u64,
+        to: u64,
         mut each: impl FnMut(Raw<'_>) -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT seq, hash, body FROM event WHERE seq > ?1 ORDER BY seq")
+            .prepare_cached("SELECT seq, hash, body FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq")
             .tried("read")?;
-        let mut rows = statement.query([seq]).tried("read")?;
+        let mut rows = statement.query([from, to]).tried("read")?;
         while let Some(row) = rows.next().tried("read")? {
             each(raw(row).tried("read")?)?;
         }
@@ -228,19 +124,7 @@ impl Reader {
     }
 }
 
-fn feed<'a>(
-    rows: impl Iterator<Item = &'a (u64, Hash, String)>,
-    emit: &mut impl FnMut(Raw<'_>) -> Result<ControlFlow<()>, AuditError>,
-) -> Result<ControlFlow<()>, AuditError> {
-    for (seq, hash, body) in rows {
-        if emit(Raw { seq: *seq, hash: *hash, body })?.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-fn raw<'a>(row: &'a rusqlite::Row<'_>) -> Result<Raw<'a>, rusqlite::Error> {
+pub(crate) fn raw<'a>(row: &'a rusqlite::Row<'_>) -> Result<Raw<'a>, rusqlite::Error> {
     Ok(Raw { seq: row.get(0)?, hash: row.get(1)?, body: row.get_ref(2)?.as_str()? })
 }
 

@@ -30,7 +30,23 @@ CREATE INDEX facet_redacted ON facet (seq) WHERE redactions > 0;
 CREATE INDEX facet_agent ON facet (agent) WHERE agent IS NOT NULL;
 CREATE INDEX facet_action ON facet (action) WHERE action IS NOT NULL;
 CREATE INDEX facet_outcome ON facet (outcome) WHERE outcome IS NOT NULL;
+", "
+CREATE TABLE segment (
+  number INTEGER PRIMARY KEY, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, entries BLOB NOT NULL,
+  times BLOB NOT NULL, hashes BLOB NOT NULL) STRICT;
+DROP INDEX facet_ts;
+DROP INDEX facet_type;
+DROP INDEX facet_provider;
+DROP INDEX facet_model;
+DROP INDEX facet_classification;
+DROP INDEX facet_redacted;
+DROP INDEX facet_agent;
+DROP INDEX facet_action;
+DROP INDEX facet_outcome;
 "];
+
+/// From this version on there are segments.
+pub(crate) const WITH_SEGMENTS: usize = 2;
 
 /// `S A P T`: marks the file as a trail for `file` and for us.
 pub(crate) const APPLICATION_ID: i32 = 0x5341_5054;
@@ -114,7 +130,7 @@ mod tests {
                 "CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM event WHERE seq = new.seq; END",
                 "trigger t",
             ),
-            ("DROP INDEX facet_ts", "index facet_ts"),
+            ("DROP INDEX facet_event", "index facet_event"),
             ("ALTER TABLE event ADD COLUMN x TEXT", "table event"),
             ("CREATE VIEW v AS SELECT 1", "view v"),
         ] {

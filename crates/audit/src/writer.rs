@@ -17,7 +17,7 @@ use crate::keys::Signing;
 use crate::opening::{Chain, Discontinuity, trail_itself};
 use crate::purge::PurgeInProgress;
 use crate::queue::{Append, Order, Queue, Reply, Taken};
-use crate::{Action, AppendError, AuditError, Event, Recorded, TrailHealth, Trouble, facet};
+use crate::{Action, AppendError, AuditError, Event, Recorded, TrailHealth, Trouble, facet, segment};
 
 /// Rows of one commit. Sixteen callers fill sixteen; a burst shares its sync.
 const BATCH: usize = 512;
@@ -86,7 +86,7 @@ impl Writer {
             Some(Duration::ZERO)
         } else if !self.health.borrow().is_writing() {
             Some(RETRY)
-        } else if self.chain.covered < self.chain.seq {
+        } else if self.is_index_behind() {
             Some(SOON)
         } else if self.chain.signed < self.chain.seq || self.log_dirty {
             Some(IDLE)
@@ -230,7 +230,7 @@ impl Writer {
         }
         let done = if self.purge.is_some() {
             return self.purge_chunk();
-        } else if self.chain.covered < self.chain.seq {
+        } else if self.is_index_behind() {
             self.index()
         } else {
             self.checkpoint()
@@ -240,15 +240,24 @@ impl Writer {
         }
     }
 
-    /// Facets are derived, so their commit needs no sync of its own: the next one carries it.
+    fn is_index_behind(&self) -> bool {
+        self.chain.covered < self.chain.seq || segment::is_due(self.chain.segment, self.chain.covered)
+    }
+
+    /// The index is derived, so its commit needs no sync of its own: the next one carries it.
     fn index(&mut self) -> Result<(), rusqlite::Error> {
-        let after = self.chain.covered;
+        let (seq, after, next) = (self.chain.seq, self.chain.covered, self.chain.segment);
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let indexed = self.transaction(|writer| facet::catch_up(&writer.connection, after, FACET_CHUNK));
+        let indexed = self.transaction(|writer| {
+            let covered = facet::catch_up(&writer.connection, after, FACET_CHUNK)?;
+            // Numbers that a discontinuity left empty need no facet.
+            let covered = if covered == after { seq } else { covered };
+            let due = segment::is_due(next, covered);
+            let next = if due { segment::build_next(&writer.connection, next, covered)? } else { next };
+            Ok((covered, next))
+        });
         self.connection.pragma_update(None, "synchronous", "FULL")?;
-        // Numbers that a discontinuity left empty need no facet.
-        let covered = indexed?;
-        self.chain.covered = if covered == after { self.chain.seq } else { covered };
+        (self.chain.covered, self.chain.segment) = indexed?;
         self.log_dirty = true;
         Ok(())
     }
@@ -268,7 +277,7 @@ impl Writer {
     }
 
     fn settle(&mut self) {
-        while self.chain.covered < self.chain.seq {
+        while self.is_index_behind() {
             if let Err(error) = self.index() {
                 return self.fail(error, Vec::new());
             }

@@ -200,9 +200,10 @@ pub struct AuditFilter {
     pub agent: Option<String>,
     pub exchange_id: Option<String>,
     pub classification: Option<Level>,
-    /// Rows of which a redaction names this rule.
+    /// Rows in which this rule took something out.
     pub rule: Option<String>,
-    /// Rows in whose text this stands, in either case of ASCII letters. Not together with `rule`.
+    /// Words, each of which stands in one of the row's values, in either case of ASCII letters. Ids and hashes are
+    /// found by their beginning, from eight digits on; numbers and times are not searched.
     pub text: Option<String>,
     /// Rows in which something was taken out, or nothing was.
     pub redacted: Option<bool>,
@@ -244,7 +245,7 @@ pub struct Activity {
     /// The busiest first, at most ten of each.
     pub tools: Vec<ActivityShare>,
     pub providers: Vec<ActivityShare>,
-    /// What was taken out most often, by rule.
+    /// The rules that took something out of most rows.
     pub rules: Vec<ActivityShare>,
 }
 

@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::head::{self, Head, HeadState};
 use crate::opening::{KEY_CHANGED, identity};
 use crate::purge::PurgeRecord;
-use crate::{PublicKey, Trouble, facet, schema};
+use crate::{PublicKey, Trouble, facet, schema, segment};
 
 pub use report::{Fault, FaultKind, RecordedDiscontinuity, VerifyError, VerifyReport};
 
@@ -147,9 +147,14 @@ fn walk_all(
     let cores = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let count = (rows / ROWS_PER_THREAD).clamp(1, cores.min(THREADS));
     let share = rows.div_ceil(count);
+    // A segment of the index is held against its rows by one thread.
+    let edge = |index: u64| match index {
+        0 => start,
+        _ => segment::first_seq(segment::number_of(start + index * share)).clamp(start, bounds.last + 1),
+    };
     let task = |index: u64| walk::Range {
-        from: start + index * share,
-        to: (start + (index + 1) * share - 1).min(bounds.last),
+        from: edge(index),
+        to: if index + 1 == count { bounds.last } else { edge(index + 1) - 1 },
         covered: bounds.covered,
         anchor: bounds.anchor(),
         database: bounds.database,
@@ -266,12 +271,14 @@ fn checkpoints(
     Checkpoint::last(connection)
 }
 
-/// Facets of rows before the first would show in counts. (The walk found those that don't fit theirs; those
+/// Facets of rows before the first would show in counts, and so would segments without rows. (The walk found those that don't fit theirs; those
 /// beyond the last are a cut tail.)
 fn ghosts(connection: &Connection, bounds: &Bounds, faults: &mut Vec<Fault>) -> Result<(), rusqlite::Error> {
     let ghost: Option<u64> =
         connection
             .query_row("SELECT min(seq) FROM facet WHERE seq < ?1", [bounds.first], |row| row.get(0))?;
+    faults.extend(ghost.map(|seq| Fault { seq, kind: FaultKind::IndexAltered }));
+    let ghost = segment::without_rows(connection)?;
     faults.extend(ghost.map(|seq| Fault { seq, kind: FaultKind::IndexAltered }));
     Ok(())
 }

@@ -10,7 +10,8 @@ use crate::canonical::{Hash, is_hex_of, row_hash, unhex};
 use crate::checkpoint::Checkpoint;
 use crate::event::action_types;
 use crate::facet::{Facet, Seen, TEXT_COLUMNS, Text};
-use crate::{PublicKey, Trouble};
+use crate::segment::{self, Builder, Encoded};
+use crate::{PublicKey, Trouble, schema};
 
 pub(super) struct Range {
     pub(super) from: u64,
@@ -79,6 +80,7 @@ pub(super) fn walk(
         format!("SELECT seq, redactions, {TEXT_COLUMNS} FROM facet WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq");
     let mut facets = connection.prepare(&sql)?;
     let mut facets = facets.query([range.from, range.to.min(range.covered)])?;
+    let mut index = Index::new(connection)?;
     loop {
         let row = match rows.next() {
             Ok(Some(row)) => row,
@@ -95,6 +97,10 @@ pub(super) fn walk(
             Ok((next, seen)) => {
                 if next.seq <= range.covered && !facet_agrees(&mut facets, next.seq, &seen)? {
                     walked.faults.push(Fault { seq: next.seq, kind: FaultKind::IndexAltered });
+                    return Ok(walked);
+                }
+                if let Some(seq) = index.altered_before(next.seq, Some(&seen))? {
+                    walked.faults.push(Fault { seq, kind: FaultKind::IndexAltered });
                     return Ok(walked);
                 }
                 walked.discontinuities.extend(discontinuity(next.seq, &seen));
@@ -119,10 +125,44 @@ pub(super) fn walk(
             signed = checkpoint.seq;
         }
     }
+    if let Some(seq) = index.altered_before(range.to + 1, None)? {
+        walked.faults.push(Fault { seq, kind: FaultKind::IndexAltered });
+    }
     if link.seq < range.to {
         walked.faults.push(Fault { seq: link.seq + 1, kind: FaultKind::Removed { last: range.to } });
     }
     Ok(walked)
+}
+
+/// The segments of the rows that were walked, built anew beside the stored ones.
+struct Index<'c> {
+    connection: &'c Connection,
+    is_there: bool,
+    segment: Option<Builder>,
+}
+
+impl<'c> Index<'c> {
+    fn new(connection: &'c Connection) -> Result<Index<'c>, rusqlite::Error> {
+        let is_there = schema::version_of(connection)? >= schema::WITH_SEGMENTS;
+        Ok(Index { connection, is_there, segment: None })
+    }
+
+    /// Takes the next row, `None` at the end; gives the first row of a segment that ended before it and is
+    /// stored as something else.
+    fn altered_before(&mut self, seq: u64, seen: Option<&Seen<'_>>) -> Result<Option<u64>, rusqlite::Error> {
+        if !self.is_there {
+            return Ok(None);
+        }
+        let number = segment::number_of(seq);
+        let ended = self.segment.take_if(|builder| seen.is_none() || builder.number != number);
+        if let Some(seen) = seen {
+            self.segment.get_or_insert_with(|| Builder::new(number)).add(seq, seen);
+        }
+        let Some(built) = ended else { return Ok(None) };
+        let first = segment::first_seq(built.number).max(1);
+        let stored = Encoded::read(self.connection, built.number)?;
+        Ok(stored.is_some_and(|stored| stored != built.encode()).then_some(first))
+    }
 }
 
 /// The link that the range's first row has to continue.

@@ -19,13 +19,14 @@ fn seqs(rows: &[Row]) -> Vec<u64> {
     rows.iter().map(|row| row.seq).collect()
 }
 
-#[tokio::test]
-async fn filters_find_the_same_with_and_without_an_index() {
-    let (_folder, _keys, trail) = filled(100);
+type Wanted = fn(u64) -> bool;
+
+/// Questions and which of the rows that `fill` makes answer them.
+fn cases() -> Vec<(Filter, Wanted)> {
     let at = |n: i64| Some(Timestamp::from_second(1_750_000_000 + n).unwrap());
     let base = Filter::default;
-    type Wanted = fn(u64) -> bool;
-    let cases: Vec<(Filter, Wanted)> = vec![
+    let text = |words: &str| Filter { text: Some(words.into()), ..Filter::default() };
+    vec![
         (base(), |_| true),
         (Filter { provider: Some("openai".into()), ..base() }, |n| n % 2 == 1),
         (Filter { event_type: Some(EventType::Error), ..base() }, |n| n % 5 == 3),
@@ -38,21 +39,44 @@ async fn filters_find_the_same_with_and_without_an_index() {
         (Filter { user: Some("nobody".into()), ..base() }, |_| false),
         (Filter { exchange_id: Some(Uuid::from_u128(20)), ..base() }, |n| n == 40 || n == 41),
         (Filter { since: at(10), until: at(20), ..base() }, |n| (10..20).contains(&n)),
+        (Filter { since: at(4090), until: at(4100), ..base() }, |n| (4090..4100).contains(&n)),
         (Filter { after_seq: Some(95), ..base() }, |n| n > 95),
         (Filter { before_seq: Some(4), ..base() }, |n| n < 4),
-        (Filter { text: Some("AWS_KEY".into()), ..base() }, |n| n % 10 == 0),
-        (Filter { text: Some("\"cli\"".into()), ..base() }, |_| true),
-        (Filter { text: Some("100%".into()), ..base() }, |_| false),
-    ];
+        (Filter { after_seq: Some(90), before_seq: Some(4097), redacted: Some(true), ..base() }, |n| {
+            (91..4097).contains(&n) && n % 10 == 0
+        }),
+        (Filter { rule: Some("jwt".into()), ..base() }, |n| n % 10 == 0),
+        (Filter { rule: Some("jw".into()), ..base() }, |_| false),
+        (text("AWS_KEY"), |n| n % 10 == 0),
+        (text("\"cli\""), |_| true),
+        (text("100%"), |_| false),
+        (text("agent-1 OPENAI"), |n| n % 3 == 1 && n % 2 == 1),
+        (Filter { provider: Some("openai".into()), redacted: Some(false), ..text("agent-0 confid") }, |n| {
+            n % 3 == 0 && n % 2 == 1 && n % 7 == 0
+        }),
+        (text("00000000-0000-0000-0000-000000000014"), |n| n == 40 || n == 41),
+        (text("00000000-0000"), |_| true),
+        (text("ABABABAB"), |_| true),
+        (text("ababababcd"), |_| false),
+    ]
+}
+
+fn found_as_wanted(reader: &Reader, rows: u64, round: &str) {
+    for (filter, wanted) in cases() {
+        let expected: Vec<u64> = (1..=rows).filter(|n| wanted(*n)).collect();
+        assert_eq!(seqs(&reader.query(&filter).unwrap()), expected, "{round}: {filter:?}");
+        let last: Vec<u64> = expected.iter().rev().take(3).copied().collect();
+        let backwards = Filter { order: Order::Descending, limit: Some(3), ..filter };
+        assert_eq!(seqs(&reader.query(&backwards).unwrap()), last, "{round}: {backwards:?}");
+    }
+}
+
+#[tokio::test]
+async fn filters_find_the_same_with_and_without_an_index() {
+    let (_folder, _keys, trail) = filled(100);
     for round in ["as it comes", "after indexing"] {
         let reader = trail.reader().unwrap();
-        for (filter, wanted) in &cases {
-            let expected: Vec<u64> = (1..=100).filter(|n| wanted(*n)).collect();
-            assert_eq!(seqs(&reader.query(filter).unwrap()), expected, "{round}: {filter:?}");
-            let last: Vec<u64> = expected.iter().rev().take(3).copied().collect();
-            let backwards = Filter { order: Order::Descending, limit: Some(3), ..filter.clone() };
-            assert_eq!(seqs(&reader.query(&backwards).unwrap()), last, "{round}: {backwards:?}");
-        }
+        found_as_wanted(&reader, 100, round);
         assert_eq!(reader.last_seq().unwrap(), 100);
         trail.settle().await;
     }
@@ -63,6 +87,65 @@ async fn filters_find_the_same_with_and_without_an_index() {
     assert_eq!(seqs(&reader.query(&newest).unwrap()), [103, 102, 101, 100, 99]);
     let middle = Filter { after_seq: Some(98), limit: Some(4), ..Filter::default() };
     assert_eq!(seqs(&reader.query(&middle).unwrap()), [99, 100, 101, 102]);
+}
+
+/// As an engine without segments left it.
+const BEFORE_SEGMENTS: &str = "
+    DROP TABLE segment;
+    CREATE INDEX facet_ts ON facet (ts);
+    CREATE INDEX facet_type ON facet (event_type);
+    CREATE INDEX facet_provider ON facet (provider);
+    CREATE INDEX facet_model ON facet (model) WHERE model IS NOT NULL;
+    CREATE INDEX facet_classification ON facet (classification) WHERE classification IS NOT NULL;
+    CREATE INDEX facet_redacted ON facet (seq) WHERE redactions > 0;
+    CREATE INDEX facet_agent ON facet (agent) WHERE agent IS NOT NULL;
+    CREATE INDEX facet_action ON facet (action) WHERE action IS NOT NULL;
+    CREATE INDEX facet_outcome ON facet (outcome) WHERE outcome IS NOT NULL;
+    DELETE FROM migration WHERE version = 2";
+
+#[tokio::test]
+async fn an_older_file_is_found_in_and_gets_its_segments() {
+    const ROWS: u64 = 9000;
+    let (folder, keys, trail) = filled(ROWS);
+    let at = |n: i64| Timestamp::from_second(1_750_000_000 + n).unwrap();
+    let counted = |trail: &Trail| trail.reader().unwrap().activity(at(100), at(8800), 7).unwrap();
+    let from_bodies = counted(&trail);
+    trail.settle().await;
+    let segments = || -> u64 {
+        Attacker::on(folder.path()).0.query_row("SELECT count(*) FROM segment", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(segments(), 2);
+    assert_eq!(counted(&trail), from_bodies);
+    found_as_wanted(&trail.reader().unwrap(), ROWS, "in segments");
+    let one = trail.reader().unwrap().show("5000").unwrap().unwrap();
+    for word in [one.event.event_id.to_string(), one.event.event_id.to_string()[..30].to_uppercase()] {
+        let filter = Filter { text: Some(word), ..Filter::default() };
+        assert!(seqs(&trail.reader().unwrap().query(&filter).unwrap()).contains(&5000));
+    }
+
+    drop(trail);
+    Attacker::on(folder.path()).run(BEFORE_SEGMENTS);
+    assert!(check(folder.path(), &keys).is_whole());
+    found_as_wanted(&Reader::open(&folder.path().join("audit.db")).unwrap(), ROWS, "an older file");
+
+    let (trail, report) = open(folder.path(), &keys);
+    assert_eq!(report.discontinuities, []);
+    found_as_wanted(&trail.reader().unwrap(), ROWS, "while it is indexed");
+    trail.settle().await;
+    assert_eq!(segments(), 2);
+    found_as_wanted(&trail.reader().unwrap(), ROWS, "anew in segments");
+    assert_eq!(counted(&trail), from_bodies);
+    assert!(check(folder.path(), &keys).is_whole());
+
+    // What went leaves nothing in the index, and what stays of its segment is still found.
+    trail.purge(at(4201), Actor::default()).await.unwrap();
+    trail.settle().await;
+    assert_eq!(segments(), 0);
+    let reader = trail.reader().unwrap();
+    let filter = Filter { text: Some("agent-1 jwt".into()), order: Order::Descending, ..Filter::default() };
+    let expected: Vec<u64> = (4201..=ROWS).rev().filter(|n| n % 3 == 1 && n % 10 == 0).collect();
+    assert_eq!(seqs(&reader.query(&filter).unwrap()), expected);
+    assert!(check(folder.path(), &keys).is_whole());
 }
 
 #[tokio::test]
@@ -76,19 +159,6 @@ async fn shows_one_event_by_row_or_id() {
         assert_eq!(reader.show(&id).unwrap().unwrap(), row);
         assert_eq!(reader.show("21").unwrap(), None);
         assert_eq!(reader.show("nothing").unwrap(), None);
-        trail.settle().await;
-    }
-}
-
-#[tokio::test]
-async fn counts_by_type() {
-    let (_folder, _keys, trail) = filled(50);
-    let since = Timestamp::from_second(1_750_000_000 + 26).unwrap();
-    for _ in 0..2 {
-        let stats = trail.reader().unwrap().stats(since).unwrap();
-        assert_eq!((stats.total, stats.redacted), (25, 3));
-        assert_eq!(stats.by_type.len(), 5);
-        assert!(stats.by_type.values().all(|n| *n == 5), "{stats:?}");
         trail.settle().await;
     }
 }

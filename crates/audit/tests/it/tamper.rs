@@ -315,6 +315,29 @@ fn triggers_views_and_edited_indexes() {
 }
 
 #[test]
+fn edited_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = MemoryKeys::default();
+    let trail = open(folder.path(), &keys).0;
+    fill(&trail, 1, 8200);
+    drop(trail);
+    let after = |sql: &str| {
+        let copied = tempfile::tempdir().unwrap();
+        copy(folder.path(), copied.path());
+        Attacker::on(copied.path()).run(sql);
+        check(copied.path(), &keys).fault
+    };
+    for column in ["entries", "times", "hashes"] {
+        let hide = format!("UPDATE segment SET {column} = zeroblob(length({column})) WHERE number = 1");
+        assert_eq!(after(&hide), Some(is(4096, FaultKind::IndexAltered)), "{column}");
+    }
+    let ghost = "INSERT INTO segment SELECT 9, min_time, max_time, entries, times, hashes FROM segment WHERE number = 1";
+    assert_eq!(after(ghost), Some(is(9 * 4096, FaultKind::IndexAltered)));
+    // Derived: without it rows are looked at one by one.
+    assert_eq!(after("DELETE FROM segment"), None);
+}
+
+#[test]
 fn rows_added_while_no_engine_ran() {
     let found = fault(|_, a| {
         let (_, body) = a.row(ROWS);

@@ -1,5 +1,6 @@
 // A made-up trail: every row follows from its number alone, so a million rows need no memory and tests see the same each time.
 
+import { hasWords } from '../search';
 import type { AuditEvent } from '../types/audit';
 import type { ActivityCounts, AuditFilter } from '../types/ipc';
 
@@ -182,7 +183,6 @@ export class MockTrail {
 }
 
 function matches(row: AuditEvent, filter: AuditFilter): boolean {
-  const text = filter.text?.toLowerCase() ?? filter.rule?.toLowerCase();
   const taken = (row.request?.redactions_applied.length ?? 0) > 0;
   return (
     (!filter.event_type || row.event_type === filter.event_type) &&
@@ -193,7 +193,8 @@ function matches(row: AuditEvent, filter: AuditFilter): boolean {
     (filter.redacted === null || filter.redacted === undefined || filter.redacted === taken) &&
     (!filter.since || row.timestamp >= filter.since) &&
     (!filter.until || row.timestamp < filter.until) &&
-    (!text || JSON.stringify(row).toLowerCase().includes(text))
+    (!filter.rule || (row.request?.redactions_applied ?? []).includes(filter.rule)) &&
+    (!filter.text || hasWords(row, filter.text))
   );
 }
 

@@ -15,7 +15,7 @@ parts: Array<ActivityPart>,
  */
 tools: Array<ActivityShare>, providers: Array<ActivityShare>, 
 /**
- * What was taken out most often, by rule.
+ * The rules that took something out of most rows.
  */
 rules: Array<ActivityShare>, };
 
@@ -65,11 +65,12 @@ class: string, };
  */
 export type AuditFilter = { since: string | null, until: string | null, event_type: string | null, provider: string | null, model: string | null, user: string | null, agent: string | null, exchange_id: string | null, classification: Level | null, 
 /**
- * Rows of which a redaction names this rule.
+ * Rows in which this rule took something out.
  */
 rule: string | null, 
 /**
- * Rows in whose text this stands, in either case of ASCII letters. Not together with `rule`.
+ * Words, each of which stands in one of the row's values, in either case of ASCII letters. Ids and hashes are
+ * found by their beginning, from eight digits on; numbers and times are not searched.
  */
 text: string | null, 
 /**

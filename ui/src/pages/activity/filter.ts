@@ -1,5 +1,6 @@
 // What the Activity page is narrowed to: from the address to a question for the engine, and back. Pure.
 
+import { hasWords } from '../../lib/search';
 import type { AuditEvent } from '../../lib/types/audit';
 import type { AuditFilter } from '../../lib/types/ipc';
 import { startOfDay } from '../../lib/time';
@@ -79,7 +80,6 @@ export function toFilter(narrow: Narrow, now: Date): AuditFilter {
 /** A new row of the trail that just came in: does it belong into the list as it is narrowed? */
 export function fits(event: AuditEvent, filter: AuditFilter): boolean {
   const taken = (event.request?.redactions_applied.length ?? 0) > 0;
-  const needle = (filter.rule ?? filter.text)?.toLowerCase();
   return (
     (!filter.event_type || event.event_type === filter.event_type) &&
     (!filter.provider || event.ai_provider.name === filter.provider) &&
@@ -87,6 +87,7 @@ export function fits(event: AuditEvent, filter: AuditFilter): boolean {
     (!filter.exchange_id || event.exchange_id === filter.exchange_id) &&
     (filter.redacted === null || filter.redacted === taken) &&
     (!filter.since || event.timestamp >= filter.since) &&
-    (!needle || JSON.stringify(event).toLowerCase().includes(needle))
+    (!filter.rule || (event.request?.redactions_applied ?? []).includes(filter.rule)) &&
+    (!filter.text || hasWords(event, filter.text))
   );
 }
