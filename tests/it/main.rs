@@ -11,6 +11,7 @@ mod crash_durability;
 mod daily_use;
 mod elevation;
 mod injected;
+mod kept_content;
 mod listener;
 mod quotas;
 mod routing;

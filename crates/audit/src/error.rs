@@ -84,7 +84,9 @@ pub enum AuditError {
         #[source]
         source: serde_json::Error,
     },
-    #[error("could not {action} the key that signs the trail")]
+    #[error("the content kept for row {seq} is not what was recorded, or its key is another one")]
+    Content { seq: u64 },
+    #[error("could not {action} a key of the trail")]
     KeyStore {
         action: &'static str,
         #[source]

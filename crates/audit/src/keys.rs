@@ -79,6 +79,22 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// The key of that name; a new one where the store has none of that length.
+pub(crate) fn random_key(
+    keys: &dyn KeyStore,
+    name: &str,
+    len: usize,
+) -> Result<Zeroizing<Vec<u8>>, AuditError> {
+    let stored = keys.load(name).map_err(|source| AuditError::KeyStore { action: "load", source })?;
+    if let Some(key) = stored.filter(|key| key.len() == len) {
+        return Ok(key);
+    }
+    let mut key = Zeroizing::new(vec![0; len]);
+    getrandom::fill(&mut key).map_err(AuditError::Random)?;
+    keys.store(name, &key).map_err(|source| AuditError::KeyStore { action: "store", source })?;
+    Ok(key)
+}
+
 /// The private half: its seed alone is held, the key that follows from it lives for one signature.
 pub(crate) struct Signing {
     seed: HeldKey,
@@ -87,19 +103,7 @@ pub(crate) struct Signing {
 
 impl Signing {
     pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<Signing, AuditError> {
-        let stored =
-            keys.load(SIGNING_KEY).map_err(|source| AuditError::KeyStore { action: "load", source })?;
-        let seed = match stored.filter(|seed| seed.len() == SEED) {
-            Some(seed) => seed,
-            None => {
-                let mut seed = Zeroizing::new(vec![0; SEED]);
-                getrandom::fill(&mut seed).map_err(AuditError::Random)?;
-                keys.store(SIGNING_KEY, &seed)
-                    .map_err(|source| AuditError::KeyStore { action: "store", source })?;
-                seed
-            }
-        };
-        Ok(Signing::held(keys.hold(seed)))
+        Ok(Signing::held(keys.hold(random_key(keys, SIGNING_KEY, SEED)?)))
     }
 
     fn held(seed: HeldKey) -> Signing {

@@ -2,11 +2,12 @@
 //! checkpoints and a head outside the file so that tampering shows.
 //!
 //! It stores what it is given and proves that it is still there. It must not decide what goes upstream, know
-//! providers, or hold a request's content.
+//! providers, or judge what may be kept of a request.
 
 mod activity;
 mod canonical;
 mod checkpoint;
+mod content;
 mod error;
 mod event;
 mod facet;
@@ -29,6 +30,7 @@ mod verify;
 mod writer;
 
 pub use activity::{Activity, Counts};
+pub use content::{CONTENT_KEY, Entry, MAX_CONTENT};
 pub use error::{AppendError, AuditError, Trouble};
 pub use event::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response, action_types};
 pub use files::TrailPaths;

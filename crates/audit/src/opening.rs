@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::canonical::{Hash, genesis, row_hash};
 use crate::checkpoint::Checkpoint;
+use crate::content::ContentKey;
 use crate::error::Tried;
 use crate::event::action_types;
 use crate::files::{failed, open_private, replace, set_aside, sync_folder_of};
@@ -131,6 +132,7 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     pub(crate) chain: Chain,
     pub(crate) signing: Signing,
+    pub(crate) content_key: ContentKey,
     pub(crate) head_file: HeadFile,
     /// Held while the trail is open.
     pub(crate) lock: File,
@@ -144,6 +146,7 @@ pub(crate) fn open(paths: &TrailPaths, keys: &dyn KeyStore) -> Result<Opened, Au
     }
     let lock = take_lock(&paths.lock)?;
     let signing = Signing::load_or_create(keys)?;
+    let content_key = ContentKey::load_or_create(keys)?;
     let current = signing.public();
     let known_key = known_key(&paths.public_key)?;
     let mut discontinuities = Vec::new();
@@ -189,7 +192,7 @@ pub(crate) fn open(paths: &TrailPaths, keys: &dyn KeyStore) -> Result<Opened, Au
         replace(&paths.public_key, format!("{}\n", current.to_hex()).as_bytes())?;
     }
     let report = OpenReport { created, last_seq, ahead_of_head, discontinuities };
-    Ok(Opened { connection, chain, signing, head_file, lock, report })
+    Ok(Opened { connection, chain, signing, content_key, head_file, lock, report })
 }
 
 fn take_lock(path: &Path) -> Result<File, AuditError> {

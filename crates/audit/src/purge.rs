@@ -133,6 +133,7 @@ impl PurgeInProgress {
                 for sql in [
                     "DELETE FROM event WHERE seq <= ?1",
                     "DELETE FROM facet WHERE seq <= ?1",
+                    "DELETE FROM content WHERE seq <= ?1",
                     "DELETE FROM checkpoint WHERE seq <= ?1",
                 ] {
                     writer.connection.execute(sql, [range.last_seq])?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::{Actor, AppendError, AuditError, Event, PurgeReport, Trouble};
+use crate::{Actor, AppendError, AuditError, Entry, PurgeReport, Trouble};
 
 /// The answer to `append`. A future; or block on it with [`Receipt::wait`]. Dropping it doesn't take the event
 /// back.
@@ -77,7 +77,7 @@ impl Future for Receipt {
 pub(crate) type Reply = oneshot::Sender<Result<Recorded, AppendError>>;
 
 pub(crate) struct Append {
-    pub(crate) event: Box<Event>,
+    pub(crate) entry: Box<Entry>,
     /// `None` when the answer has been given already.
     pub(crate) reply: Option<Reply>,
     /// Kept through failures instead of refused.
@@ -125,7 +125,7 @@ impl Queue {
         Queue { state: Mutex::default(), filled: Condvar::new(), limit: limit.max(1) }
     }
 
-    pub(crate) fn append(&self, event: Event, relaxed: bool) -> Receipt {
+    pub(crate) fn append(&self, entry: Entry, relaxed: bool) -> Receipt {
         let mut state = self.state();
         if state.closed {
             return Receipt::answered(Err(AppendError::bare(Trouble::Closed)));
@@ -140,7 +140,7 @@ impl Queue {
             let (reply, receiver) = oneshot::channel();
             (Some(reply), Receipt(Waiting::Pending(receiver)))
         };
-        state.orders.push_back(Order::Append(Append { event: Box::new(event), reply, keep: relaxed }));
+        state.orders.push_back(Order::Append(Append { entry: Box::new(entry), reply, keep: relaxed }));
         drop(state);
         self.filled.notify_one();
         receipt

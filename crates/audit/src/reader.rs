@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::canonical::Hash;
+use crate::content;
 use crate::error::Tried;
 use crate::facet::{self, Seen};
 use crate::{AuditError, Event, Filter};
@@ -86,6 +87,11 @@ impl Reader {
             })?;
         }
         found.map(|(seq, hash, body)| parse(&Raw { seq, hash, body: &body })).transpose()
+    }
+
+    /// Whether something is kept of what was said in the exchange of this row. Opening it takes the trail's key.
+    pub fn has_content(&self, seq: u64) -> Result<bool, AuditError> {
+        Ok(content::sealed(&self.connection, seq).tried("read")?.is_some())
     }
 
     /// Writes each matching event as one line of JSON, as it comes from the disk; says how many.

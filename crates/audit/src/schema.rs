@@ -43,10 +43,15 @@ DROP INDEX facet_redacted;
 DROP INDEX facet_agent;
 DROP INDEX facet_action;
 DROP INDEX facet_outcome;
+", "
+CREATE TABLE content (seq INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
 "];
 
 /// From this version on there are segments.
 pub(crate) const WITH_SEGMENTS: usize = 2;
+
+/// From this version on there is content.
+pub(crate) const WITH_CONTENT: usize = 3;
 
 /// `S A P T`: marks the file as a trail for `file` and for us.
 pub(crate) const APPLICATION_ID: i32 = 0x5341_5054;

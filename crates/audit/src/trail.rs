@@ -8,11 +8,13 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use sallyport_policy::config::Durability;
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
+use crate::content::{self, ContentKey};
 use crate::queue::{Append, Order, Purge, Queue};
-use crate::writer::Writer;
+use crate::writer::{Parts, Writer};
 use crate::{
-    Actor, AppendError, AuditError, Event, KeyStore, OpenReport, PublicKey, PurgeReport, Reader, Receipt,
+    Actor, AppendError, AuditError, Entry, KeyStore, OpenReport, PublicKey, PurgeReport, Reader, Receipt,
     Tail, TrailHealth, TrailPaths, Trouble, opening,
 };
 
@@ -40,6 +42,8 @@ pub struct Trail {
     paths: TrailPaths,
     public_key: PublicKey,
     durability: Durability,
+    database: Uuid,
+    content_key: Arc<ContentKey>,
     _lock: File,
 }
 
@@ -57,10 +61,18 @@ impl Trail {
         let (health_sender, health) = watch::channel(TrailHealth::Writing);
         let (latest_sender, latest) = watch::channel(opened.report.last_seq);
         for discontinuity in &opened.report.discontinuities {
-            let event = Box::new(discontinuity.event());
-            queue.order(Order::Append(Append { event, reply: None, keep: true }));
+            let entry = Box::new(discontinuity.event().into());
+            queue.order(Order::Append(Append { entry, reply: None, keep: true }));
         }
-        let parts = (opened.connection, opened.chain, opened.signing, opened.head_file);
+        let database = opened.chain.database;
+        let content_key = Arc::new(opened.content_key);
+        let parts = Parts {
+            connection: opened.connection,
+            chain: opened.chain,
+            signing: opened.signing,
+            head_file: opened.head_file,
+            content_key: content_key.clone(),
+        };
         let writer = Writer::new(parts, queue.clone(), health_sender, latest_sender)?;
         let thread = std::thread::Builder::new()
             .name("audit-writer".into())
@@ -74,20 +86,22 @@ impl Trail {
             paths: paths.clone(),
             public_key,
             durability: options.durability,
+            database,
+            content_key,
             _lock: opened.lock,
         };
         Ok((trail, opened.report))
     }
 
     /// Records an event. Never blocks; the receipt tells when (strict) or that (relaxed) it is safe.
-    pub fn append(&self, event: Event) -> Receipt {
-        self.queue.append(event, self.durability == Durability::Relaxed)
+    pub fn append(&self, entry: impl Into<Entry>) -> Receipt {
+        self.queue.append(entry.into(), self.durability == Durability::Relaxed)
     }
 
     /// Records what needs no gate, such as an answer that has arrived: kept in memory through failures and
     /// written as soon as that is possible.
-    pub fn append_relaxed(&self, event: Event) -> Receipt {
-        self.queue.append(event, true)
+    pub fn append_relaxed(&self, entry: impl Into<Entry>) -> Receipt {
+        self.queue.append(entry.into(), true)
     }
 
     pub fn health(&self) -> TrailHealth {
@@ -106,6 +120,13 @@ impl Trail {
     /// A connection of its own for reading; cheap to open.
     pub fn reader(&self) -> Result<Reader, AuditError> {
         Reader::open(&self.paths.database)
+    }
+
+    /// What was said in the exchange of this row; none where it was not kept, or is gone. Blocks.
+    pub fn content(&self, seq: u64) -> Result<Option<Vec<u8>>, AuditError> {
+        let reader = self.reader()?;
+        let Some(row) = reader.show(&seq.to_string())? else { return Ok(None) };
+        content::opened(reader.connection(), &self.content_key, &self.database, &row)
     }
 
     /// Rows from `from_seq` on, and then each new one.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::canonical::{body, row_hash};
 use crate::checkpoint::{self, Checkpoint};
+use crate::content::{self, ContentKey, Unsealed};
 use crate::error::Tried;
 use crate::event::action_types;
 use crate::head::HeadFile;
@@ -24,6 +25,8 @@ const BATCH: usize = 512;
 /// Facets may lag this far while there is no quiet moment.
 const FACET_LAG: u64 = 8192;
 const FACET_CHUNK: usize = 4096;
+/// Bodies that may wait for a quiet moment; each has at most [`crate::MAX_CONTENT`] bytes.
+const CONTENT_LAG: usize = 32;
 const SOON: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
@@ -39,20 +42,35 @@ pub(crate) struct Writer {
     /// Relaxed events that could not be written yet, in order.
     held: VecDeque<Append>,
     purge: Option<PurgeInProgress>,
+    content_key: Arc<ContentKey>,
+    /// Content of rows that are written; it waits for a quiet moment, like facets.
+    contents: Vec<Unsealed>,
     schema_version: i64,
     /// The log holds pages that are not in the database file yet.
     log_dirty: bool,
 }
 
+/// What an opened trail consists of.
+pub(crate) struct Parts {
+    pub(crate) connection: Connection,
+    pub(crate) chain: Chain,
+    pub(crate) signing: Signing,
+    pub(crate) head_file: HeadFile,
+    pub(crate) content_key: Arc<ContentKey>,
+}
+
 impl Writer {
     pub(crate) fn new(
-        (connection, chain, signing, head_file): (Connection, Chain, Signing, HeadFile),
+        parts: Parts,
         queue: Arc<Queue>,
         health: watch::Sender<TrailHealth>,
         latest: watch::Sender<u64>,
     ) -> Result<Writer, AuditError> {
+        let Parts { connection, chain, signing, head_file, content_key } = parts;
         let schema_version = schema_version(&connection).tried("read")?;
         Ok(Writer {
+            content_key,
+            contents: Vec::new(),
             connection,
             chain,
             signing,
@@ -116,7 +134,7 @@ impl Writer {
                 // Nobody has to be interested.
                 let _ = reply.send(());
             }
-        } else if self.chain.seq - self.chain.covered > FACET_LAG
+        } else if (self.chain.seq - self.chain.covered > FACET_LAG || self.contents.len() > CONTENT_LAG)
             && let Err(error) = self.index()
         {
             self.fail(error, Vec::new());
@@ -135,14 +153,15 @@ impl Writer {
             // Somebody else wrote rows. They stay, for `verify` to name; the chain passes over them.
             match self.pass_over_foreign_rows() {
                 Ok(event) => {
-                    batch.insert(0, Append { event: Box::new(event), reply: None, keep: true });
+                    batch.insert(0, Append { entry: Box::new(event.into()), reply: None, keep: true });
                     written = self.write(&batch);
                 }
                 Err(error) => written = Err(error),
             }
         }
         match written {
-            Ok(chain) => {
+            Ok((chain, contents)) => {
+                self.contents.extend(contents);
                 let first = chain.seq + 1 - batch.len() as u64;
                 self.chain = chain;
                 self.log_dirty = true;
@@ -163,8 +182,8 @@ impl Writer {
     }
 
     /// One transaction, one sync. The chain moves only when the commit has returned.
-    fn write(&mut self, batch: &[Append]) -> Result<Chain, rusqlite::Error> {
-        let mut chain = self.chain.clone();
+    fn write(&mut self, batch: &[Append]) -> Result<(Chain, Vec<Unsealed>), rusqlite::Error> {
+        let (mut chain, mut contents) = (self.chain.clone(), Vec::new());
         self.transaction(|writer| {
             if schema_version(&writer.connection)? != writer.schema_version {
                 return Err(altered());
@@ -172,20 +191,23 @@ impl Writer {
             let mut insert = writer.connection.prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3)")?;
             for append in batch {
                 let seq = chain.seq + 1;
-                let body = body(&append.event, seq, &chain.hash)
+                let body = body(&append.entry.event, seq, &chain.hash)
                     .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
                 let hash = row_hash(&chain.hash, body.as_bytes());
                 if insert.execute(params![seq, hash, body])? != 1 {
                     return Err(altered());
                 }
                 (chain.seq, chain.hash) = (seq, hash);
+                if let Some(body) = &append.entry.content {
+                    contents.push(Unsealed { seq, hash, body: body.clone() });
+                }
                 if chain.seq - chain.signed >= checkpoint::EVERY {
                     writer.sign(&mut chain)?;
                 }
             }
             Ok(())
         })?;
-        Ok(chain)
+        Ok((chain, contents))
     }
 
     fn sign(&self, chain: &mut Chain) -> Result<(), rusqlite::Error> {
@@ -244,11 +266,14 @@ impl Writer {
         self.chain.covered < self.chain.seq || segment::is_due(self.chain.segment, self.chain.covered)
     }
 
-    /// The index is derived, so its commit needs no sync of its own: the next one carries it.
+    /// The index is derived and content proves nothing, so their commit needs no sync of its own: the next one carries it.
     fn index(&mut self) -> Result<(), rusqlite::Error> {
         let (seq, after, next) = (self.chain.seq, self.chain.covered, self.chain.segment);
+        // Taken out whatever happens: what a full disk refuses is not held in memory until it has room.
+        let contents = std::mem::take(&mut self.contents);
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         let indexed = self.transaction(|writer| {
+            content::write(&writer.connection, &writer.content_key, &writer.chain.database, &contents)?;
             let covered = facet::catch_up(&writer.connection, after, FACET_CHUNK)?;
             // Numbers that a discontinuity left empty need no facet.
             let covered = if covered == after { seq } else { covered };
@@ -357,7 +382,7 @@ impl Writer {
             )),
         };
         let event = Event::control(Timestamp::now(), trail_itself(), action);
-        Some(Append { event: Box::new(event), reply: None, keep: false })
+        Some(Append { entry: Box::new(event.into()), reply: None, keep: false })
     }
 
     fn purge_chunk(&mut self) {

@@ -10,6 +10,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{Response, StatusCode, response};
 use http_body::{Body as HttpBody, Frame};
 use hudson_proxy::{Body, BodyError, BoxError, Gathered};
+use sallyport_audit::MAX_CONTENT;
 use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
 use sallyport_wire::{Family, Limits, Role, read_response, splice};
@@ -37,6 +38,8 @@ pub(crate) struct Return {
     pub(crate) streaming: bool,
     /// What its quota has lent it.
     pub(crate) loan: Option<Loan>,
+    /// Policy keeps what is said in this exchange.
+    pub(crate) keeps: bool,
     pub(crate) status: StatusCode,
 }
 
@@ -194,6 +197,8 @@ async fn whole(
     let clean = changed.as_deref().unwrap_or(&plain);
     let judged = ret.guard.whole(ret.family, content_type, clean, &ret.limits, &ret.lens.placeholders);
     let changed = judged.or(changed);
+    // A coding that stays on is no text.
+    let keeps = ret.keeps && (codings.is_empty() || changed.is_some());
     let delivered: Bytes = match changed {
         Some(changed) => {
             forget_encoding(&mut parts.headers);
@@ -201,9 +206,8 @@ async fn whole(
         }
         None => data,
     };
-    let mut closing = Closing::new(ret);
-    closing.hash.update(&delivered);
-    closing.length = delivered.len() as u64;
+    let mut closing = Closing::new(Return { keeps, ..ret });
+    closing.deliver(&delivered);
     closing.finish(summary);
     let body = match trailers {
         Some(trailers) => Body::with_trailers(delivered, trailers),
@@ -253,6 +257,8 @@ fn pass(ret: Return, parts: response::Parts, body: Body) -> Response<Body> {
         ret.engine.counters.opaque();
     }
     let exact = HttpBody::size_hint(&body).exact();
+    // What nobody read is nothing to keep.
+    let ret = Return { keeps: false, ..ret };
     let body = Streamed {
         inner: body,
         decoder: None,
@@ -269,12 +275,24 @@ struct Closing {
     ret: Return,
     hash: Sha256,
     length: u64,
+    /// What was handed on; none where it is not kept, or no longer since it is too long.
+    said: Option<Vec<u8>>,
     closed: bool,
 }
 
 impl Closing {
     fn new(ret: Return) -> Closing {
-        Closing { ret, hash: Sha256::new(), length: 0, closed: false }
+        let said = ret.keeps.then(Vec::new);
+        Closing { ret, hash: Sha256::new(), length: 0, said, closed: false }
+    }
+
+    fn deliver(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        match &mut self.said {
+            Some(said) if said.len() + bytes.len() <= MAX_CONTENT => said.extend_from_slice(bytes),
+            said => *said = None,
+        }
     }
 
     fn finish(&mut self, summary: Summary) {
@@ -308,7 +326,7 @@ impl Closing {
         if parties.provider.model.is_none() {
             parties.provider.model = summary.model;
         }
-        self.ret.engine.record_completion(&parties, &received);
+        self.ret.engine.record_completion(&parties, &received, self.said.take().map(Bytes::from));
     }
 }
 
@@ -397,8 +415,7 @@ impl Streamed {
 
     fn count(&mut self, bytes: &[u8]) {
         if let Some(closing) = &mut self.closing {
-            closing.hash.update(bytes);
-            closing.length += bytes.len() as u64;
+            closing.deliver(bytes);
         }
     }
 }

@@ -8,10 +8,11 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditHead, AuditPage, CaView, Counters,
-    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession,
-    OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView, SecretTotals, SelfTestReport,
-    SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditHead, AuditPage, CaView,
+    ContentRequest, Counters, ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow,
+    HealthItem, IssuedSession, KeptContent, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView,
+    RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status,
+    TrailProof,
 };
 use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
 use sallyport_policy::settings::ReasonPolicy;
@@ -266,6 +267,11 @@ impl Control for EngineControl {
     async fn audit_activity(&self, request: ActivityRequest) -> Result<Activity, ControlError> {
         let trail = self.engine()?.trail.load_full().ok_or_else(|| trail_failed("it is not open"))?;
         trail_views::activity(trail, request).await
+    }
+
+    async fn audit_content(&self, request: ContentRequest) -> Result<KeptContent, ControlError> {
+        let trail = self.engine()?.trail.load_full().ok_or_else(|| trail_failed("it is not open"))?;
+        trail_views::content(trail, request.seq).await
     }
 
     async fn audit_verify(&self) -> Result<TrailProof, ControlError> {

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use jiff::Timestamp;
-use sallyport_audit::{Action, Actor, Event, Trail};
+use sallyport_audit::{Action, Actor, Entry, Trail};
 use sallyport_certs::CertAuthority;
 use sallyport_detect::{RuleSet, Scanner};
 use sallyport_platform::Paths;
@@ -135,10 +136,11 @@ impl Engine {
         parties: &Parties,
         sent: &SentFacts,
         noted: Option<Action>,
+        said: Option<Bytes>,
     ) -> Result<(), Unrecorded> {
         let mut event = record::prompt_sent(parties, sent, Timestamp::now());
         event.actions.extend(noted);
-        self.record(event).await
+        self.record(Entry::with_content(event, said)).await
     }
 
     pub(crate) async fn record_violation(
@@ -151,8 +153,9 @@ impl Engine {
     }
 
     /// Answers have arrived already: their rows are kept through failures and need no waiting.
-    pub(crate) fn record_completion(&self, parties: &Parties, received: &ReceivedFacts) {
-        self.record_later(record::completion_received(parties, received, Timestamp::now()));
+    pub(crate) fn record_completion(&self, parties: &Parties, received: &ReceivedFacts, said: Option<Bytes>) {
+        let event = record::completion_received(parties, received, Timestamp::now());
+        self.record_later(Entry::with_content(event, said));
     }
 
     /// What became of the tool calls of an answer.
@@ -196,14 +199,14 @@ impl Engine {
         self.record(record::control(actor, action, target, outcome, review, Timestamp::now())).await
     }
 
-    async fn record(&self, event: Event) -> Result<(), Unrecorded> {
+    async fn record(&self, entry: impl Into<Entry>) -> Result<(), Unrecorded> {
         let Some(trail) = self.trail.load_full() else { return Err(Unrecorded::NotOpen) };
-        trail.append(event).await.map(drop).map_err(|error| Unrecorded::Refused(error.to_string()))
+        trail.append(entry).await.map(drop).map_err(|error| Unrecorded::Refused(error.to_string()))
     }
 
-    fn record_later(&self, event: Event) {
+    fn record_later(&self, entry: impl Into<Entry>) {
         if let Some(trail) = self.trail.load_full() {
-            drop(trail.append_relaxed(event));
+            drop(trail.append_relaxed(entry));
         }
     }
 }

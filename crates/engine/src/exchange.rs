@@ -14,6 +14,7 @@ use sallyport_detect::{Placeholders, Scanner};
 use sallyport_platform::process::Process;
 use sallyport_policy::Level;
 use sallyport_policy::classification::Mark;
+use sallyport_policy::config::ContentRetention;
 use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
 use sallyport_policy::quotas::is_generation;
 use sallyport_policy::settings::{RerouteTarget, TelemetryPolicy};
@@ -241,6 +242,13 @@ impl Exchange<'_> {
             (Taken::Held(_), Some(new)) => BodyFacts::of(new),
             (Taken::Held(held), None) => BodyFacts::of(&held.plain),
         };
+        let said = match (&taken, &new_plain) {
+            (Taken::Held(held), new) if self.is_kept(&decision, nature) && !unread => {
+                Some(new.as_ref().unwrap_or(&held.plain).clone())
+            }
+            _ => None,
+        };
+        let keeps = said.is_some();
         let sent = SentFacts {
             body: sent_body,
             level: decision.level_after,
@@ -289,7 +297,7 @@ impl Exchange<'_> {
             return Err(refusal.into());
         }
         let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
-        if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned).await {
+        if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned, said).await {
             if !self.policy.is_open_on_failure() {
                 return Err(Refusal::trail_unavailable().into());
             }
@@ -333,6 +341,7 @@ impl Exchange<'_> {
             limits,
             streaming: inspected.stream,
             loan,
+            keeps,
             status: response.status(),
         };
         if head_only || matches!(response.status().as_u16(), 204 | 304) {
@@ -414,6 +423,14 @@ impl Exchange<'_> {
             self.parties.provider.model.clone_from(&target.to.model);
         }
         Ok(other)
+    }
+
+    /// Whether policy keeps what is said in this exchange.
+    fn is_kept(&self, decision: &Decision, nature: BodyNature) -> bool {
+        self.policy.snapshot.audit.content.value == ContentRetention::Public
+            && decision.level_after == Level::Public
+            && decision.retention.is_none()
+            && matches!(nature, BodyNature::Json | BodyNature::Text | BodyNature::Form)
     }
 
     fn decide(&self, asked: &Circumstances<'_>, found: &[Placed]) -> Decision {

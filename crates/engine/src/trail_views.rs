@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sallyport_audit::{Counts, Trail};
 use sallyport_detect::RuleSet;
 use sallyport_ipc::types::{
-    Activity, ActivityCounts, ActivityPart, ActivityRequest, ActivityShare, RuleView, TrailProof,
+    Activity, ActivityCounts, ActivityPart, ActivityRequest, ActivityShare, KeptContent, RuleView, TrailProof,
 };
 use sallyport_ipc::{ControlError, ErrorCode};
 
@@ -36,6 +36,14 @@ pub(crate) async fn activity(trail: Arc<Trail>, request: ActivityRequest) -> Res
             providers: shares(counted.providers),
             rules: shares(counted.rules),
         })
+    })
+    .await
+}
+
+pub(crate) async fn content(trail: Arc<Trail>, seq: u64) -> Result<KeptContent, ControlError> {
+    blocking(move || {
+        let body = trail.content(seq).map_err(trail_failed)?;
+        Ok(KeptContent { text: body.map(|body| String::from_utf8_lossy(&body).into_owned()) })
     })
     .await
 }

@@ -18,10 +18,10 @@ use crate::events::Events;
 use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters, Done,
-    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession,
-    OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status,
-    TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, ContentRequest, Counters,
+    Done, ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession,
+    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
+    Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -93,6 +93,10 @@ impl Client {
 
     pub async fn audit_activity(&self, request: &ActivityRequest) -> Result<Activity, ClientError> {
         self.call(Call::AuditActivity, request).await
+    }
+
+    pub async fn audit_content(&self, request: &ContentRequest) -> Result<KeptContent, ClientError> {
+        self.call(Call::AuditContent, request).await
     }
 
     pub async fn audit_verify(&self) -> Result<TrailProof, ClientError> {

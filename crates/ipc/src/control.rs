@@ -8,10 +8,10 @@ use futures_util::Stream;
 use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, Counters,
+    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, ContentRequest, Counters,
     ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession,
-    OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status,
-    TrailProof,
+    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
+    Status, TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -58,6 +58,7 @@ pub trait Control: Send + Sync + 'static {
     async fn policy_reload(&self) -> Result<PolicyView, ControlError>;
     async fn audit_query(&self, filter: AuditFilter) -> Result<AuditPage, ControlError>;
     async fn audit_activity(&self, request: ActivityRequest) -> Result<Activity, ControlError>;
+    async fn audit_content(&self, request: ContentRequest) -> Result<KeptContent, ControlError>;
     /// Reads the whole trail; takes seconds for a large one.
     async fn audit_verify(&self) -> Result<TrailProof, ControlError>;
     async fn rules(&self) -> Result<Vec<RuleView>, ControlError>;

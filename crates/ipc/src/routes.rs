@@ -63,6 +63,7 @@ pub enum Call {
     PolicyReload,
     AuditQuery,
     AuditActivity,
+    AuditContent,
     AuditVerify,
     Rules,
     SelfTest,
@@ -125,6 +126,13 @@ pub const ROUTES: &[Route] = &[
     // A query is a POST because its filter is a body; it changes nothing.
     post(Call::AuditQuery, "/v1/audit/query", Access::Read, QUICK, "rows of the trail"),
     post(Call::AuditActivity, "/v1/audit/activity", Access::Read, QUICK, "what the trail counts over a time"),
+    post(
+        Call::AuditContent,
+        "/v1/audit/content",
+        Access::Read,
+        QUICK,
+        "what was said in the exchange of a row, where policy keeps it",
+    ),
     get_slow(Call::AuditVerify, "/v1/audit/verify", "whether the trail is whole, from its first row on"),
     get(Call::Rules, "/v1/rules", "the detection rules in force, with what each looks for"),
     post(

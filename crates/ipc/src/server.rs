@@ -205,6 +205,7 @@ impl Session {
             Call::PolicyReload => ok(&control.policy_reload().await?),
             Call::AuditQuery => ok(&control.audit_query(parsed(body)?).await?),
             Call::AuditActivity => ok(&control.audit_activity(parsed(body)?).await?),
+            Call::AuditContent => ok(&control.audit_content(parsed(body)?).await?),
             Call::AuditVerify => ok(&control.audit_verify().await?),
             Call::Rules => ok(&control.rules().await?),
             Call::SelfTest => ok(&control.self_test().await?),

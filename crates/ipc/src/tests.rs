@@ -238,6 +238,9 @@ impl Control for Example {
             rules: Vec::new(),
         })
     }
+    async fn audit_content(&self, request: ContentRequest) -> Result<KeptContent, ControlError> {
+        self.counted(KeptContent { text: Some(request.seq.to_string()) })
+    }
     async fn audit_verify(&self) -> Result<TrailProof, ControlError> {
         self.counted(TrailProof { whole: true, rows: 7, fault: None, took_ms: 1 })
     }
@@ -429,6 +432,9 @@ async fn the_client_has_every_call() {
     assert_eq!(client.audit_query(&filter).await.unwrap().rows.len(), 3);
     let stretch = ActivityRequest { since: moment(), until: moment(), parts: 24 };
     assert_eq!(client.audit_activity(&stretch).await.unwrap().parts.len(), 24);
+    let kept = client.audit_content(&ContentRequest { seq: 42 }).await.unwrap();
+    assert_eq!(kept.text.as_deref(), Some("42"));
+    assert_eq!(format!("{kept:?}"), "KeptContent { kept: true }");
     assert!(client.audit_verify().await.unwrap().whole);
     assert!(client.rules().await.unwrap().is_empty());
     assert!(client.self_test().await.unwrap().passed);

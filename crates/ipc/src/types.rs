@@ -226,6 +226,26 @@ pub struct AuditPage {
     pub more: bool,
 }
 
+/// Which row's content to open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ContentRequest {
+    pub seq: u64,
+}
+
+/// What was said in an exchange, after redaction. `Debug` shows nothing of it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct KeptContent {
+    /// None where nothing is kept, or no longer.
+    pub text: Option<String>,
+}
+
+impl std::fmt::Debug for KeptContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptContent").field("kept", &self.text.is_some()).finish()
+    }
+}
+
 /// Which stretch of the trail to count, in how many equal parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields, default)]

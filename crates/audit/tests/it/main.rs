@@ -9,6 +9,7 @@
 mod support;
 
 mod append;
+mod content;
 mod crash;
 mod opening;
 mod query;

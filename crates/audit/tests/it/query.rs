@@ -101,7 +101,8 @@ const BEFORE_SEGMENTS: &str = "
     CREATE INDEX facet_agent ON facet (agent) WHERE agent IS NOT NULL;
     CREATE INDEX facet_action ON facet (action) WHERE action IS NOT NULL;
     CREATE INDEX facet_outcome ON facet (outcome) WHERE outcome IS NOT NULL;
-    DELETE FROM migration WHERE version = 2";
+    DROP TABLE content;
+    DELETE FROM migration WHERE version >= 2";
 
 #[tokio::test]
 async fn an_older_file_is_found_in_and_gets_its_segments() {

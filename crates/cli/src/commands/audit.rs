@@ -7,6 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sallyport_audit::{AuditError, EventType, Filter, Order, Reader, Row, TrailPaths};
 
+use sallyport_ipc::types::{ContentRequest, KeptContent};
+use sallyport_platform::Paths;
+
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
@@ -55,7 +58,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print one event whole
+    /// Print one event whole, and what was said where policy keeps it
+    ///
+    /// Only a running engine can open what was said (`audit.content`). --json prints the event of the audit schema alone.
     #[command(after_help = format!("Examples:\n  sallyport audit show 42\n  sallyport audit show 01890a5d-ac96-774b-bcce-b302099a8057\n\n{EXIT_CODES}"))]
     Show {
         /// Its row number or its event_id
@@ -129,11 +134,12 @@ impl Narrow {
 }
 
 pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
-    let trail = TrailPaths::in_folder(engine::paths()?.state_dir());
+    let paths = engine::paths()?;
+    let trail = TrailPaths::in_folder(paths.state_dir());
     match args.command {
         Command::Tail { follow, lines, json } => tail(&trail.database, follow, lines, json, out),
         Command::Query { narrow, limit, json } => query(&trail.database, narrow.filter(), limit, json, out),
-        Command::Show { id, json } => show(&trail.database, &id, json, out),
+        Command::Show { id, json } => show(&paths, &trail.database, &id, json, out),
         Command::Verify(args) => verify::run(&args, trail, out),
         Command::Export { narrow, format: Format::Jsonl, output } => {
             export(&trail.database, &narrow.filter(), output.as_deref(), out)
@@ -218,8 +224,9 @@ fn tail(database: &Path, follow: bool, lines: usize, json: bool, out: &mut Out) 
     }
 }
 
-fn show(database: &Path, id: &str, json: bool, out: &mut Out) -> Outcome {
-    let Some(row) = open(database)?.show(id)? else {
+fn show(paths: &Paths, database: &Path, id: &str, json: bool, out: &mut Out) -> Outcome {
+    let reader = open(database)?;
+    let Some(row) = reader.show(id)? else {
         return Err(Failure::new(format!("the trail has no event {}", printable(id)))
             .hint("`sallyport audit query` lists row numbers, `audit query --json` the event_id of each"));
     };
@@ -234,6 +241,17 @@ fn show(database: &Path, id: &str, json: bool, out: &mut Out) -> Outcome {
         ])?;
         out.blank()?;
         out.json(&row.event)?;
+        if reader.has_content(row.seq)? {
+            let request = ContentRequest { seq: row.seq };
+            out.blank()?;
+            match engine::call(paths, async |client| client.audit_content(&request).await) {
+                Ok(KeptContent { text: Some(text) }) => out.line(printable_lines(&text))?,
+                Ok(KeptContent { text: None }) => {}
+                Err(failure) => {
+                    note(format!("what was said is kept, but only a running engine opens it: {failure}"));
+                }
+            }
+        }
     }
     Ok(Exit::Ok)
 }
@@ -337,6 +355,11 @@ fn counted(rules: &[String]) -> String {
         n => format!("{} ×{n}", printable(rule)),
     };
     counts.iter().map(each).collect::<Vec<_>>().join(", ")
+}
+
+/// What came from the network may hold what a terminal obeys; line breaks are its only freedom.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(text: Option<&str>) -> String {

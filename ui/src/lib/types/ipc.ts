@@ -120,6 +120,11 @@ constraints: Array<string>, key_store: KeyStoreKind,
 bundle: string | null, };
 
 /**
+ * Which row's content to open.
+ */
+export type ContentRequest = { seq: number, };
+
+/**
  * The body of every answer that is not a success.
  */
 export type ControlError = { code: ErrorCode, message: string, hint?: string | null, };
@@ -285,6 +290,15 @@ export type IssuedSession = { session: AgentSession,
 token: string, };
 
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
+
+/**
+ * What was said in an exchange, after redaction. `Debug` shows nothing of it.
+ */
+export type KeptContent = { 
+/**
+ * None where nothing is kept, or no longer.
+ */
+text: string | null, };
 
 export type KeyStoreKind = "keychain" | "file";
 

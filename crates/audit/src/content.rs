@@ -1,0 +1,140 @@
+//! What was said in an exchange, where policy keeps it: sealed, beside the chain and bound to its row by the row's hash.
+//!
+//! The chain does not rest on it: content may go, by retention or otherwise, and the trail is still whole.
+
+use bytes::Bytes;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::canonical::{Hash, hex};
+use crate::keys::random_key;
+use crate::{AuditError, Event, HeldKey, KeyStore, schema};
+
+/// The name under which the key that seals content lies in the key store.
+pub const CONTENT_KEY: &str = "audit-content-key";
+
+/// The most that is kept of one body. Half a body would be bound to nothing, so a longer one is not kept.
+pub const MAX_CONTENT: usize = 256 * 1024;
+
+/// What is recorded: an event, and perhaps what was said.
+pub struct Entry {
+    pub(crate) event: Event,
+    pub(crate) content: Option<Bytes>,
+}
+
+impl Entry {
+    /// `content` is the body whose hash the event holds. What is too long is left out.
+    pub fn with_content(event: Event, content: Option<Bytes>) -> Entry {
+        Entry { event, content: content.filter(|body| (1..=MAX_CONTENT).contains(&body.len())) }
+    }
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Entry {
+        Entry { event, content: None }
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+/// Content that waits to be sealed, and the row it belongs to.
+pub(crate) struct Unsealed {
+    pub(crate) seq: u64,
+    pub(crate) hash: Hash,
+    pub(crate) body: Bytes,
+}
+
+/// The key's bytes are held; what the cipher makes of them lives for one use.
+pub(crate) struct ContentKey(HeldKey);
+
+impl ContentKey {
+    pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<ContentKey, AuditError> {
+        Ok(ContentKey(keys.hold(random_key(keys, CONTENT_KEY, AES_256_GCM.key_len())?)))
+    }
+
+    /// None where the operating system gives no random bytes, or for a key of another length.
+    fn seal(&self, database: &Uuid, unsealed: &Unsealed) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).ok()?;
+        let mut text = Zeroizing::new(zstd::bulk::compress(&unsealed.body, 1).ok()?);
+        let bound = bound(database, unsealed.seq, &unsealed.hash);
+        let tag = self
+            .cipher()?
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut text)
+            .ok()?;
+        Some([&nonce, text.as_slice(), tag.as_ref()].concat())
+    }
+
+    fn open(&self, database: &Uuid, seq: u64, hash: &Hash, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let bound = bound(database, seq, hash);
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let packed = self.cipher()?.open_in_place(nonce, Aad::from(bound), &mut text).ok()?;
+        zstd::bulk::decompress(packed, MAX_CONTENT).ok()
+    }
+
+    fn cipher(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, (*self.0).as_ref()).ok().map(LessSafeKey::new)
+    }
+}
+
+/// Content of one row opens at no other, and in no other file.
+fn bound(database: &Uuid, seq: u64, hash: &Hash) -> Vec<u8> {
+    [b"sallyport audit content 1\0".as_slice(), database.as_bytes(), &seq.to_be_bytes(), hash].concat()
+}
+
+/// Seals and writes what waits. Part of a transaction.
+pub(crate) fn write(
+    connection: &Connection,
+    key: &ContentKey,
+    database: &Uuid,
+    waiting: &[Unsealed],
+) -> Result<(), rusqlite::Error> {
+    let mut insert = connection.prepare_cached("INSERT INTO content VALUES (?1, ?2)")?;
+    for unsealed in waiting {
+        match key.seal(database, unsealed) {
+            Some(sealed) => insert.execute(params![unsealed.seq, sealed])?,
+            None => {
+                tracing::warn!(row = unsealed.seq, "content could not be sealed, so it is not kept");
+                continue;
+            }
+        };
+    }
+    Ok(())
+}
+
+/// What a row's content looks like from outside; none where none is kept.
+pub(crate) fn sealed(connection: &Connection, seq: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    if schema::version_of(connection)? < schema::WITH_CONTENT {
+        return Ok(None);
+    }
+    connection.query_row("SELECT sealed FROM content WHERE seq = ?1", [seq], |row| row.get(0)).optional()
+}
+
+/// The body of a row. It is the one that was recorded, byte for byte, or an error.
+pub(crate) fn opened(
+    connection: &Connection,
+    key: &ContentKey,
+    database: &Uuid,
+    row: &crate::Row,
+) -> Result<Option<Vec<u8>>, AuditError> {
+    use crate::error::Tried;
+    let Some(sealed) = sealed(connection, row.seq).tried("read")? else { return Ok(None) };
+    let recorded = match (&row.event.request, &row.event.response) {
+        (Some(request), _) => request.prompt_hash.as_deref(),
+        (None, Some(response)) => response.completion_hash.as_deref(),
+        (None, None) => None,
+    };
+    key.open(database, row.seq, &row.hash, &sealed)
+        .filter(|body| recorded == Some(hex(&Sha256::digest(body)).as_str()))
+        .map(Some)
+        .ok_or(AuditError::Content { seq: row.seq })
+}
