@@ -53,7 +53,7 @@ check() {
   echo "xcheck: $1"
   env PATH="$bin:$PATH" RUSTC="$bin/rustc" RUSTDOC="$bin/rustdoc" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$work/target" \
     AWS_LC_SYS_PREBUILT_NASM=1 AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
-    "${@:2}" "$bin/cargo" check --locked --workspace --exclude sallyport-tests --exclude sallyport-desktop \
+    "${@:2}" "$bin/cargo" check --locked --keep-going --workspace --exclude sallyport-tests --exclude sallyport-desktop \
     -Zbuild-std=std,panic_abort,panic_unwind --target "$1"
 }
 
