@@ -11,6 +11,7 @@ use serde::Serialize;
 use tauri::{AppHandle, Emitter, Manager};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::failure::Failure;
 use crate::popups::{self, Popups};
 use crate::settings::PopupMode;
 use crate::tray::{Seen, Tray};
@@ -135,6 +136,8 @@ impl Link {
         self.draw(&Seen {
             state: Some(status.state),
             paused_until: status.paused_until,
+            forbids_off: status.policy.forbids_off,
+            asks_reason: status.policy.asks_reason,
             trouble: trouble.map(|item| item.title.clone()),
             waiting,
             quota: quota.as_ref().and_then(fullest),
@@ -158,10 +161,7 @@ impl Link {
 
     fn pop_up(&self, popup: popups::Popup) {
         let app = self.app.clone();
-        popups::show(popup, move |page| {
-            let handle = app.clone();
-            let _ = app.run_on_main_thread(move || window::open(&handle, page));
-        });
+        popups::show(popup, move |page| open(&app, page));
     }
 
     fn mode(&self) -> PopupMode {
@@ -185,27 +185,51 @@ pub(crate) enum Change {
     Pause { minutes: u64 },
 }
 
-/// Asks the engine for it. What it refuses is seen where it can be read: in the window.
+/// Asks the engine for it. Where a reason is wanted the window asks the person; what the engine refuses pops up,
+/// since the menu that was clicked is gone.
 pub(crate) fn change(app: AppHandle, change: Change) {
     tauri::async_runtime::spawn(async move {
         let client = app.state::<App>().client.clone();
-        if let Err(error) = changed(&client, change).await {
-            tracing::warn!(%error, "the engine did not do it");
-            let handle = app.clone();
-            let _ = app.run_on_main_thread(move || window::open(&handle, "/overview"));
+        match changed(&client, change).await {
+            Ok(None) => {}
+            Ok(Some(page)) => open(&app, page),
+            Err(error) => {
+                tracing::warn!(%error, "the engine did not do it");
+                let failure = Failure::from(error);
+                let handle = app.clone();
+                popups::show(popups::refused(failure), move |page| open(&handle, page));
+            }
         }
     });
 }
 
-async fn changed(client: &Client, change: Change) -> Result<Status, ClientError> {
+fn open(app: &AppHandle, page: &'static str) {
+    let handle = app.clone();
+    let _ = app.run_on_main_thread(move || window::open(&handle, page));
+}
+
+/// Does it, or gives the page that asks for what is missing.
+async fn changed(client: &Client, change: Change) -> Result<Option<&'static str>, ClientError> {
+    let status = client.status().await?;
+    let goes_off = matches!(status.state, State::Protected | State::Attention);
     match change {
+        _ if goes_off && status.policy.asks_reason => return Ok(Some(asks(change))),
         Change::Pause { minutes } => {
-            client.off(&OffRequest { for_seconds: Some(minutes * 60), reason: None }).await
+            client.off(&OffRequest { for_seconds: Some(minutes * 60), reason: None }).await?
         }
-        Change::Toggle => match client.status().await?.state {
-            State::Protected | State::Attention => client.off(&OffRequest::default()).await,
-            State::Paused | State::Off => client.on().await,
-        },
+        Change::Toggle if goes_off => client.off(&OffRequest::default()).await?,
+        Change::Toggle => client.on().await?,
+    };
+    Ok(None)
+}
+
+/// The dialog that takes a reason, at what was chosen.
+fn asks(change: Change) -> &'static str {
+    match change {
+        Change::Toggle => "/overview?pause=off",
+        Change::Pause { minutes: 5 } => "/overview?pause=5",
+        Change::Pause { minutes: 60 } => "/overview?pause=60",
+        Change::Pause { .. } => "/overview?pause=15",
     }
 }
 

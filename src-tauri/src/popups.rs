@@ -3,5 +3,5 @@
 mod model;
 mod show;
 
-pub(crate) use model::{Popup, Popups, limit_words, news_of};
+pub(crate) use model::{Popup, Popups, limit_words, news_of, refused};
 pub(crate) use show::show;

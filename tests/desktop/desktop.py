@@ -196,6 +196,45 @@ def the_tray(session, window):
     return tray
 
 
+def a_policy(protection):
+    """Lays these rules down; the engine looks at its folder every two seconds."""
+    file = Path(os.environ["SALLYPORT_HOME"]) / "config" / "policies" / "protection.yaml"
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.write_text(f"apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: desk}}\nspec: {{protection: {protection}}}\n")
+
+
+def a_pause_with_a_reason(session, window, tray, shots):
+    a_policy("{reason: required}")
+    wait_for("the tray to ask", lambda: "5 minutes…" in tray.items())
+    window.go("#/activity")
+    tray.click("60 minutes…")
+    wait_for("the question", lambda: "Pause protection" in window.text("[role=dialog]"))
+    assert "For 60 minutes" in window.text("[role=dialog]"), window.text("[role=dialog]")
+    session.picture(shots, "pause")
+    assert engine("status")["state"] in ("protected", "attention"), "it was paused without a reason"
+    window.type("[role=dialog] textarea", "packet trace")
+    window.click("[role=dialog] button[type=submit]")
+    wait_for("the pause", lambda: engine("status").get("state") == "paused")
+    tray.click("Protection")
+    wait_for("the end of the pause", lambda: engine("status").get("state") in ("protected", "attention"))
+    query = subprocess.run(["sallyport", "audit", "query", "--json"], capture_output=True, text=True, check=True).stdout
+    assert "off for 3600 s; reason: packet trace" in query, query[-2000:]
+    say("where policy wants a reason, the tray's menu opens the window, which asks")
+
+    a_policy("{off: forbid}")
+    wait_for("the tray to say so", lambda: "Policy keeps protection on" in tray.items())
+    assert not tray.items()["Protection"][2], "what policy forbids is offered"
+    # A menu that was open while policy changed: the click comes all the same.
+    tray.click("Protection")
+    title, body = wait_for("the refusal", lambda: next((p for p in session.popups() if p[0] == "Nothing was changed"), None))
+    assert "forbids" in body, body
+    window.go("#/overview")
+    wait_for("the window to say so", lambda: "Policy keeps it on" in window.text())
+    a_policy("{off: allow}")
+    wait_for("the tray to offer it again", lambda: tray.items().get("Protection", (0, 0, False))[2])
+    say("what policy forbids is not offered, and refused in words")
+
+
 def an_approval(session, window, tray, shots):
     """An agent asks; forged clicks decide nothing; the person decides in the window."""
     asked = subprocess.run(
@@ -287,6 +326,7 @@ def main():
         session.desktop()
         window = the_window(session, options.driven, shots)
         tray = the_tray(session, window)
+        a_pause_with_a_reason(session, window, tray, shots)
         an_approval(session, window, tray, shots)
         the_engine_comes_back(window)
         window.close()

@@ -195,6 +195,10 @@ class Window:
         element = wait_for(f"{selector} “{text}”", lambda: self.run(find, selector, text))
         self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/click", {})
 
+    def type(self, selector, text):
+        element = wait_for(selector, lambda: self.run("return document.querySelector(arguments[0])", selector))
+        self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/value", {"text": text})
+
     def go(self, page):
         self.run("location.hash = arguments[0]", page)
 

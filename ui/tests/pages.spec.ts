@@ -63,7 +63,7 @@ for (const [id, title] of PAGES) {
   }
 }
 
-for (const scene of ['paused', 'off', 'attention', 'first'] as const) {
+for (const scene of ['paused', 'off', 'attention', 'first', 'kept'] as const) {
   test(`the window, ${scene}`, async ({ page }) => {
     const wrong = await open(page, `/?mock=${scene}`);
     for (const scheme of ['light', 'dark'] as const) {
@@ -84,6 +84,15 @@ test('an open row tells what was taken out and why, and has nothing serious eith
   await page.keyboard.press('Escape');
   await expect(drawer).toBeHidden();
   expect(wrong).toEqual([]);
+});
+
+test('the dialog of a pause has nothing serious either', async ({ page }) => {
+  await open(page, '/?mock=reason#/overview?pause=15');
+  await expect(page.getByRole('dialog')).toBeVisible();
+  for (const scheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    expect(await serious(page), scheme).toEqual([]);
+  }
 });
 
 test('text of tools and models is never markup', async ({ page }) => {

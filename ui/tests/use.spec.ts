@@ -19,6 +19,38 @@ test('pause and on again', async ({ page }) => {
   await expect(page.getByRole('region', { name: 'Protection' })).toContainText('Protected');
 });
 
+test('where policy wants a reason, a pause asks for one; the tray leads to the same question', async ({ page }) => {
+  await page.goto('/?mock=reason');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('menuitem', { name: 'For 5 minutes…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Pause protection' });
+  await expect(dialog.getByLabel('How long')).toHaveText(/For 5 minutes/);
+  await expect(dialog.getByRole('button', { name: 'Pause' })).toBeDisabled();
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+  await page.evaluate(() => (location.hash = '//overview?pause=60'));
+  await expect(dialog.getByLabel('How long')).toHaveText(/For 60 minutes/);
+  await dialog.getByLabel('Reason').fill('packet trace');
+  await dialog.getByRole('button', { name: 'Pause' }).click();
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole('region', { name: 'Protection' })).toContainText('On again in 1:00:00');
+});
+
+test('a refused pause is said in the dialog, and nothing is lost', async ({ page }) => {
+  await page.goto('/?mock=refused#/overview?pause=15');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Reason').fill('packet trace');
+  await dialog.getByRole('button', { name: 'Pause' }).click();
+  await expect(dialog.getByRole('alert')).toContainText('the operating system asks who is there');
+  await expect(dialog.getByLabel('Reason')).toHaveValue('packet trace');
+});
+
+test('where policy keeps protection on, no pause is offered', async ({ page }) => {
+  await page.goto('/?mock=kept');
+  await expect(page.getByText('Policy keeps it on')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Pause' })).toHaveCount(0);
+});
+
 test('by keyboard alone: to Activity, down the list, a row, back', async ({ page }) => {
   await page.goto('/');
   await page.getByRole('heading', { level: 1 }).waitFor();

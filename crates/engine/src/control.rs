@@ -15,7 +15,7 @@ use sallyport_ipc::types::{
     TrailProof,
 };
 use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
-use sallyport_policy::settings::ReasonPolicy;
+use sallyport_policy::settings::{OffPolicy, ReasonPolicy};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +86,8 @@ impl EngineControl {
                 PolicyRef {
                     version: policy.snapshot.version.clone(),
                     profile: format!("{:?}", policy.snapshot.profile.value).to_lowercase(),
+                    forbids_off: policy.snapshot.protection.off.value == OffPolicy::Forbid,
+                    asks_reason: policy.snapshot.protection.reason.value == ReasonPolicy::Required,
                 }
             }),
             agents: engine.map(|engine| engine.sessions.running()).unwrap_or_default(),

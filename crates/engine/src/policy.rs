@@ -344,7 +344,9 @@ pub(crate) fn stamp(paths: &Paths, folders: &[PathBuf]) -> Stamp {
         paths.managed_bundle_of_policies(),
     ];
     let mut files = Vec::new();
-    for place in places.iter().chain(folders) {
+    // The default stands beside the configuration.
+    let folders: Vec<PathBuf> = folders.iter().map(|folder| paths.config_dir().join(folder)).collect();
+    for place in places.iter().chain(&folders) {
         files.push(FileStamp::of(place));
         let entries = std::fs::read_dir(place).into_iter().flatten().flatten().take(MAX_DOCUMENTS);
         let mut inside: Vec<_> = entries.map(|entry| entry.path()).collect();
@@ -414,6 +416,23 @@ mod tests {
         let loaded = load(&paths);
         assert!(loaded.problems.is_empty());
         assert_eq!(loaded.policy.snapshot.listen.value.to_string(), "127.0.0.1:8877");
+    }
+
+    #[test]
+    fn a_new_document_is_noticed_with_and_without_a_configuration() {
+        let (_folder, paths) = home();
+        for config in [None, Some("listen: 127.0.0.1:9999\n")] {
+            if let Some(text) = config {
+                std::fs::write(paths.config_file(), text).unwrap();
+            }
+            let folders = load(&paths).policy.snapshot.policies.value.clone();
+            let before = stamp(&paths, &folders);
+            assert_eq!(stamp(&paths, &folders), before);
+            let document = paths.policies_dir().join("mine.yaml");
+            std::fs::write(&document, STRICT).unwrap();
+            assert_ne!(stamp(&paths, &folders), before, "{config:?}");
+            std::fs::remove_file(document).unwrap();
+        }
     }
 
     #[test]

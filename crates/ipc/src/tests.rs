@@ -63,7 +63,11 @@ fn status() -> Status {
             loaded_at: Some(moment()),
         },
         audit: AuditHead { seq: 24, hash: "00ff".into() },
-        policy: PolicyRef { version: "0123456789abcdef".into(), profile: "balanced".into() },
+        policy: PolicyRef {
+            version: "0123456789abcdef".into(),
+            profile: "balanced".into(),
+            ..PolicyRef::default()
+        },
         agents: vec![session()],
     }
 }

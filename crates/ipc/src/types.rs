@@ -115,6 +115,12 @@ pub struct PolicyRef {
     /// Changes whenever anything that policy is made of changes.
     pub version: String,
     pub profile: String,
+    /// Protection can be neither switched off nor paused.
+    #[serde(default)]
+    pub forbids_off: bool,
+    /// Whoever switches off or pauses says why.
+    #[serde(default)]
+    pub asks_reason: bool,
 }
 
 /// One place that secret values come from. Never holds a value.

@@ -8,6 +8,7 @@ use sallyport_policy::elevation;
 use sallyport_policy::quotas::Limit;
 use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::settings::PopupMode;
 
 /// The tool's name in rows that the self-test makes.
@@ -84,6 +85,13 @@ pub(crate) fn news_of(event: &Event) -> Option<News> {
         }),
         _ => None,
     }
+}
+
+/// The answer to something that the person chose in the tray and did not get. Shown however quiet it is to be.
+pub(crate) fn refused(failure: Failure) -> Popup {
+    let body =
+        failure.hint.map_or_else(|| failure.message.clone(), |hint| format!("{} {hint}", failure.message));
+    Popup { title: "Nothing was changed".into(), body, page: "/overview", urgent: false, clickable: true }
 }
 
 /// A limit in a person's words.
@@ -326,6 +334,17 @@ mod tests {
         });
         let popup = popups.tell(news_of_row(&off).unwrap(), PopupMode::Quiet, at(0)).unwrap();
         assert!(popup.urgent);
+        assert_eq!(popup.page, "/overview");
+    }
+
+    #[test]
+    fn what_the_tray_did_not_get_is_told_with_the_way_out() {
+        let popup =
+            refused(Failure { hint: Some("Ask Ann.".into()), ..Failure::new("x", "Policy forbids it.") });
+        assert_eq!(
+            (popup.title.as_str(), popup.body.as_str()),
+            ("Nothing was changed", "Policy forbids it. Ask Ann.")
+        );
         assert_eq!(popup.page, "/overview");
     }
 

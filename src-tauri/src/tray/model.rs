@@ -24,6 +24,10 @@ pub(crate) struct Seen {
     /// None: no engine answers.
     pub(crate) state: Option<State>,
     pub(crate) paused_until: Option<Timestamp>,
+    /// Policy lets nobody switch off or pause.
+    pub(crate) forbids_off: bool,
+    /// Policy wants a reason, which a menu can't take: the window asks for it.
+    pub(crate) asks_reason: bool,
     /// The most severe condition that needs a person.
     pub(crate) trouble: Option<String>,
     /// Requests for permissions that wait for an answer.
@@ -114,8 +118,8 @@ impl Menu {
         let checking = matches!(seen.state, Some(State::Protected | State::Attention));
         let pause = [5, 15, 60].map(|minutes| Item::Button {
             act: Act::Pause { minutes },
-            label: format!("{minutes} minutes"),
-            enabled: checking,
+            label: format!("{minutes} minutes{}", if seen.asks_reason { "…" } else { "" }),
+            enabled: checking && !seen.forbids_off,
         });
         let mut items = vec![Item::Line(line.clone())];
         if let Some(trouble) = &seen.trouble {
@@ -135,15 +139,22 @@ impl Menu {
                 enabled: true,
             });
         }
+        items.push(Item::Separator);
+        if checking && seen.forbids_off {
+            items.push(Item::Line("Policy keeps protection on".into()));
+        }
         items.extend([
-            Item::Separator,
             Item::Check {
                 act: Act::Toggle,
                 label: "Protection".into(),
                 checked: checking,
-                enabled: reachable,
+                enabled: reachable && !(checking && seen.forbids_off),
             },
-            Item::Submenu { label: "Pause for".into(), enabled: checking, items: pause.into() },
+            Item::Submenu {
+                label: "Pause for".into(),
+                enabled: checking && !seen.forbids_off,
+                items: pause.into(),
+            },
             Item::Separator,
             Item::Button { act: Act::Open, label: "Open Sallyport".into(), enabled: true },
             // The engine goes on: leaving the icon must not be a way to switch protection off.
@@ -291,6 +302,43 @@ mod tests {
           5 minutes
           15 minutes
           60 minutes
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn what_policy_forbids_is_not_offered_and_says_why() {
+        let seen = Seen { forbids_off: true, ..seen(State::Protected) };
+        insta::assert_snapshot!(drawn(&seen), @r"
+        [Protected] Sallyport: Protected
+        Protected (grey)
+        --
+        Policy keeps protection on (grey)
+        [x] Protection (grey)
+        Pause for > (grey)
+          5 minutes (grey)
+          15 minutes (grey)
+          60 minutes (grey)
+        --
+        Open Sallyport
+        Quit (protection goes on)
+        ");
+    }
+
+    #[test]
+    fn a_pause_that_wants_a_reason_says_that_it_will_ask() {
+        let seen = Seen { asks_reason: true, ..seen(State::Protected) };
+        insta::assert_snapshot!(drawn(&seen), @r"
+        [Protected] Sallyport: Protected
+        Protected (grey)
+        --
+        [x] Protection
+        Pause for >
+          5 minutes…
+          15 minutes…
+          60 minutes…
         --
         Open Sallyport
         Quit (protection goes on)

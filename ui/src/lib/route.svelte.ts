@@ -5,8 +5,9 @@ export interface Route {
   query: URLSearchParams;
 }
 
-function parse(hash: string): Route {
-  const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
+/** The app's own addresses begin with a slash, which `open` puts before them once more. */
+export function parse(hash: string): Route {
+  const [path = '', query = ''] = hash.replace(/^#\/*/, '').split('?');
   return { page: path || 'overview', query: new URLSearchParams(query) };
 }
 

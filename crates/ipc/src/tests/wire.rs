@@ -73,7 +73,9 @@ fn wire_status() {
       },
       "policy": {
         "version": "0123456789abcdef",
-        "profile": "balanced"
+        "profile": "balanced",
+        "forbids_off": false,
+        "asks_reason": false
       },
       "agents": [
         {

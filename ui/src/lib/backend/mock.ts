@@ -1,16 +1,22 @@
-// An engine that is not there, for a plain browser and for tests. `?mock=empty|loading|error|huge|paused|off|attention|first`
+// An engine that is not there, for a plain browser and for tests. `?mock=empty|loading|error|huge|paused|off|attention|first|reason|kept|refused`
 // chooses what it shows.
 
 import type { AppEvent, AppSettings, Backend, Failure } from '../backend';
 import type { Activity, ElevationView, Event as EngineEvent, HealthItem, PolicyView, QuotaHistory, QuotaView, RuleView, SourceStatus, State, Status } from '../types/ipc';
 import { MockTrail } from './mock-trail';
 
-export type Scene = 'normal' | 'empty' | 'loading' | 'error' | 'huge' | 'paused' | 'off' | 'attention' | 'first';
+export type Scene = 'normal' | 'empty' | 'loading' | 'error' | 'huge' | 'paused' | 'off' | 'attention' | 'first' | 'reason' | 'kept' | 'refused';
 
 const UNREACHABLE: Failure = {
   code: 'not_reachable',
   message: 'The engine does not answer on its control socket.',
   hint: 'It is being started. If it stays away, `sallyport doctor` says why.',
+};
+
+const REFUSED: Failure = {
+  code: 'not_permitted',
+  message: 'This weakens protection, so the operating system asks who is there: the question was dismissed.',
+  hint: 'Try again and answer its question yourself.',
 };
 
 export function mock(scene: Scene): Backend {
@@ -50,7 +56,7 @@ export function mock(scene: Scene): Backend {
       health: scene === 'attention' ? HEALTH(began) : [],
       secrets: trail.rows === 0 ? { sources: 0, failed_sources: 0, secrets: 0, weak: 0, loaded_at: null } : { sources: 4, failed_sources: 1, secrets: 41, weak: 2, loaded_at: minutesFrom(began, -3) },
       audit: { seq: trail.rows, hash: '9f2b7c04d1e85a3370c6bb1f0e4d92a8861f5cd27ab3904e6d0c18f7a52b3e41' },
-      policy: { version: '7c1d0e52a9b3f846', profile: 'balanced' },
+      policy: { version: '7c1d0e52a9b3f846', profile: 'balanced', forbids_off: scene === 'kept', asks_reason: scene === 'reason' },
       agents: [],
     };
   }
@@ -66,7 +72,7 @@ export function mock(scene: Scene): Backend {
   function answer<T>(make: () => T): Promise<T> {
     if (scene === 'loading') return new Promise(() => undefined);
     if (scene === 'error') return Promise.reject(UNREACHABLE);
-    return new Promise((resolve) => setTimeout(() => resolve(make()), 10));
+    return new Promise((resolve) => setTimeout(resolve, 10)).then(make);
   }
 
   return {
@@ -78,6 +84,7 @@ export function mock(scene: Scene): Backend {
       }),
     off: (request) =>
       answer(() => {
+        if (scene === 'refused') throw REFUSED;
         const seconds = request.for_seconds;
         if (seconds) move('paused', new Date(Date.now() + seconds * 1000).toISOString());
         else move('off', null);

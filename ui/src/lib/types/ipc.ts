@@ -354,7 +354,15 @@ export type PolicyRef = {
 /**
  * Changes whenever anything that policy is made of changes.
  */
-version: string, profile: string, };
+version: string, profile: string, 
+/**
+ * Protection can be neither switched off nor paused.
+ */
+forbids_off: boolean, 
+/**
+ * Whoever switches off or pauses says why.
+ */
+asks_reason: boolean, };
 
 export type PolicyView = { version: string, settings: Array<SettingRow>, documents: Array<DocumentSummary>, 
 /**
