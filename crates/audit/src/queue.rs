@@ -97,9 +97,16 @@ pub(crate) enum Order {
     Settle(oneshot::Sender<()>),
 }
 
+/// How long events for which nobody waits may gather, so that they share a commit, or go along with one that is waited for.
+const GATHER: Duration = Duration::from_millis(10);
+
 #[derive(Default)]
 struct State {
     orders: VecDeque<Order>,
+    /// Somebody waits for one of them.
+    urgent: bool,
+    /// When the first of them came.
+    since: Option<Instant>,
     /// Events that the writer could not write yet; they count, too.
     held: usize,
     closed: bool,
@@ -118,6 +125,27 @@ pub(crate) enum Taken {
     /// Nothing came in time.
     Nothing,
     Closed,
+}
+
+impl State {
+    /// Whether the writer should know of it now.
+    fn push(&mut self, order: Order, urgent: bool) -> bool {
+        let first = self.since.is_none();
+        self.since.get_or_insert_with(Instant::now);
+        self.orders.push_back(order);
+        let wakes = first || (urgent && !self.urgent);
+        self.urgent |= urgent;
+        wakes
+    }
+
+    fn take(&mut self, most: usize) -> VecDeque<Order> {
+        let count = most.min(self.orders.len());
+        let taken = self.orders.drain(..count).collect();
+        if self.orders.is_empty() {
+            (self.urgent, self.since) = (false, None);
+        }
+        taken
+    }
 }
 
 impl Queue {
@@ -140,9 +168,13 @@ impl Queue {
             let (reply, receiver) = oneshot::channel();
             (Some(reply), Receipt(Waiting::Pending(receiver)))
         };
-        state.orders.push_back(Order::Append(Append { entry: Box::new(entry), reply, keep: relaxed }));
+        let urgent = reply.is_some();
+        let wakes =
+            state.push(Order::Append(Append { entry: Box::new(entry), reply, keep: relaxed }), urgent);
         drop(state);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
         receipt
     }
 
@@ -152,7 +184,7 @@ impl Queue {
         if state.closed {
             return false;
         }
-        state.orders.push_back(order);
+        state.push(order, true);
         drop(state);
         self.filled.notify_one();
         true
@@ -162,14 +194,18 @@ impl Queue {
         self.state().held = held;
     }
 
-    /// Up to `most` orders, as soon as there is one.
+    /// Up to `most` orders: at once where somebody waits for one, else when they have gathered.
     pub(crate) fn take(&self, most: usize, patience: Option<Duration>) -> Taken {
         let deadline = patience.map(|p| Instant::now() + p);
         let mut state = self.state();
         loop {
-            if !state.orders.is_empty() {
-                let count = most.min(state.orders.len());
-                return Taken::Orders(state.orders.drain(..count).collect());
+            if let Some(since) = state.since {
+                let gathering = GATHER.saturating_sub(since.elapsed());
+                if state.urgent || state.closed || state.orders.len() >= most || gathering.is_zero() {
+                    return Taken::Orders(state.take(most));
+                }
+                state = self.filled.wait_timeout(state, gathering).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
             }
             if state.closed {
                 return Taken::Closed;
@@ -198,6 +234,7 @@ impl Queue {
         let mut state = self.state();
         state.closed = true;
         state.orders.clear();
+        (state.urgent, state.since) = (false, None);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -43,6 +43,16 @@ impl Tail {
         }
     }
 
+    /// Whether there are rows that were not given yet.
+    pub fn is_behind(&self) -> bool {
+        self.next <= *self.latest.borrow()
+    }
+
+    /// Goes on behind the rows that are durable now, unread.
+    pub fn pass_over(&mut self) {
+        self.next = self.next.max(*self.latest.borrow() + 1);
+    }
+
     async fn page(&mut self) -> Result<Vec<Row>, AuditError> {
         let (database, reader) = (self.database.clone(), self.reader.take());
         let filter = Filter { after_seq: Some(self.next - 1), limit: Some(PAGE), ..Filter::default() };

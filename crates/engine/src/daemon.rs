@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sallyport_audit::{Actor, Trail, TrailHealth, TrailOptions, TrailPaths};
+use sallyport_audit::{Actor, Tail, Trail, TrailHealth, TrailOptions, TrailPaths};
 use sallyport_certs::{CaOutcome, CertAuthority};
 use sallyport_detect::{RuleSet, Scanner, SecretIndex};
 use sallyport_ipc::ControlListener;
@@ -44,6 +44,9 @@ use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switc
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
+
+/// How long new rows may gather before they are read back for those who listen: reading one costs as much as writing it.
+const TELL: Duration = Duration::from_millis(50);
 
 /// How long a locked keychain's own prompt may stand open.
 const UNLOCK_PROMPT: Duration = Duration::from_secs(60);
@@ -489,23 +492,20 @@ async fn watch_trail(engine: Arc<Engine>, stop: CancellationToken) {
         }
         let Some(trail) = engine.trail.load_full() else { return };
         let mut health = trail.watch_health();
-        let mut tail = trail.tail(*trail.latest().borrow());
+        let mut latest = trail.latest();
+        let mut tail = trail.tail(*latest.borrow());
         drop(trail);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                rows = tail.next() => match rows {
-                    Ok(Some(rows)) => {
-                        for row in rows.iter().filter_map(|row| serde_json::from_str(&row.json).ok()) {
-                            let _ = engine.events.send(Event::Audit { row });
-                        }
+                changed = latest.changed() => {
+                    if changed.is_err() {
+                        break;
                     }
-                    Err(error) => {
-                        tracing::warn!(%error, "new rows could not be read");
-                        tokio::time::sleep(RETRY).await;
-                    }
-                    Ok(None) => break,
-                },
+                    tokio::time::sleep(TELL).await;
+                    latest.mark_unchanged();
+                    tell(&engine, &mut tail).await;
+                }
                 changed = health.changed() => {
                     if changed.is_err() {
                         break;
@@ -517,6 +517,26 @@ async fn watch_trail(engine: Arc<Engine>, stop: CancellationToken) {
                     }
                     let _ = engine.events.send(Event::Health { items: engine.health.items() });
                 }
+            }
+        }
+    }
+}
+
+/// Tells whoever listens of the rows that are new.
+async fn tell(engine: &Engine, tail: &mut Tail) {
+    if engine.events.receiver_count() == 0 {
+        return tail.pass_over();
+    }
+    while tail.is_behind() {
+        match tail.next().await {
+            Ok(rows) => {
+                for row in rows.iter().flatten().filter_map(|row| serde_json::from_str(&row.json).ok()) {
+                    let _ = engine.events.send(Event::Audit { row });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "new rows could not be read");
+                return tokio::time::sleep(RETRY).await;
             }
         }
     }

@@ -128,7 +128,9 @@ impl<'b> Parsed<'b> {
             .iter()
             .find(|segment| segment.role == Role::User && !segment.key)
             .or_else(|| document.segments.iter().find(|segment| segment.role == Role::System));
-        first.map(|segment| segment.text(self.body).chars().take(4_096).collect()).unwrap_or_default()
+        first.map(|segment| segment.text(self.body)).map_or_else(String::new, |text| {
+            text.get(..text.floor_char_boundary(4_096)).unwrap_or_default().to_owned()
+        })
     }
 
     /// What raises its level besides findings.

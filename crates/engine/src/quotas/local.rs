@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,6 +19,9 @@ const QUEUE: usize = 65_536;
 
 /// Changes of one transaction.
 const BATCH: usize = 1_024;
+
+/// How long changes gather before they are written: nobody waits for them, and a transaction costs more than a change.
+const GATHER: Duration = Duration::from_millis(20);
 
 pub(crate) struct Local {
     ledgers: Mutex<HashMap<String, Ledger>>,
@@ -140,7 +144,7 @@ impl Local {
 pub(super) fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(std::time::Duration::from_secs(2))?;
-    // Survives the end of this process at once; a power cut may take the last second. No exchange waits for a disk.
+    // A commit survives the end of this process; a power cut may take the last second. No exchange waits for a disk.
     connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
     Ok(connection)
 }
@@ -185,7 +189,7 @@ fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
 fn write(mut connection: Connection, pending: &mpsc::Receiver<Line>) {
     let mut swept = super::now();
     while let Ok(first) = pending.recv() {
-        let batch: Vec<Line> = std::iter::once(first).chain(pending.try_iter().take(BATCH - 1)).collect();
+        let batch = gather(first, pending);
         if let Err(error) = write_batch(&mut connection, &batch) {
             tracing::warn!(%error, changes = batch.len(), "changes of the quotas could not be written down");
         }
@@ -202,6 +206,19 @@ fn write(mut connection: Connection, pending: &mpsc::Receiver<Line>) {
             }
         }
     }
+}
+
+fn gather(first: Line, pending: &mpsc::Receiver<Line>) -> Vec<Line> {
+    let until = Instant::now() + GATHER;
+    let mut batch = vec![first];
+    while batch.len() < BATCH && !matches!(batch.last(), Some(Line::Flush(_))) {
+        // A closed journal gives what is left and then ends this as well.
+        match pending.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => batch.push(line),
+            Err(_) => break,
+        }
+    }
+    batch
 }
 
 fn write_batch(connection: &mut Connection, batch: &[Line]) -> Result<(), rusqlite::Error> {
