@@ -24,6 +24,11 @@ const COMMANDS: &[&str] = &[
     "ca",
     "self_test",
     "tool_setup",
+    "remove_certificate",
+    "bring_back",
+    "shell",
+    "change_shell",
+    "quit",
     "settings",
     "change_settings",
 ];

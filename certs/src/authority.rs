@@ -188,6 +188,20 @@ impl CertAuthority {
         Ok(())
     }
 
+    /// Takes everything back: the keys first, so that nothing can be signed whatever happens to the files. Serves on
+    /// from memory until it is dropped.
+    pub fn remove(&self, keys: &dyn KeyStore) -> Result<(), CertError> {
+        let folder = Folder::open(&self.dir)?;
+        if let Some(old) = self.previous() {
+            forget(keys, &old.pair)?;
+        }
+        forget(keys, &self.current.pair)?;
+        for file in [INTERMEDIATE, ROOT, PREVIOUS_INTERMEDIATE, PREVIOUS_ROOT] {
+            folder.remove(file)?;
+        }
+        Ok(())
+    }
+
     fn previous(&self) -> Option<Arc<Issuing>> {
         self.previous.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,9 @@
 //! What the window may ask for. Each command is one call to the engine, or one setting of this app; nothing else of the
 //! system is within its reach.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use sallyport_ipc::types::{
     Activity, ActivityRequest, AuditFilter, AuditPage, CaView, ElevationAnswer, ElevationView, OffRequest,
     PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
@@ -13,7 +16,12 @@ use tauri_plugin_autostart::ManagerExt;
 use crate::export::{Exported, Format, export};
 use crate::failure::Failure;
 use crate::settings::{self, AppSettings, Kept};
+use crate::shell::{ShellSetup, Startup};
 use crate::{App, engine};
+
+/// How long an engine may finish what is under way, and how often that is looked at.
+const DRAINED: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
 
 type Answer<T> = Result<T, Failure>;
 
@@ -40,6 +48,11 @@ pub(crate) fn all() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         ca,
         self_test,
         tool_setup,
+        remove_certificate,
+        bring_back,
+        shell,
+        change_shell,
+        quit,
         settings,
         change_settings,
     ]
@@ -163,23 +176,85 @@ struct ToolSetup {
 
 #[tauri::command]
 async fn tool_setup() -> Answer<ToolSetup> {
+    Ok(tool_lines(&own_word()))
+}
+
+/// Deletes the certificate, and answers when the engine is gone: the window then says what is true. The engine makes
+/// sure of the person first.
+#[tauri::command]
+async fn remove_certificate(app: State<'_, App>) -> Answer<()> {
+    app.stays_away.store(true, Ordering::Relaxed);
+    if let Err(error) = app.client.ca_remove().await {
+        app.stays_away.store(false, Ordering::Relaxed);
+        return Err(error.into());
+    }
+    let end = tokio::time::Instant::now() + DRAINED;
+    while tokio::time::Instant::now() < end {
+        if app.client.status().await.is_err_and(|error| error.is_unreachable()) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Failure::new(
+        "still_running",
+        "The certificate is gone, but the engine still finishes what is under way.",
+    ))
+}
+
+/// Starts the engine again after all; it makes another certificate.
+#[tauri::command]
+async fn bring_back(app: State<'_, App>) -> Answer<()> {
+    app.stays_away.store(false, Ordering::Relaxed);
+    engine::start().map_err(|e| Failure::new("not_started", format!("The engine could not be started: {e}.")))
+}
+
+#[tauri::command]
+async fn shell(app: State<'_, App>) -> Answer<Option<ShellSetup>> {
+    startup(&app).map(|startup| startup.seen().map_err(|e| unwritten(&e))).transpose()
+}
+
+#[tauri::command]
+async fn change_shell(app: State<'_, App>, add: bool) -> Answer<Option<ShellSetup>> {
+    startup(&app).map(|startup| startup.change(add).map_err(|e| unwritten(&e))).transpose()
+}
+
+fn startup(app: &App) -> Option<Startup> {
+    let shell = std::env::var("SHELL").ok()?;
+    Startup::of(&shell, app.paths.user_home(), &own_word())
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::new("shell", format!("The start-up file could not be changed: {error}."))
+}
+
+#[tauri::command]
+async fn quit(handle: AppHandle) -> Answer<()> {
+    handle.exit(0);
+    Ok(())
+}
+
+/// The command line's program as a shell of this session would call it.
+fn own_word() -> String {
     let own = std::env::current_exe().ok();
     let program = engine::program(own.as_deref(), std::env::var_os("PATH").as_deref());
-    Ok(tool_lines(program.as_deref().map(|p| p.display().to_string()), std::env::var("PATH").ok().as_deref()))
+    program_word(program.as_deref().map(|p| p.display().to_string()), std::env::var("PATH").ok().as_deref())
 }
 
 /// The bare name where a shell would find it, else the whole path.
-fn tool_lines(program: Option<String>, path: Option<&str>) -> ToolSetup {
+fn program_word(program: Option<String>, path: Option<&str>) -> String {
     let on_path =
         std::env::split_paths(path.unwrap_or_default()).any(|folder| folder.join(engine::PROGRAM).is_file());
-    let name = match program {
+    match program {
         Some(whole) if !on_path => whole,
         _ => "sallyport".to_owned(),
-    };
+    }
+}
+
+fn tool_lines(program: &str) -> ToolSetup {
     ToolSetup {
-        env: format!("eval \"$({name} env)\""),
-        exec: format!("{name} exec -- claude"),
-        off: format!("eval \"$({name} env --unset)\""),
+        env: format!("eval \"$({program} env)\""),
+        exec: format!("{program} exec -- claude"),
+        off: format!("eval \"$({program} env --unset)\""),
     }
 }
 
@@ -227,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_program_that_no_shell_would_find_is_named_whole() {
-        let lines = tool_lines(Some("/opt/sallyport/sallyport".into()), Some("/nowhere"));
-        assert_eq!(lines.exec, "/opt/sallyport/sallyport exec -- claude");
-        assert_eq!(tool_lines(None, None).env, "eval \"$(sallyport env)\"");
+        let word = program_word(Some("/opt/sallyport/sallyport".into()), Some("/nowhere"));
+        assert_eq!(tool_lines(&word).exec, "/opt/sallyport/sallyport exec -- claude");
+        assert_eq!(tool_lines(&program_word(None, None)).env, "eval \"$(sallyport env)\"");
     }
 }

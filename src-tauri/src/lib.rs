@@ -9,11 +9,13 @@ mod failure;
 mod link;
 mod popups;
 mod settings;
+mod shell;
 mod tray;
 mod window;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use sallyport_ipc::Client;
 use sallyport_platform::{Paths, desktop};
@@ -29,6 +31,8 @@ pub(crate) struct App {
     pub(crate) client: Client,
     pub(crate) paths: Paths,
     pub(crate) kept: Mutex<settings::Kept>,
+    /// The person took the certificate back: no engine is started until they want it again.
+    pub(crate) stays_away: AtomicBool,
 }
 
 /// Runs until the person quits.
@@ -71,7 +75,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             tauri_plugin_autostart::MacosLauncher::LaunchAgent,
             Some(vec![BACKGROUND]),
         ))
-        .manage(App { client, paths, kept: Mutex::new(kept) })
+        .manage(App { client, paths, kept: Mutex::new(kept), stays_away: AtomicBool::new(false) })
         .invoke_handler(commands::all())
         .on_menu_event(|app, event| {
             if let Some(act) = tray::Act::of(event.id().as_ref()) {

@@ -1,6 +1,7 @@
 //! The tie to the engine: started when absent, followed by its events, found again when it comes back. Feeds the tray, the
 //! popups and the window; asks nothing while nothing happens.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -45,7 +46,8 @@ pub(crate) fn keep(app: AppHandle, tray: Tray) {
                 // It was there and is gone: an upgrade, a restart. Look again at once.
                 Ok(()) => wait = FIRST_WAIT,
                 Err(error) => {
-                    if error.is_unreachable() && started.is_none_or(|at| at.elapsed() > START) {
+                    let wanted = !link.app.state::<App>().stays_away.load(Ordering::Relaxed);
+                    if wanted && error.is_unreachable() && started.is_none_or(|at| at.elapsed() > START) {
                         started = Some(Instant::now());
                         if let Err(error) = engine::start() {
                             tracing::warn!(%error, "the engine could not be started");
@@ -118,7 +120,9 @@ impl Link {
 
     fn away(&mut self, error: &ClientError) {
         self.draw(&Seen::default());
-        let reason = if error.is_unreachable() {
+        let reason = if self.app.state::<App>().stays_away.load(Ordering::Relaxed) {
+            "The engine was ended, and its certificate removed.".to_owned()
+        } else if error.is_unreachable() {
             "The engine is not running; it is being started.".to_owned()
         } else {
             error.to_string()

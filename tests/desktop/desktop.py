@@ -134,7 +134,7 @@ def end(driver):
 
 def the_window(session, driven, shots):
     session.start("driver", "WebKitWebDriver", f"--port={DRIVER}",
-                  env={**os.environ, "TAURI_AUTOMATION": "true", "TAURI_WEBVIEW_AUTOMATION": "true"})
+                  env={**os.environ, "TAURI_AUTOMATION": "true", "TAURI_WEBVIEW_AUTOMATION": "true", "SHELL": "/bin/bash"})
     window = Window(DRIVER, driven)
     status = wait_for("the engine that the app starts", lambda: engine("status"))
     assert status["state"] in ("protected", "attention"), status
@@ -142,10 +142,35 @@ def the_window(session, driven, shots):
 
     wait_for("the first run", lambda: "A certificate of your own" in window.text())
     session.picture(shots, "first-run")
+    root = Path(os.environ["SALLYPORT_HOME"]) / "state" / "ca" / "root.pem"
+    first = wait_for("the certificate", lambda: root.read_bytes())
+    window.click("button", "Remove…")
+    window.click("[role=dialog] button", "Remove")
+    wait_for("the removal", lambda: "are gone" in window.text("main"))
+    assert not root.exists() and not engine("status"), "something was left"
+    window.click("button", "Make a new one")
+    wait_for("another certificate", lambda: root.read_bytes() != first)
+    wait_for("the window to show it", lambda: "Even stolen" in window.text("main"))
+    say("the certificate was taken back, and another made")
+
     window.click("button", "Continue")
+    window.click("button", "Switch off…")
+    window.click("[role=dialog] button[type=submit]")
+    wait_for("protection off", lambda: engine("status").get("state") == "off")
+    window.click("main button", "Switch on")
+    wait_for("protection on", lambda: engine("status").get("state") in ("protected", "attention"))
     window.click("button", "Prove it")
     wait_for("the proof", lambda: "canary" in window.text())
     window.click("button", "Continue")
+    startup = Path(os.environ["HOME"]) / ".bashrc"
+    startup.write_text("alias ll='ls -l'\n")
+    window.click("button", "Add to ~/.bashrc")
+    wait_for("the line", lambda: "env --shell bash" in startup.read_text())
+    led = subprocess.run(["bash", "-ic", "echo $HTTPS_PROXY"], capture_output=True, text=True).stdout
+    assert "127.0.0.1" in led, f"a new shell is led to {led!r}"
+    window.click("button", "Take out")
+    wait_for("the line's end", lambda: startup.read_text() == "alias ll='ls -l'\n")
+    say("a new shell goes through, and the line is taken out again")
     window.click("button", "Done")
     wait_for("the overview", lambda: window.text("h1") == "Overview")
     say("the first run proves itself and ends")

@@ -192,8 +192,12 @@ class Window:
             const all = [...document.querySelectorAll(selector)];
             return all.find((e) => e.innerText.includes(text) && !e.disabled) ?? null;
         """
-        element = wait_for(f"{selector} “{text}”", lambda: self.run(find, selector, text))
-        self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/click", {})
+        def click():
+            element = self.run(find, selector, text)
+            # Nothing behind a dialog can be clicked until it has gone.
+            return element and (self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/click", {}) or True)
+
+        wait_for(f"{selector} “{text}”", click)
 
     def type(self, selector, text):
         element = wait_for(selector, lambda: self.run("return document.querySelector(arguments[0])", selector))

@@ -115,6 +115,33 @@ test('the first run goes forward and back, proves itself, and is over when done'
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
 });
 
+test('each step of the first run says what it changes, does it, and undoes it', async ({ page }) => {
+  await page.goto('/?mock=first');
+  await page.getByRole('button', { name: 'Remove…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Remove the certificate' });
+  await expect(dialog).toContainText('The engine ends');
+  await dialog.getByRole('button', { name: 'Remove', exact: true }).click();
+  await expect(page.getByText('The certificate and its key are gone')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Continue' })).toBeDisabled();
+  await page.getByRole('button', { name: 'Make a new one' }).click();
+  await expect(page.getByRole('button', { name: 'Remove…' })).toBeVisible();
+
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('button', { name: 'Switch off…' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Switch off' }).click();
+  await expect(page.getByText('AI traffic passes unread until you switch')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Prove it' })).toBeDisabled();
+  await page.getByRole('button', { name: 'Switch on' }).click();
+  await expect(page.getByRole('button', { name: 'Switch off…' })).toBeVisible();
+
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await expect(page.getByText('would be added at the end of ~/.zshrc')).toBeVisible();
+  await page.getByRole('button', { name: 'Add to ~/.zshrc' }).click();
+  await expect(page.getByText('It stands in ~/.zshrc')).toBeVisible();
+  await page.getByRole('button', { name: 'Take out' }).click();
+  await expect(page.getByText('Not there yet.')).toBeVisible();
+});
+
 test('the first paint comes within a second', async ({ page }) => {
   await page.goto('/');
   await page.getByRole('heading', { level: 1 }).waitFor();

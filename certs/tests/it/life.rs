@@ -124,6 +124,23 @@ fn rotation_on_request() {
 }
 
 #[test]
+fn what_is_removed_leaves_neither_key_nor_file() {
+    let (dir, keys) = (tempfile::tempdir().unwrap(), MemoryKeys::default());
+    let (first, _) = open(dir.path(), &keys, &["api.openai.com"]).unwrap();
+    let (second, _) =
+        CertAuthority::reissue(dir.path(), &keys, &hosts(&["api.openai.com"]), SystemTime::now()).unwrap();
+    assert_eq!(keys.count(), 2);
+    second.remove(&keys).unwrap();
+    second.remove(&keys).unwrap();
+    assert_eq!(keys.count(), 0);
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, [".lock"]);
+    let (third, outcome) = open(dir.path(), &keys, &["api.openai.com"]).unwrap();
+    assert_eq!(outcome, CaOutcome::Created);
+    assert!(![first, second].iter().any(|old| old.fingerprint_sha256() == third.fingerprint_sha256()));
+}
+
+#[test]
 fn near_its_end_it_is_renewed() {
     let (dir, keys) = (tempfile::tempdir().unwrap(), MemoryKeys::default());
     let names = hosts(&["api.openai.com"]);

@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::foyer::Foyer;
 use crate::record::ControlAction;
 use crate::switch::Position;
-use crate::{quotas, refresh, reload, self_test, trail_views};
+use crate::{quotas, refresh, reload, self_test, trail_views, undo_ca};
 
 /// The longest pause; longer ones are `off`.
 const MAX_PAUSE: u64 = 24 * 3600;
@@ -348,6 +348,12 @@ impl Control for EngineControl {
 
     async fn elevation_revoke(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError> {
         self.engine()?.elevation_revoked(&answer).await
+    }
+
+    async fn ca_remove(&self) -> Result<(), ControlError> {
+        undo_ca::remove(self.engine()?).await?;
+        self.stop.cancel();
+        Ok(())
     }
 
     async fn shutdown(&self) -> Result<(), ControlError> {

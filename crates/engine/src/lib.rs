@@ -45,6 +45,7 @@ mod sources;
 mod switch;
 mod threads;
 mod trail_views;
+mod undo_ca;
 mod waiting;
 
 pub use daemon::{DaemonError, run};

@@ -24,7 +24,7 @@ pub(crate) struct OneQuestion(tokio::sync::Mutex<()>);
 fn action(call: Call) -> Action {
     match call {
         Call::ElevationApprove => Action::Approve,
-        Call::Off | Call::Shutdown => Action::Pause,
+        Call::Off | Call::CaRemove | Call::Shutdown => Action::Pause,
         _ => Action::Allow,
     }
 }
@@ -33,7 +33,7 @@ impl Engine {
     /// Whether the caller may take a route that weakens something. Asks the person where that can be done.
     pub(crate) async fn may_weaken(&self, caller: &Caller, route: &Route) -> Result<Proof, ControlError> {
         let rules = self.policy().snapshot.protection.clone();
-        if route.call == Call::Off && rules.off.value == OffPolicy::Forbid {
+        if matches!(route.call, Call::Off | Call::CaRemove) && rules.off.value == OffPolicy::Forbid {
             let locked = if rules.off.locked { " of whoever manages this machine" } else { "" };
             return Err(ControlError::new(
                 ErrorCode::NotPermitted,
@@ -124,7 +124,7 @@ mod tests {
     fn what_weakens_is_named_for_the_person() {
         for route in ROUTES.iter().filter(|route| route.access == Access::Admin) {
             let expected = match route.path {
-                "/v1/off" | "/v1/shutdown" => Action::Pause,
+                "/v1/off" | "/v1/ca/remove" | "/v1/shutdown" => Action::Pause,
                 "/v1/elevation/approve" => Action::Approve,
                 _ => Action::Allow,
             };

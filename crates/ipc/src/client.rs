@@ -148,6 +148,10 @@ impl Client {
         self.call(Call::ElevationRevoke, answer).await
     }
 
+    pub async fn ca_remove(&self) -> Result<(), ClientError> {
+        self.call::<_, Done>(Call::CaRemove, &()).await.map(|_| ())
+    }
+
     pub async fn shutdown(&self) -> Result<(), ClientError> {
         self.call::<_, Done>(Call::Shutdown, &()).await.map(|_| ())
     }

@@ -53,6 +53,8 @@ pub trait Control: Send + Sync + 'static {
     /// Reads every source again; answers when that is done.
     async fn secrets_sync(&self) -> Result<Vec<SourceStatus>, ControlError>;
     async fn ca(&self) -> Result<CaView, ControlError>;
+    /// Deletes the certificate and its key, and begins to drain: without it nothing can be intercepted.
+    async fn ca_remove(&self) -> Result<(), ControlError>;
     async fn policy(&self) -> Result<PolicyView, ControlError>;
     /// Reads configuration and documents again; the last good ones stay if the new ones can't be used.
     async fn policy_reload(&self) -> Result<PolicyView, ControlError>;

@@ -59,6 +59,7 @@ pub enum Call {
     Sources,
     SecretsSync,
     Ca,
+    CaRemove,
     Policy,
     PolicyReload,
     AuditQuery,
@@ -115,6 +116,13 @@ pub const ROUTES: &[Route] = &[
     get(Call::Sources, "/v1/secrets", "sources of secrets with names and counts, never values"),
     post(Call::SecretsSync, "/v1/secrets/sync", Access::Operate, SLOW, "read every source of secrets again"),
     get(Call::Ca, "/v1/ca", "the root certificate, its limits and where its key is kept"),
+    post(
+        Call::CaRemove,
+        "/v1/ca/remove",
+        Access::Admin,
+        HUMAN,
+        "delete the certificate and its key, and stop",
+    ),
     get(Call::Policy, "/v1/policy", "every setting with its origin and lock"),
     post(
         Call::PolicyReload,

@@ -219,6 +219,10 @@ impl Session {
             Call::ElevationDeny => ok(&control.elevation_deny(parsed(body)?).await?),
             Call::ElevationRevoke => ok(&control.elevation_revoke(parsed(body)?).await?),
             Call::Events => Ok(self.events()),
+            Call::CaRemove => {
+                control.ca_remove().await?;
+                ok(&Done { done: true })
+            }
             Call::Shutdown => {
                 control.shutdown().await?;
                 ok(&Done { done: true })

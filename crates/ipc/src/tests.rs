@@ -294,6 +294,10 @@ impl Control for Example {
     async fn elevation_revoke(&self, _: ElevationAnswer) -> Result<ElevationView, ControlError> {
         self.counted(elevation(elevation::State::Revoked))
     }
+    async fn ca_remove(&self) -> Result<(), ControlError> {
+        self.counted(())
+    }
+
     async fn shutdown(&self) -> Result<(), ControlError> {
         self.counted(())
     }
@@ -366,7 +370,11 @@ fn the_table_is_sound() {
         }
     }
     let admin: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Admin).map(|r| r.call).collect();
-    assert_eq!(admin, [Call::Off, Call::Shutdown, Call::ElevationApprove], "what weakens or ends protection");
+    assert_eq!(
+        admin,
+        [Call::Off, Call::CaRemove, Call::Shutdown, Call::ElevationApprove],
+        "what weakens or ends protection"
+    );
 }
 
 #[tokio::test]
@@ -454,6 +462,7 @@ async fn the_client_has_every_call() {
     assert!(client.elevation_redeem(&ElevationToken::default()).await.unwrap().grant.is_some());
     assert_eq!(client.elevation_deny(&answer).await.unwrap().state, elevation::State::Denied);
     assert_eq!(client.elevation_revoke(&answer).await.unwrap().state, elevation::State::Revoked);
+    client.ca_remove().await.unwrap();
     client.shutdown().await.unwrap();
 }
 

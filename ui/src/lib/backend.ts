@@ -50,6 +50,14 @@ export interface ToolSetup {
   off: string;
 }
 
+/** A shell’s start-up file, and whether our line stands in it. */
+export interface ShellSetup {
+  shell: string;
+  file: string;
+  line: string;
+  added: boolean;
+}
+
 export interface Backend {
   status(): Promise<Status>;
   on(): Promise<Status>;
@@ -74,6 +82,14 @@ export interface Backend {
   ca(): Promise<CaView>;
   selfTest(): Promise<SelfTestReport>;
   toolSetup(): Promise<ToolSetup>;
+  /** Deletes the certificate and its key, and ends the engine; the engine asks who is there first. Answers when it is gone. */
+  removeCertificate(): Promise<void>;
+  /** Starts the engine again, which makes another certificate. */
+  bringBack(): Promise<void>;
+  /** The line that leads every new shell through; none for a shell that we don’t know. */
+  shell(): Promise<ShellSetup | null>;
+  changeShell(add: boolean): Promise<ShellSetup | null>;
+  quit(): Promise<void>;
   settings(): Promise<AppSettings>;
   changeSettings(settings: AppSettings): Promise<AppSettings>;
   /** Events of the engine and of the app until the returned function is called. */

@@ -72,6 +72,7 @@ function contextOf(event: AuditEvent): string {
 }
 
 const CONTROL: Record<string, string> = {
+  ca_removed: 'Certificate removed',
   engine_started: 'Engine started',
   engine_stopped: 'Engine stopped',
   policy_reloaded: 'Policy read again',

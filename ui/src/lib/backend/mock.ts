@@ -1,7 +1,7 @@
 // An engine that is not there, for a plain browser and for tests. `?mock=empty|loading|error|huge|paused|off|attention|first|reason|kept|refused`
 // chooses what it shows.
 
-import type { AppEvent, AppSettings, Backend, Failure } from '../backend';
+import type { AppEvent, AppSettings, Backend, Failure, ShellSetup } from '../backend';
 import type { Activity, ElevationView, Event as EngineEvent, HealthItem, PolicyView, QuotaHistory, QuotaView, RuleView, SourceStatus, State, Status } from '../types/ipc';
 import { MockTrail } from './mock-trail';
 
@@ -27,6 +27,7 @@ export function mock(scene: Scene): Backend {
   let state: State = scene === 'paused' || scene === 'off' || scene === 'attention' ? scene : 'protected';
   let pausedUntil = scene === 'paused' ? minutesFrom(began, 12) : null;
   let since = minutesFrom(began, -194);
+  let shell: ShellSetup = { shell: 'zsh', file: '~/.zshrc', line: 'eval "$(sallyport env --shell zsh 2>/dev/null)"', added: false };
   let approvals = trail.rows === 0 ? [] : APPROVALS(began);
 
   function decide(id: number, change: (request: ElevationView) => ElevationView): ElevationView {
@@ -153,6 +154,11 @@ export function mock(scene: Scene): Backend {
         ],
       })),
     toolSetup: () => answer(() => ({ env: 'eval "$(sallyport env)"', exec: 'sallyport exec -- claude', off: 'eval "$(sallyport env --unset)"' })),
+    removeCertificate: () => answer(() => undefined),
+    bringBack: () => answer(() => undefined),
+    shell: () => answer(() => shell),
+    changeShell: (add) => answer(() => (shell = { ...shell, added: add })),
+    quit: () => answer(() => undefined),
     settings: () => (scene === 'loading' ? new Promise(() => undefined) : Promise.resolve(settings)),
     changeSettings: (next) => Promise.resolve((settings = next)),
     listen(heard) {

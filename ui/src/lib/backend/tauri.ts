@@ -26,6 +26,11 @@ export const tauri: Backend = {
   ca: () => invoke('ca'),
   selfTest: () => invoke('self_test'),
   toolSetup: () => invoke('tool_setup'),
+  removeCertificate: () => invoke('remove_certificate'),
+  bringBack: () => invoke('bring_back'),
+  shell: () => invoke('shell'),
+  changeShell: (add) => invoke('change_shell', { add }),
+  quit: () => invoke('quit'),
   settings: () => invoke('settings'),
   changeSettings: (settings) => invoke('change_settings', { settings }),
   listen(heard) {
