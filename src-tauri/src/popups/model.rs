@@ -130,10 +130,26 @@ fn news_of_row(row: &Value) -> Option<News> {
             Some(News { kind: Kind::Violation, tool, count: 1, detail: vec![why] })
         }
         "action_executed" if action == "protection_off" => {
-            let detail = vec![outcome.to_owned()];
+            let detail = vec![off_words(outcome)];
             Some(News { kind: Kind::ProtectionOff, tool: String::new(), count: 1, detail })
         }
         _ => None,
+    }
+}
+
+/// `off for 300 s; reason: none given`, as the trail has it, in a person's words.
+fn off_words(outcome: &str) -> String {
+    let (how_long, reason) = outcome.split_once("; reason: ").unwrap_or((outcome, "none given"));
+    let seconds = how_long.strip_prefix("off for ").and_then(|rest| rest.strip_suffix(" s"));
+    let how_long = match seconds.and_then(|seconds| seconds.parse::<u64>().ok()) {
+        Some(60) => "For a minute".to_owned(),
+        Some(seconds) if seconds % 60 == 0 => format!("For {} minutes", seconds / 60),
+        Some(seconds) => format!("For {seconds} seconds"),
+        None => "Until it is switched on again".to_owned(),
+    };
+    match reason {
+        "none given" => format!("{how_long}; nobody said why."),
+        reason => format!("{how_long}; the reason given: {reason}."),
     }
 }
 
@@ -240,7 +256,7 @@ fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
         }
         Kind::ProtectionOff => (
             "Protection was switched off".into(),
-            format!("{}. If that was not you, switch it on again.", listed(&news.detail)),
+            format!("{} If that was not you, switch it on again.", listed(&news.detail)),
             "/overview",
         ),
     };
@@ -334,6 +350,11 @@ mod tests {
         });
         let popup = popups.tell(news_of_row(&off).unwrap(), PopupMode::Quiet, at(0)).unwrap();
         assert!(popup.urgent);
+        assert_eq!(popup.body, "For 5 minutes; nobody said why. If that was not you, switch it on again.");
+        assert_eq!(
+            off_words("off until switched on; reason: packet trace"),
+            "Until it is switched on again; the reason given: packet trace."
+        );
         assert_eq!(popup.page, "/overview");
     }
 

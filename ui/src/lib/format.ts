@@ -19,7 +19,7 @@ export function bytes(n: number): string {
 }
 
 export function money(n: number): string {
-  return n.toLocaleString('en-US', { style: 'currency', currency: 'USD', maximumFractionDigits: n < 10 ? 2 : 0 });
+  return n.toLocaleString('en-US', { style: 'currency', currency: 'USD', maximumFractionDigits: n < 1000 ? 2 : 0 });
 }
 
 /** "1 value", "3 values". */

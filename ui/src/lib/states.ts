@@ -1,6 +1,7 @@
 // The four states and the engine's absence, in words. Each has its own icon; tones only help.
 
 import CirclePause from '@lucide/svelte/icons/circle-pause';
+import Ellipsis from '@lucide/svelte/icons/ellipsis';
 import Plug from '@lucide/svelte/icons/unplug';
 import ShieldAlert from '@lucide/svelte/icons/shield-alert';
 import ShieldCheck from '@lucide/svelte/icons/shield-check';
@@ -15,7 +16,7 @@ export interface StateWords {
   icon: Icon;
 }
 
-export const STATES: Record<State | 'away', StateWords> = {
+export const STATES: Record<State | 'away' | 'asking', StateWords> = {
   protected: {
     word: 'Protected',
     sentence: 'What your AI tools send is checked before it leaves.',
@@ -39,6 +40,12 @@ export const STATES: Record<State | 'away', StateWords> = {
     sentence: 'AI traffic passes unread until you switch protection on again.',
     tone: 'red',
     icon: ShieldOff,
+  },
+  asking: {
+    word: 'Asking the engine…',
+    sentence: 'It has not answered yet.',
+    tone: 'plain',
+    icon: Ellipsis,
   },
   away: {
     word: 'Engine not running',
