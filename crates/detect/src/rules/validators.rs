@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 
 use super::assigned::{assigned, assigned_word, env_value, is_constant, secret_named, user_and_password};
 use super::scored::scored;
@@ -34,11 +34,13 @@ const ALL: &[(&str, Validator)] = &[
     ("connection", connection),
     ("dense_token", dense_token),
     ("env_value", env_value),
+    ("grafana_token", grafana_token),
     ("internal_host", internal_host),
     ("jwt", jwt),
     ("lone_token", lone_token),
     ("named_token", named_token),
     ("pem", pem),
+    ("pem_in_base64", pem_in_base64),
     ("plain_secret", plain_secret),
     ("private_ipv4", private_ipv4),
     ("scored", scored),
@@ -375,6 +377,14 @@ fn pem(seen: &Seen<'_>) -> bool {
     bytes.len() >= 32 && !bytes.to_ascii_lowercase().contains("xxxx") && shape::distinct(&bytes) >= 10
 }
 
+/// A PEM file of a private key, encoded once more.
+fn pem_in_base64(seen: &Seen<'_>) -> bool {
+    let value = seen.value_no_padding();
+    let whole = value.get(..value.len() - usize::from(value.len() % 4 == 1)).unwrap_or_default();
+    let Ok(decoded) = BASE64_NOPAD.decode(whole.as_bytes()) else { return false };
+    decoded.windows(11).take(64).any(|window| window == b"PRIVATE KEY")
+}
+
 fn basic_auth(seen: &Seen<'_>) -> bool {
     const LONG: usize = 40;
     let value = seen.value_no_padding();
@@ -413,6 +423,16 @@ fn plain_secret(seen: &Seen<'_>) -> bool {
 fn checksum_or_random(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     base62_checksum(value) || dense_token(seen) && shannon(seen.value) >= 4.2
+}
+
+/// Behind the last `_` stands the CRC-32 of all before it, the lowest byte first. What the checksum does not vouch
+/// for has to look like a token.
+fn grafana_token(seen: &Seen<'_>) -> bool {
+    let proved = seen.value().rsplit_once('_').is_some_and(|(body, sum)| {
+        let expected = HEXLOWER.encode(&crc32(body.as_bytes()).to_le_bytes());
+        sum.eq_ignore_ascii_case(&expected)
+    });
+    proved || token(seen)
 }
 
 /// The last six characters are the CRC-32 of the thirty before, in base 62.
