@@ -1,6 +1,7 @@
 //! Whole-product tests: the real binary between real clients and servers. Each module is one promise.
 
 mod agents;
+mod allow;
 mod architecture;
 mod audit_tamper;
 mod bad_days;

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Quota(commands::quota::Args),
     Assess(commands::assess::Args),
     Rules(commands::rules::Args),
+    Allow(commands::allow::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
 }

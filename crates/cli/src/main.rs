@@ -71,6 +71,7 @@ fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Ca(args) => commands::ca::run(&args, out),
         Command::Trust(args) => commands::trust::run(&args, out),
         Command::Secrets(args) => commands::secrets::run(args, out),
+        Command::Allow(args) => commands::allow::run(args, out),
         Command::Elevate(args) => commands::elevate::run(args, out),
         Command::Scan(args) => commands::scan::run(&args, out),
         Command::Audit(args) => commands::audit::run(args, out),

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::secrets::{MaskedHash, OrdinaryMemory};
+use sallyport_policy::RuleId;
+
+use crate::secrets::{KeyMemory, MaskedHash};
 
 /// A value under the installation's key. Equal values have equal fingerprints, on this
 /// installation only.
@@ -43,8 +45,8 @@ impl FromStr for Fingerprint {
 pub struct Fingerprinter(MaskedHash);
 
 impl Fingerprinter {
-    pub fn new(key: &[u8; 32]) -> Fingerprinter {
-        Fingerprinter(MaskedHash::new(key, "sallyport detect 1: allowlist", &OrdinaryMemory))
+    pub fn new(key: &[u8; 32], memory: &impl KeyMemory) -> Fingerprinter {
+        Fingerprinter(MaskedHash::new(key, "sallyport detect 1: allowlist", memory))
     }
 
     pub fn of(&self, value: &str) -> Fingerprint {
@@ -63,6 +65,10 @@ impl fmt::Debug for Fingerprinter {
 pub struct AllowList {
     pub fingerprinter: Fingerprinter,
     pub entries: HashSet<Fingerprint>,
+    /// Rules whose findings are allowed, whatever they find. Known values never are by rule.
+    pub rules: HashSet<RuleId>,
+    /// Whether a known value is allowed by its fingerprint.
+    pub known_too: bool,
 }
 
 impl AllowList {
@@ -73,11 +79,14 @@ impl AllowList {
 
 #[cfg(test)]
 mod tests {
+    use crate::secrets::OrdinaryMemory;
+
     use super::*;
 
     #[test]
     fn fingerprints_are_read_back_and_keyed() {
-        let (one, two) = (Fingerprinter::new(&[1; 32]), Fingerprinter::new(&[2; 32]));
+        let (one, two) =
+            (Fingerprinter::new(&[1; 32], &OrdinaryMemory), Fingerprinter::new(&[2; 32], &OrdinaryMemory));
         let print = one.of("value");
         assert_eq!(print.to_string().parse(), Ok(print));
         assert_ne!(print, two.of("value"));

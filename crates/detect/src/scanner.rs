@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sallyport_policy::config::Profile;
 use sallyport_policy::{Finding, FindingKind, Level, RuleId, Severity};
 
-use crate::fingerprint::AllowList;
+use crate::fingerprint::{AllowList, Fingerprint};
 use crate::placeholder::own_placeholders;
 use crate::resolve::{Candidate, resolve};
 use crate::rules::{Rule, RuleSet};
@@ -126,6 +126,16 @@ impl Scanner {
         self.generation
     }
 
+    /// The fingerprint by which a person can allow a value; none where there is no allowlist.
+    pub fn fingerprint(&self, value: &str) -> Option<Fingerprint> {
+        self.allowed.as_ref().map(|allowed| allowed.fingerprinter.of(value))
+    }
+
+    /// Whether a value that a rule finds is allowed.
+    pub fn allows(&self, value: &str) -> bool {
+        self.allowed.as_ref().is_some_and(|allowed| allowed.allows(value))
+    }
+
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
     }
@@ -165,7 +175,8 @@ impl Scanner {
             let span = whole_characters(text, hit.span);
             // A name may hold what another source calls a secret; a placeholder stays one.
             let inside = gathered.covered.iter().any(|own| own.start <= span.start && span.end <= own.end);
-            if inside || self.is_allowed(text, &span) {
+            let known_too = self.allowed.as_ref().is_some_and(|allowed| allowed.known_too);
+            if inside || (known_too && self.is_allowed(text, &span)) {
                 continue;
             }
             gathered.candidates.push(Candidate {
@@ -182,7 +193,10 @@ impl Scanner {
     }
 
     fn gather_rules(&self, text: &str, from: usize, options: &ScanOptions, gathered: &mut Gathered) {
-        for found in self.rules.matches(text.as_bytes(), from, |rule| options.wants(rule)) {
+        let silent =
+            |rule: &Rule| self.allowed.as_ref().is_some_and(|allowed| allowed.rules.contains(&rule.id));
+        let wanted = |rule: &Rule| options.wants(rule) && !silent(rule);
+        for found in self.rules.matches(text.as_bytes(), from, wanted) {
             let Some(rule) = self.rules.rules().get(found.rule) else { continue };
             let whole = whole_characters(text, found.whole);
             let span = whole_characters(text, found.span);
@@ -206,8 +220,7 @@ impl Scanner {
     }
 
     fn is_allowed(&self, text: &str, span: &Range<usize>) -> bool {
-        let Some(allowed) = &self.allowed else { return false };
-        text.get(span.clone()).is_some_and(|value| allowed.allows(value))
+        text.get(span.clone()).is_some_and(|value| self.allows(value))
     }
 }
 
@@ -223,7 +236,7 @@ fn whole_characters(text: &str, span: Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Fingerprinter, IndexKey, Placeholders, SecretEntry, SecretSet, redact};
+    use crate::{Fingerprinter, IndexKey, OrdinaryMemory, Placeholders, SecretEntry, SecretSet, redact};
 
     use super::*;
 
@@ -285,12 +298,29 @@ mod tests {
 
     #[test]
     fn allowed_values_pass_and_others_do_not() {
-        let fingerprinter = Fingerprinter::new(&[4; 32]);
-        let entries = ["AKIAQ3EGRIMNV7BZT5XK", "kX9mQ2vL7pR4"].map(|value| fingerprinter.of(value)).into();
-        let scanner = scanner(&[("db", "kX9mQ2vL7pR4")]).with_allowed(AllowList { fingerprinter, entries });
-        let text = "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 AKIAQ3EGRIMNV7BZT5XL";
-        let expected = "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 [REDACTED_AWS_KEY]";
-        assert_eq!(redacted(&scanner, text, &ScanOptions::default()), expected);
+        let fingerprinter = Fingerprinter::new(&[4; 32], &OrdinaryMemory);
+        let entries: HashSet<_> =
+            ["AKIAQ3EGRIMNV7BZT5XK", "kX9mQ2vL7pR4"].map(|value| fingerprinter.of(value)).into();
+        let list = |rules: &[&str], known_too| AllowList {
+            fingerprinter: fingerprinter.clone(),
+            entries: entries.clone(),
+            rules: rules.iter().map(|rule| RuleId::new(*rule)).collect(),
+            known_too,
+        };
+        let shown = |list: AllowList| {
+            let scanner =
+                scanner(&[("db", "kX9mQ2vL7pR4"), ("ip_addresses", "gW5nT8cY1uB6")]).with_allowed(list);
+            let text = "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 AKIAQ3EGRIMNV7BZT5XL 10.20.30.40 gW5nT8cY1uB6";
+            redacted(&scanner, text, &ScanOptions::default())
+        };
+        assert_eq!(
+            shown(list(&[], false)),
+            "AKIAQ3EGRIMNV7BZT5XK [SECRET:db] [REDACTED_AWS_KEY] [REDACTED_IP_ADDRESSES] [SECRET:ip_addresses]"
+        );
+        assert_eq!(
+            shown(list(&["ip_addresses"], true)),
+            "AKIAQ3EGRIMNV7BZT5XK kX9mQ2vL7pR4 [REDACTED_AWS_KEY] 10.20.30.40 [SECRET:ip_addresses]"
+        );
     }
 
     #[test]

@@ -8,11 +8,11 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditHead, AuditPage, CaView,
-    ContentRequest, Counters, ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow,
-    HealthItem, IssuedSession, KeptContent, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView,
-    RuleView, SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status,
-    TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
+    AllowRemoval, AuditFilter, AuditHead, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer,
+    ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession, KeptContent,
+    OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView, SecretTotals, SelfTestReport,
+    SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
 };
 use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
 use sallyport_policy::settings::{OffPolicy, ReasonPolicy};
@@ -354,6 +354,22 @@ impl Control for EngineControl {
         undo_ca::remove(self.engine()?).await?;
         self.stop.cancel();
         Ok(())
+    }
+
+    async fn allowed(&self) -> Result<Vec<AllowEntry>, ControlError> {
+        Ok(self.engine()?.allow_entries())
+    }
+
+    async fn allow_add(&self, draft: AllowDraft, proof: Proof) -> Result<AllowEntry, ControlError> {
+        self.engine()?.allow_add_entry(draft, proof).await
+    }
+
+    async fn allow_remove(&self, removal: AllowRemoval) -> Result<AllowEntry, ControlError> {
+        self.engine()?.allow_remove_entry(removal).await
+    }
+
+    async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError> {
+        Ok(self.engine()?.allow_answer(&question))
     }
 
     async fn shutdown(&self) -> Result<(), ControlError> {

@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sallyport_audit::{Actor, Tail, Trail, TrailHealth, TrailOptions, TrailPaths};
 use sallyport_certs::{CaOutcome, CertAuthority};
-use sallyport_detect::{RuleSet, Scanner, SecretIndex};
+use sallyport_detect::{Scanner, SecretIndex};
 use sallyport_ipc::ControlListener;
 use sallyport_ipc::types::{Event, KeyStoreKind};
 use sallyport_platform::process::Processes;
@@ -27,6 +27,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::allow::Allow;
 use crate::control::EngineControl;
 use crate::elevation::Elevation;
 use crate::engine::{Engine, Identity};
@@ -34,6 +35,7 @@ use crate::foyer::Foyer;
 use crate::handler::{EngineHandler, Leaves};
 use crate::health::{Condition, Health};
 use crate::keys::{Installation, KeyRing, OpenKeys};
+use crate::own_rules::OwnRules;
 use crate::policy::Policy;
 use crate::record::ControlAction;
 use crate::scan_memory::ScanMemory;
@@ -367,7 +369,10 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let awaits_keychain = keychain.value && keychain.origin != Origin::Default;
     let file = paths.state_dir().join("fingerprints.json");
     let sources = Sources::open(installation.index, file, awaits_keychain);
-    let rules = Arc::new(RuleSet::builtin()?);
+    let own = policy.snapshot.detection.own_rules.value;
+    let last_good = paths.state_dir().join("rules.last-good.json");
+    let own_rules = OwnRules::open(paths.rules_dir(), last_good, own, &foyer.health)?;
+    let rules = own_rules.rules();
     // Automata are built when they are first used; the first exchange need not wait for that.
     let warming = rules.clone();
     tokio::task::spawn_blocking(move || warming.warm());
@@ -386,8 +391,8 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         listen: foyer.listen,
         started_with: policy.snapshot.clone(),
         policy: ArcSwap::from_pointee(policy),
-        scanner: ArcSwap::from_pointee(Scanner::new(rules.clone(), Arc::new(SecretIndex::empty()))),
-        rules,
+        scanner: ArcSwap::from_pointee(Scanner::new(rules, Arc::new(SecretIndex::empty()))),
+        rules: own_rules,
         sources,
         first_load: watch::channel(false).0,
         reload: Notify::new(),
@@ -410,6 +415,12 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         switch: switch::Switch::new(foyer.started),
         one_question: Default::default(),
         elevation: Arc::new(elevation),
+        allow: Allow::new(
+            paths.allowlist_file(),
+            paths.user_home().display().to_string(),
+            installation.allowlist,
+            installation.fingerprinter,
+        ),
         processes: Arc::new(Processes::new()),
         sessions: Default::default(),
         quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),
@@ -417,6 +428,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         self_test,
         paths,
     };
+    engine.refresh_allowlist();
     engine.rebuild_scanner();
     Ok(engine)
 }

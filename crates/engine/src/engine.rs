@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sallyport_audit::{Action, Actor, Entry, Trail};
 use sallyport_certs::CertAuthority;
-use sallyport_detect::{RuleSet, Scanner};
+use sallyport_detect::Scanner;
 use sallyport_platform::Paths;
 use sallyport_platform::process::Processes;
 use sallyport_policy::settings::Snapshot;
@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::flow::Flows;
 use crate::health::Health;
 use crate::inspect::Found;
+use crate::own_rules::OwnRules;
 use crate::policy::Policy;
 use crate::record::{self, ControlAction, Parties, ReceivedFacts, SentFacts};
 use crate::respond::Refusal;
@@ -50,7 +51,7 @@ pub(crate) struct Engine {
     /// Some settings count only when the engine starts.
     pub(crate) started_with: Snapshot,
     pub(crate) scanner: ArcSwap<Scanner>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: OwnRules,
     pub(crate) sources: Sources,
     /// Turns true when every source was read, or tried, once.
     pub(crate) first_load: watch::Sender<bool>,
@@ -77,6 +78,7 @@ pub(crate) struct Engine {
     pub(crate) switch: Switch,
     pub(crate) one_question: crate::presence::OneQuestion,
     pub(crate) elevation: Arc<crate::elevation::Elevation>,
+    pub(crate) allow: crate::allow::Allow,
     pub(crate) processes: Arc<Processes>,
     pub(crate) sessions: Sessions,
     pub(crate) quotas: crate::quotas::Quotas,
@@ -105,7 +107,8 @@ impl Engine {
 
     /// Builds the scanner anew over what the sources hold now.
     pub(crate) fn rebuild_scanner(&self) {
-        let scanner = Scanner::new(self.rules.clone(), Arc::new(self.sources.index()));
+        let allowed = self.allow.list(&self.policy().snapshot.detection);
+        let scanner = Scanner::new(self.rules.rules(), Arc::new(self.sources.index())).with_allowed(allowed);
         self.scanner.store(Arc::new(scanner));
     }
 

@@ -254,6 +254,7 @@ impl Exchange<'_> {
             level: decision.level_after,
             level_before: decision.level_before,
             redactions: found.iter().map(Placed::redaction).chain(inspected.withheld).collect(),
+            findings: found.iter().filter_map(Placed::for_the_trail).collect(),
             spoken: inspected.spoken,
             remarks: std::mem::take(&mut remarks),
         };
@@ -490,6 +491,7 @@ impl Exchange<'_> {
         let unread = SentFacts {
             body: BodyFacts::unread(),
             level: Level::default(),
+            findings: Vec::new(),
             redactions: Vec::new(),
             spoken: Vec::new(),
             level_before: Level::default(),
@@ -628,6 +630,7 @@ impl Look<'_> {
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
         let withheld = parsed.withheld(self.guard);
+        let allowed = parsed.allowed(self.guard, &self.engine.allow.files());
         let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
         let remembered = Remembered { memory: &self.engine.memory, generations };
         let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
@@ -637,6 +640,7 @@ impl Look<'_> {
             &remembered,
             &instructions,
             withheld,
+            &allowed,
             &mut placeholders.lock(),
         );
         let rules = &self.policy.snapshot.classification.value;

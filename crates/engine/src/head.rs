@@ -7,11 +7,11 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sallyport_detect::{Placeholders, ScanOptions, Scanner};
-use sallyport_policy::FindingKind;
 use sallyport_policy::providers::AuthNames;
 use sallyport_policy::verdict::Edit;
+use sallyport_policy::{Finding, FindingKind};
 
-use crate::inspect::Placed;
+use crate::inspect::{Placed, fingerprint};
 
 /// Headers whose value is framing or negotiation and never a person's text.
 const FRAMING: [HeaderName; 12] = [
@@ -61,16 +61,22 @@ pub(crate) fn redact(
         if findings.is_empty() {
             continue;
         }
+        let print = |finding: &Finding| {
+            let value = text.get(finding.span.clone()).unwrap_or_default();
+            fingerprint(scanner, finding, value)
+        };
+        let prints: Vec<_> = findings.iter().map(print).collect();
         let new = sallyport_detect::redact(text, &findings, placeholders);
         let replaced = HeaderValue::from_str(&new);
         let edit = if replaced.is_ok() { Edit::Possible } else { Edit::Impossible };
         if let Ok(replaced) = replaced {
             *value = replaced;
         }
-        found.extend(findings.into_iter().map(|finding| Placed {
+        found.extend(findings.into_iter().zip(prints).map(|(finding, fingerprint)| Placed {
             finding,
             edit,
             place: format!("header {name}"),
+            fingerprint,
         }));
     }
     found.extend(redact_uri(parts, auth, scanner, options, placeholders));
@@ -110,7 +116,8 @@ fn redact_uri(
             let placeholder = placeholders.placeholder(&finding, value);
             new.extend(utf8_percent_encode(&placeholder, PLACEHOLDER_IN_URL));
             at = finding.span.end;
-            found.push(Placed { finding, edit: Edit::Possible, place: place.to_owned() });
+            let fingerprint = fingerprint(scanner, &finding, value);
+            found.push(Placed { finding, edit: Edit::Possible, place: place.to_owned(), fingerprint });
         }
         new.push_str(text.get(at..).unwrap_or_default());
         new

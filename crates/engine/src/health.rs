@@ -11,6 +11,7 @@ use sallyport_ipc::types::{HealthItem, HealthSeverity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Condition {
     AgentLoop,
+    AllowlistUnsealed,
     ApprovalAdvisory,
     AuditBehindHead,
     AuditUnavailable,
@@ -26,6 +27,7 @@ pub(crate) enum Condition {
     PortMoved,
     RotationOverdue,
     QuotaStore,
+    RulesMalformed,
     SecretsNeverLoaded,
     SecretsStale,
     ShadowAi,
@@ -36,8 +38,9 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 22] = [
+    pub(crate) const ALL: [Condition; 24] = [
         Condition::AgentLoop,
+        Condition::AllowlistUnsealed,
         Condition::ApprovalAdvisory,
         Condition::AuditBehindHead,
         Condition::AuditUnavailable,
@@ -53,6 +56,7 @@ impl Condition {
         Condition::PortMoved,
         Condition::RotationOverdue,
         Condition::QuotaStore,
+        Condition::RulesMalformed,
         Condition::SecretsNeverLoaded,
         Condition::SecretsStale,
         Condition::ShadowAi,
@@ -64,6 +68,9 @@ impl Condition {
     fn row(self) -> (&'static str, HealthSeverity, &'static str) {
         use HealthSeverity::{Critical, Info, Warning};
         match self {
+            Condition::AllowlistUnsealed => {
+                ("allowlist-unsealed", Warning, "Somebody else wrote on the allowlist")
+            }
             Condition::AgentLoop => ("agent-loop", Warning, "An agent goes round in a circle"),
             Condition::ApprovalAdvisory => {
                 ("approval-advisory", Info, "Pausing and approving are not guarded here")
@@ -74,6 +81,9 @@ impl Condition {
                 ("audit-unavailable", Critical, "The audit trail can't be written")
             }
             Condition::CaReissued => ("ca-reissued", Warning, "The root certificate was replaced"),
+            Condition::RulesMalformed => {
+                ("rules-malformed", Warning, "Your own detection rules can't be used")
+            }
             Condition::ConfigMalformed => ("config-malformed", Warning, "config.yaml can't be read"),
             Condition::KeysInFile => ("keys-in-file", Info, "Keys are kept in a file, not in a keychain"),
             Condition::KeysUnavailable => {

@@ -8,15 +8,16 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sallyport_detect::{Kinds, Placeholders, ScanOptions, Scanner};
+use sallyport_detect::{Fingerprint, Kinds, Placeholders, ScanOptions, Scanner};
 use sallyport_policy::classification::{ClassificationRules, Mark};
 use sallyport_policy::verdict::{BodyNature, Edit as Editable};
-use sallyport_policy::{Finding, FindingKind};
+use sallyport_policy::{Finding, FindingKind, RuleId};
 use sallyport_wire::{
     Edit, EditError, Family, Limits, Nature, ReadError, RequestDocument, Role, Segment, read_as_text,
     read_request, splice,
 };
 
+use crate::allow::{AllowedFiles, Passages};
 use crate::classify;
 use crate::conduct::{InjectionGuard, Outcome, Spoken, Written, overlay};
 use crate::guard::{Guard, Withheld};
@@ -53,13 +54,28 @@ pub(crate) struct Placed {
     pub(crate) edit: Editable,
     /// For people, such as `/messages/3/content`.
     pub(crate) place: String,
+    /// By which a person can say that it is none.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 impl Placed {
+    /// The rule, and the fingerprint by which a person can say that it is none.
+    pub(crate) fn for_the_trail(&self) -> Option<(RuleId, Fingerprint)> {
+        Some((self.finding.rule.clone(), self.fingerprint?))
+    }
+
     /// As the trail names it.
     pub(crate) fn redaction(&self) -> String {
         redaction_name(&self.finding)
     }
+}
+
+/// Of what a rule took for a credential. Known values can't be allowed from a row, and numbers of people and addresses
+/// are too few to stand in the trail even under a key.
+pub(crate) fn fingerprint(scanner: &Scanner, finding: &Finding, value: &str) -> Option<Fingerprint> {
+    matches!(finding.kind, FindingKind::Secret | FindingKind::EnvAssignment)
+        .then(|| scanner.fingerprint(value))
+        .flatten()
 }
 
 /// As the trail names a redaction: the rule, or the secret.
@@ -150,6 +166,12 @@ impl<'b> Parsed<'b> {
         self.document.as_ref().map(|document| guard.withheld(document, self.body)).unwrap_or_default()
     }
 
+    /// What came from files whose findings a person allowed.
+    pub(crate) fn allowed(&self, guard: &Guard, files: &AllowedFiles) -> Passages {
+        let document = self.document.as_ref();
+        document.map(|document| guard.passages(files, document, self.body)).unwrap_or_default()
+    }
+
     /// Looks for findings and replaces them; what is withheld is not looked at, as it does not go on.
     pub(crate) fn inspect(
         &self,
@@ -158,9 +180,11 @@ impl<'b> Parsed<'b> {
         remembered: &Remembered<'_>,
         instructions: &InjectionGuard<'_>,
         withheld: Vec<Withheld>,
+        allowed: &Passages,
         placeholders: &mut Placeholders,
     ) -> Inspected {
         let mut look = Look {
+            allowed,
             scanner,
             options,
             remembered,
@@ -212,6 +236,7 @@ struct Look<'a> {
     options: &'a ScanOptions,
     remembered: &'a Remembered<'a>,
     instructions: &'a InjectionGuard<'a>,
+    allowed: &'a Passages,
     placeholders: &'a mut Placeholders,
     body: &'a [u8],
     /// Keys of this body that hold nothing: they come again and again.
@@ -307,11 +332,15 @@ impl<'a> Look<'a> {
     fn segment(&mut self, document: &RequestDocument, block: &Block<'_, '_>) -> Taken {
         let findings = self.findings(block);
         let mut replacements = Taken::with_capacity(findings.len());
-        for finding in findings.iter() {
+        let place = block.segment.raw.start;
+        let is_allowed = |finding: &Finding| {
+            finding.kind != FindingKind::KnownSecret && self.allowed.allow(&finding.rule, place)
+        };
+        for finding in findings.iter().filter(|finding| !is_allowed(finding)) {
             let value = block.text().get(finding.span.clone()).unwrap_or_default();
             let placeholder = self.placeholders.placeholder(finding, value);
             replacements.push((finding.span.clone(), placeholder));
-            self.note(document, block.segment, finding.clone());
+            self.note(document, block.segment, finding.clone(), value);
         }
         if !block.segment.key {
             self.injected(document, block, &mut replacements);
@@ -395,14 +424,15 @@ impl<'a> Look<'a> {
             let value = joint.get(start..end).unwrap_or_default();
             taken.push((from..left, self.placeholders.placeholder(&finding, value)));
             replacements.insert(0, (0..to, String::new()));
-            self.note(document, before.segment, finding);
+            self.note(document, before.segment, finding, value);
         }
     }
 
-    fn note(&mut self, document: &RequestDocument, segment: &Segment, finding: Finding) {
+    fn note(&mut self, document: &RequestDocument, segment: &Segment, finding: Finding, value: &str) {
         let place = self.place(document, segment);
         let edit = if segment.locked { Editable::SignedText } else { Editable::Possible };
-        self.found.push(Placed { finding, edit, place });
+        let fingerprint = fingerprint(self.scanner, &finding, value);
+        self.found.push(Placed { finding, edit, place, fingerprint });
     }
 
     fn replace(&mut self, segment: &Segment, replacements: &Taken) {
@@ -475,6 +505,7 @@ mod tests {
             &Remembered { memory, generations },
             &InjectionGuard::new(&conduct, &snapshot, true),
             Vec::new(),
+            &Passages::default(),
             &mut placeholders,
         )
     }

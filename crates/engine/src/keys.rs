@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use sallyport_detect::{HeldKey, IndexKey, KeyMemory, TagKey};
+use sallyport_detect::{Fingerprinter, HeldKey, IndexKey, KeyMemory, TagKey};
 use sallyport_platform::memory::{LockState, LockedBytes};
 use sallyport_platform::{KeyStore as PlatformStore, KeyStoreError as PlatformError, Keys};
 use zeroize::Zeroizing;
@@ -147,6 +147,9 @@ pub(crate) struct Installation {
     pub(crate) memory: HeldKey<32>,
     /// Seals what was granted.
     pub(crate) elevation: HeldKey<32>,
+    /// Seals what a person allowed, and makes fingerprints of it.
+    pub(crate) allowlist: HeldKey<32>,
+    pub(crate) fingerprinter: Fingerprinter,
 }
 
 impl Installation {
@@ -164,12 +167,15 @@ impl Installation {
         };
         let derived = |context, key: &[u8]| Zeroizing::new(blake3::derive_key(context, key));
         let threads = derived("sallyport engine 1: placeholder threads", &key);
+        let allowlist = derived("sallyport engine 1: allowlist", &key);
         Ok(Installation {
             index: IndexKey::held(derived("sallyport engine 1: secret fingerprints", &key), memory),
             tags: TagKey::held(&threads, memory),
             memory: memory.hold(derived("sallyport engine 1: scan memory", &*threads)),
             threads: memory.hold(threads),
             elevation: memory.hold(derived("sallyport engine 1: elevation", &key)),
+            fingerprinter: Fingerprinter::new(&allowlist, memory),
+            allowlist: memory.hold(allowlist),
         })
     }
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod agents;
+mod allow;
 mod answer;
 mod broker;
 mod bundles;
@@ -27,6 +28,7 @@ mod inspect;
 mod keys;
 pub mod loader;
 mod local;
+mod own_rules;
 mod policy;
 mod ports;
 mod presence;

@@ -41,6 +41,9 @@ impl Engine {
             )
             .with_hint("`sallyport policy show` says where `protection.off` comes from."));
         }
+        if let Some(error) = self.allow_forbidden().filter(|_| route.call == Call::AllowAdd) {
+            return Err(error);
+        }
         let answer = self.ask(action(route.call), caller).await;
         let (outcome, review, verdict) = match answer {
             Answer::Authenticated => ("authenticated".to_owned(), false, Ok(Proof::Authenticated)),

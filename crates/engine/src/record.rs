@@ -2,13 +2,15 @@
 //!
 //! Pure: facts in, events out. No field ever holds text of a request or a response.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
 use sallyport_audit::{Action, Actor, AiProvider, Compliance, Event, EventType, Request, Response};
-use sallyport_policy::Level;
+use sallyport_detect::Fingerprint;
 use sallyport_policy::quotas::Limit;
+use sallyport_policy::{Level, RuleId};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -33,6 +35,8 @@ pub(crate) struct SentFacts {
     /// Of what the client wrote.
     pub(crate) level_before: Level,
     pub(crate) redactions: Vec<String>,
+    /// Credentials that rules found, by which a person can say that they are none.
+    pub(crate) findings: Vec<(RuleId, Fingerprint)>,
     /// Words that want to be instructions, and what was done about them.
     pub(crate) spoken: Vec<Spoken>,
     /// What policy did or saw beside it.
@@ -185,7 +189,17 @@ fn remarks(sent: &SentFacts) -> Vec<Action> {
         .then(|| action("classified", sent.level_before.to_string(), sent.level.as_str()));
     let remarks =
         sent.remarks.iter().map(|remark| action(remark.action, remark.target.clone(), remark.outcome));
-    classified.into_iter().chain(remarks).collect()
+    let findings = told_once(&sent.findings);
+    let findings =
+        findings.map(|(rule, print)| action(&format!("finding:{rule}"), print.to_string(), "found"));
+    classified.into_iter().chain(remarks).chain(findings).collect()
+}
+
+/// A history brings a value again and again; more of them than this are a file, and no mistake of a rule's.
+fn told_once(findings: &[(RuleId, Fingerprint)]) -> impl Iterator<Item = &(RuleId, Fingerprint)> {
+    const MOST: usize = 32;
+    let mut told = HashSet::new();
+    findings.iter().filter(move |finding| told.insert(*finding)).take(MOST)
 }
 
 /// An exchange that broke: `code` is a closed word, never a message from the network.
@@ -236,6 +250,8 @@ pub(crate) fn control(
 pub(crate) enum ControlAction {
     AgentSessionEnded,
     AgentSessionStarted,
+    AllowlistAdded,
+    AllowlistRemoved,
     AuthenticationAsked,
     CaRemoved,
     ElevationDenied,
@@ -262,6 +278,8 @@ impl ControlAction {
         match self {
             ControlAction::AgentSessionEnded => "agent_session_ended",
             ControlAction::AgentSessionStarted => "agent_session_started",
+            ControlAction::AllowlistAdded => "allowlist_added",
+            ControlAction::AllowlistRemoved => "allowlist_removed",
             ControlAction::AuthenticationAsked => "authentication_asked",
             ControlAction::CaRemoved => "ca_removed",
             ControlAction::ElevationDenied => "elevation_denied",
@@ -394,6 +412,7 @@ mod tests {
             body: BodyFacts::of(b"x"),
             level: Level::Public,
             redactions: vec!["jwt".into()],
+            findings: Vec::new(),
             spoken: Vec::new(),
             level_before: Level::Confidential,
             remarks: Vec::new(),
@@ -432,6 +451,7 @@ mod tests {
             level: Level::Internal,
             level_before: Level::Confidential,
             redactions: Vec::new(),
+            findings: Vec::new(),
             spoken: Vec::new(),
             remarks: vec![rerouted],
         };
@@ -445,12 +465,33 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_stands_in_the_row_once_by_its_fingerprint() {
+        let print: Fingerprint = "00112233445566778899aabbccddeeff".parse().unwrap();
+        let mut sent = SentFacts {
+            body: BodyFacts::of(b"x"),
+            level: Level::Public,
+            level_before: Level::Public,
+            redactions: Vec::new(),
+            findings: vec![(RuleId::new("jwt"), print); 3],
+            spoken: Vec::new(),
+            remarks: Vec::new(),
+        };
+        let actions = prompt_sent(&parties(), &sent, Timestamp::now()).actions;
+        assert_eq!(actions.len(), 1);
+        assert_eq!(actions[0].action_type, "finding:jwt");
+        assert_eq!(actions[0].target.as_deref(), Some("00112233445566778899aabbccddeeff"));
+        sent.findings = (0..1_000).map(|i| (RuleId::new(format!("r{i}")), print)).collect();
+        assert_eq!(prompt_sent(&parties(), &sent, Timestamp::now()).actions.len(), 32);
+    }
+
+    #[test]
     fn a_blocked_request_says_what_was_broken() {
         let sent = SentFacts {
             body: BodyFacts::of(b"x"),
             level: Level::Confidential,
             level_before: Level::Confidential,
             redactions: vec!["aws_key".into()],
+            findings: Vec::new(),
             spoken: Vec::new(),
             remarks: Vec::new(),
         };

@@ -47,6 +47,8 @@ pub(crate) async fn watch(engine: Arc<Engine>, foyer: Arc<Foyer>, stop: Cancella
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
+        engine.refresh_allowlist();
+        engine.refresh_rules().await;
         let seen = look(&engine).await;
         if seen != taken && seen == last {
             if let Err(error) = now(&engine, &foyer).await {

@@ -48,6 +48,11 @@ fn the_ui_has_the_same_types() {
         Declarations { config: Config::new().with_large_int("number"), found: BTreeMap::new() }
             .with::<Activity>()
             .with::<AgentSessionRequest>()
+            .with::<AllowAnswer>()
+            .with::<AllowDraft>()
+            .with::<AllowEntry>()
+            .with::<AllowQuestion>()
+            .with::<AllowRemoval>()
             .with::<ActivityRequest>()
             .with::<AuditFilter>()
             .with::<AuditPage>()

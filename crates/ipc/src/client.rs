@@ -18,10 +18,10 @@ use crate::events::Events;
 use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, ContentRequest, Counters,
-    Done, ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession,
-    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
-    Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
+    AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, Done, ElevationAnswer,
+    ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession, KeptContent, OffRequest,
+    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -150,6 +150,22 @@ impl Client {
 
     pub async fn ca_remove(&self) -> Result<(), ClientError> {
         self.call::<_, Done>(Call::CaRemove, &()).await.map(|_| ())
+    }
+
+    pub async fn allowed(&self) -> Result<Vec<AllowEntry>, ClientError> {
+        self.call(Call::Allowed, &()).await
+    }
+
+    pub async fn allow_add(&self, draft: &AllowDraft) -> Result<AllowEntry, ClientError> {
+        self.call(Call::AllowAdd, draft).await
+    }
+
+    pub async fn allow_remove(&self, removal: &AllowRemoval) -> Result<AllowEntry, ClientError> {
+        self.call(Call::AllowRemove, removal).await
+    }
+
+    pub async fn allow_check(&self, question: &AllowQuestion) -> Result<AllowAnswer, ClientError> {
+        self.call(Call::AllowCheck, question).await
     }
 
     pub async fn shutdown(&self) -> Result<(), ClientError> {

@@ -8,10 +8,10 @@ use futures_util::Stream;
 use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
-    Activity, ActivityRequest, AgentSessionRequest, AuditFilter, AuditPage, CaView, ContentRequest, Counters,
-    ElevationAnswer, ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession,
-    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
-    Status, TrailProof,
+    Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
+    AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer, ElevationDraft,
+    ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession, KeptContent, OffRequest,
+    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -84,6 +84,10 @@ pub trait Control: Send + Sync + 'static {
     async fn elevation_redeem(&self, token: ElevationToken) -> Result<ElevationView, ControlError>;
     async fn elevation_deny(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError>;
     async fn elevation_revoke(&self, answer: ElevationAnswer) -> Result<ElevationView, ControlError>;
+    async fn allowed(&self) -> Result<Vec<AllowEntry>, ControlError>;
+    async fn allow_add(&self, draft: AllowDraft, proof: Proof) -> Result<AllowEntry, ControlError>;
+    async fn allow_remove(&self, removal: AllowRemoval) -> Result<AllowEntry, ControlError>;
+    async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError>;
     /// Begins to drain; answers before the engine is gone.
     async fn shutdown(&self) -> Result<(), ControlError>;
     /// Everything from now on. A slow reader is told of its gaps by [`Event::Missed`].

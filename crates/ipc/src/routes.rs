@@ -79,6 +79,10 @@ pub enum Call {
     ElevationRedeem,
     ElevationDeny,
     ElevationRevoke,
+    Allowed,
+    AllowAdd,
+    AllowRemove,
+    AllowCheck,
 }
 
 /// Enough for anything that only looks; a query over a million rows among them.
@@ -185,6 +189,23 @@ pub const ROUTES: &[Route] = &[
         Access::Operate,
         QUICK,
         "end a grant before its time",
+    ),
+    get(Call::Allowed, "/v1/allow", "what a person said is no finding, with reason and end"),
+    post(
+        Call::AllowAdd,
+        "/v1/allow/add",
+        Access::Admin,
+        HUMAN,
+        "say that a value, a rule or a file is no finding",
+    ),
+    post(Call::AllowRemove, "/v1/allow/remove", Access::Operate, QUICK, "take an entry off the allowlist"),
+    // A POST because values are a body. It tells of allowed values alone, so that nobody can guess at others.
+    post(
+        Call::AllowCheck,
+        "/v1/allow/check",
+        Access::Read,
+        QUICK,
+        "whether values are allowed by fingerprint",
     ),
 ];
 

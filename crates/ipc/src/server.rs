@@ -218,6 +218,10 @@ impl Session {
             Call::ElevationRedeem => ok(&control.elevation_redeem(parsed(body)?).await?),
             Call::ElevationDeny => ok(&control.elevation_deny(parsed(body)?).await?),
             Call::ElevationRevoke => ok(&control.elevation_revoke(parsed(body)?).await?),
+            Call::Allowed => ok(&control.allowed().await?),
+            Call::AllowAdd => ok(&control.allow_add(parsed(body)?, proof).await?),
+            Call::AllowRemove => ok(&control.allow_remove(parsed(body)?).await?),
+            Call::AllowCheck => ok(&control.allow_check(parsed(body)?).await?),
             Call::Events => Ok(self.events()),
             Call::CaRemove => {
                 control.ca_remove().await?;

@@ -298,6 +298,20 @@ impl Control for Example {
         self.counted(())
     }
 
+    async fn allowed(&self) -> Result<Vec<AllowEntry>, ControlError> {
+        self.counted(vec![allowed()])
+    }
+    async fn allow_add(&self, draft: AllowDraft, proof: Proof) -> Result<AllowEntry, ControlError> {
+        assert_eq!(proof, Proof::Authenticated, "what `authorise` found comes with the call");
+        assert!(!format!("{draft:?}").contains("hunter"), "the value is not shown");
+        self.counted(allowed())
+    }
+    async fn allow_remove(&self, _: AllowRemoval) -> Result<AllowEntry, ControlError> {
+        self.counted(allowed())
+    }
+    async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError> {
+        self.counted(AllowAnswer { allowed: question.values.iter().map(|value| value == "x").collect() })
+    }
     async fn shutdown(&self) -> Result<(), ControlError> {
         self.counted(())
     }
@@ -307,6 +321,19 @@ impl Control for Example {
         Box::pin(stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.ok().map(|event| (event, receiver))
         }))
+    }
+}
+
+fn allowed() -> AllowEntry {
+    AllowEntry {
+        id: 1,
+        fingerprint: None,
+        rule: Some("jwt".into()),
+        path: Some("tests/**".into()),
+        reason: "made up".into(),
+        added_at: moment(),
+        expires_at: None,
+        state: AllowState::InForce,
     }
 }
 
@@ -372,7 +399,7 @@ fn the_table_is_sound() {
     let admin: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Admin).map(|r| r.call).collect();
     assert_eq!(
         admin,
-        [Call::Off, Call::CaRemove, Call::Shutdown, Call::ElevationApprove],
+        [Call::Off, Call::CaRemove, Call::Shutdown, Call::ElevationApprove, Call::AllowAdd],
         "what weakens or ends protection"
     );
 }
@@ -463,6 +490,12 @@ async fn the_client_has_every_call() {
     assert_eq!(client.elevation_deny(&answer).await.unwrap().state, elevation::State::Denied);
     assert_eq!(client.elevation_revoke(&answer).await.unwrap().state, elevation::State::Revoked);
     client.ca_remove().await.unwrap();
+    assert_eq!(client.allowed().await.unwrap(), [allowed()]);
+    let draft = AllowDraft { value: Some("hunter22".into()), ..AllowDraft::default() };
+    assert_eq!(client.allow_add(&draft).await.unwrap(), allowed());
+    assert_eq!(client.allow_remove(&AllowRemoval { id: 1 }).await.unwrap().id, 1);
+    let question = AllowQuestion { values: vec!["x".into(), "y".into()] };
+    assert_eq!(client.allow_check(&question).await.unwrap().allowed, [true, false]);
     client.shutdown().await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! What goes over the control socket, as JSON. Fields are only ever added; faces match on codes alone.
 
 mod agents;
+mod allow;
 mod quota;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 pub use agents::{AgentSession, AgentSessionRequest, IssuedSession};
+pub use allow::{AllowAnswer, AllowDraft, AllowEntry, AllowQuestion, AllowRemoval, AllowState};
 pub use quota::{ModelUse, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage, UsagePeriod};
 
 /// Is this person protected right now?

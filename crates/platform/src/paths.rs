@@ -106,6 +106,11 @@ impl Paths {
         self.config.join("rules")
     }
 
+    /// What a person said is no finding; each entry is sealed by the engine.
+    pub fn allowlist_file(&self) -> PathBuf {
+        self.config.join("allowlist.json")
+    }
+
     pub fn managed_config_file(&self) -> PathBuf {
         self.managed.join("config.yaml")
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no file, no socket. Paths and working directories arrive as inputs.
 
+pub mod allowlist;
 pub mod assessment;
 pub mod broker;
 pub mod bundle;

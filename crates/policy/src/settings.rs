@@ -8,6 +8,7 @@
 mod agents;
 mod conduct;
 mod destinations;
+mod detection;
 mod governance;
 mod layers;
 mod protection;
@@ -20,6 +21,7 @@ use ts_rs::TS;
 
 pub use agents::{AgentMode, AgentRules, AgentSettings};
 pub use conduct::{ConductSettings, InjectionRules, OutputAction, OutputRules, ToolInjection, UserInjection};
+pub use detection::{DetectionRules, DetectionSettings, KnownValues, OwnEntries};
 pub use governance::{Governance, Requirement, Reroute, RerouteTarget, Tool, Workspaces};
 pub use layers::{Layers, ResolveError, resolve};
 pub use protection::{

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments and help, and what it does.
 
+pub(crate) mod allow;
 pub(crate) mod assess;
 pub(crate) mod audit;
 pub(crate) mod ca;

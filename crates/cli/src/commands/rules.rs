@@ -7,6 +7,7 @@ use sallyport_policy::{FindingKind, Level, Severity};
 use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
+use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, Table};
 
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the built-in rules
+    /// List the rules: the built-in ones, and those in rules/ of the configuration folder
     #[command(after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules list --json | jq -r '.[] | select(.severity == \"critical\") | .id'\n\n{EXIT_CODES}"))]
     List {
         /// Print the rules as one JSON array
@@ -71,23 +72,42 @@ struct Problem<'a> {
 
 pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.command {
-        Command::List { json } => list(&builtin()?, json, out),
+        Command::List { json } => list(&in_force()?, json, out),
         Command::Check { path: None, json } => check(&builtin()?, json, out),
         Command::Check { path: Some(path), json } => check(&read(&path)?, json, out),
     }
 }
 
-pub(crate) fn builtin() -> Result<RuleSet, Failure> {
+/// The built-in rules and those in `rules/` of the configuration folder.
+pub(crate) fn in_force() -> Result<RuleSet, Failure> {
+    let folder = engine::paths()?.rules_dir();
+    if !folder.is_dir() {
+        return builtin();
+    }
+    RuleSet::builtin_with(&borrowed(&texts(&folder)?)).map_err(|e| rule_error(&e))
+}
+
+fn builtin() -> Result<RuleSet, Failure> {
     RuleSet::builtin().map_err(|e| rule_error(&e))
 }
 
 fn rule_error(error: &RuleError) -> Failure {
-    let RuleError { file, line, message } = error;
-    let place = if *line == 0 { file.clone() } else { format!("{file}:{line}") };
+    let RuleError { file, line, column, message } = error;
+    let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
     Failure::new(format!("{place}: {message}"))
 }
 
 fn read(path: &Path) -> Result<RuleSet, Failure> {
+    let texts = texts(path)?;
+    if texts.is_empty() {
+        return Err(Failure::usage(format!("{} holds no rule file", path.display()))
+            .hint("rule files end in .yaml or .yml"));
+    }
+    RuleSet::compile(&borrowed(&texts)).map_err(|e| rule_error(&e))
+}
+
+/// Name and text of each rule file in a folder, or of the one file.
+fn texts(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     let tried = |path: &Path, e: &std::io::Error| {
         Failure::caused(format!("could not read {}", path.display()), e).into_usage()
     };
@@ -100,21 +120,18 @@ fn read(path: &Path) -> Result<RuleSet, Failure> {
             }
         }
         files.sort();
-        if files.is_empty() {
-            return Err(Failure::usage(format!("{} holds no rule file", path.display()))
-                .hint("rule files end in .yaml or .yml"));
-        }
     } else {
         files.push(path.to_owned());
     }
-    let mut texts = Vec::new();
-    for file in files {
+    let text = |file: PathBuf| {
         let text = std::fs::read_to_string(&file).map_err(|e| tried(&file, &e))?;
-        texts.push((file.display().to_string(), text));
-    }
-    let borrowed: Vec<(&str, &str)> =
-        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    RuleSet::compile(&borrowed).map_err(|e| rule_error(&e))
+        Ok((file.display().to_string(), text))
+    };
+    files.into_iter().map(text).collect()
+}
+
+fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
+    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 
 fn list(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {

@@ -2,6 +2,7 @@
 //!
 //! Known secrets live in the engine, so they are not looked for. No value is ever printed, save what `--redact` leaves.
 
+mod allowed;
 mod files;
 mod look;
 mod sarif;
@@ -25,8 +26,8 @@ use look::{Looker, Seen};
 
 /// Look for secrets, personal data, prompt injection or dangerous output in files, folders or stdin
 ///
-/// Runs the built-in detectors; the engine need not run, and known secrets (vault, keychain) are not
-/// looked for. Folders are walked with hidden files; .git and what .gitignore names are left out.
+/// Runs the built-in detectors and your own rules; the engine need not run, and known secrets (vault, keychain) are not
+/// looked for. Where the engine runs, what `sallyport allow` allows is left out. Folders are walked with hidden files; .git and what .gitignore names are left out.
 /// Values are never printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  sallyport scan .\n  git diff --cached | sallyport scan\n  sallyport scan --mode injection --lane tool page.html\n  sallyport scan --json src | jq -r .path | sort | uniq -c\n  sallyport scan --sarif . > scan.sarif\n\nWith --json, one object a line; start and end are byte offsets:\n  {{\"path\":\"a.env\",\"rule\":\"aws_key\",\"kind\":\"secret\",\"start\":8,\"end\":28,\"line\":1,\"severity\":\"high\"}}\n\n{EXIT_CODES}"))]
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
     let mut progress = Progress::new(inputs.len());
     files::each(
         &inputs,
-        |content| work(&looker, content),
+        |input, content| work(&looker, input, content),
         |number, done| {
             progress.at(number);
             report.take(&inputs, number, done, &mut tally)
@@ -159,14 +160,14 @@ enum Done {
     Found(Vec<Row>),
 }
 
-fn work(looker: &Looker, content: Content<'_>) -> Done {
+fn work(looker: &Looker, input: &Input, content: Content<'_>) -> Done {
     let bytes = match content {
         Content::Bytes(bytes) => bytes,
         Content::TooLarge => return Done::TooLarge,
         Content::Unreadable(problem) => return Done::Unreadable(problem),
     };
     let Some(text) = readable(&bytes) else { return Done::Binary };
-    let seen = looker.look(&text);
+    let seen = looker.look(&text, input.path());
     if seen.is_empty() {
         return Done::Clean;
     }
@@ -284,7 +285,8 @@ fn redact(args: &Args, looker: &Looker, out: &mut Out) -> Outcome {
     let Some(text) = readable(&bytes) else {
         return Err(Failure::new("this file is binary and can't be redacted"));
     };
-    let (redacted, found) = looker.redacted(&text);
+    let file = args.paths.first().filter(|path| path.as_os_str() != "-");
+    let (redacted, found) = looker.redacted(&text, file.map(PathBuf::as_path));
     out.text(&redacted)?;
     Ok(if found == 0 { Exit::Ok } else { Exit::Negative })
 }

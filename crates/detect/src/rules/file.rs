@@ -19,11 +19,21 @@ use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, line {line}: {message}")]
+#[error("{file}, line {line}, column {column}: {message}")]
 pub struct RuleError {
     pub file: String,
     pub line: u64,
+    pub column: u64,
     pub message: String,
+}
+
+impl RuleError {
+    /// What is wrong with a whole line: its column is where the line begins to say something.
+    pub(super) fn at_line(file: &str, yaml: &str, line: u64, message: String) -> RuleError {
+        let text = usize::try_from(line).ok().and_then(|line| yaml.lines().nth(line.checked_sub(1)?));
+        let column = text.map_or(0, |text| (text.len() - text.trim_start().len() + 1) as u64);
+        RuleError { file: file.to_owned(), line, column, message }
+    }
 }
 
 /// One detection rule. Its regex is compiled; its examples wait for [`super::RuleSet::check`].
@@ -153,7 +163,7 @@ struct ExactExample {
 /// `compile_now`: regexes are compiled here, to name the line of one that is too large, instead
 /// of when they are first needed.
 pub(crate) fn read(file: &str, yaml: &str, compile_now: bool) -> Result<Vec<Rule>, RuleError> {
-    let fail = |(line, message): (u64, String)| RuleError { file: file.to_owned(), line, message };
+    let fail = |(line, message): (u64, String)| RuleError::at_line(file, yaml, line, message);
     if let Some(blocks) = rows::only_rows(yaml) {
         let mut rules = Vec::new();
         for (is_named, line, text) in blocks {
@@ -164,10 +174,15 @@ pub(crate) fn read(file: &str, yaml: &str, compile_now: bool) -> Result<Vec<Rule
     let parsed: File = serde_saphyr::from_str(yaml).map_err(|error| RuleError {
         file: file.to_owned(),
         line: error.location().map_or(0, |location| location.line()),
+        column: error.location().map_or(0, |location| location.column()),
         message: first_line(&error.without_snippet().to_string()),
     })?;
-    let mut rules: Vec<Rule> =
-        parsed.rules.into_iter().map(|entry| rule(file, entry, compile_now)).collect::<Result<_, _>>()?;
+    let mut rules: Vec<Rule> = parsed
+        .rules
+        .into_iter()
+        .map(|entry| rule(entry, compile_now))
+        .collect::<Result<_, _>>()
+        .map_err(fail)?;
     for (is_named, rows) in [(false, &parsed.tokens), (true, &parsed.named)] {
         if let Some(rows) = rows {
             let first_line = rows.referenced.line();
@@ -268,9 +283,9 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn rule(file: &str, entry: Entry, compile_now: bool) -> Result<Rule, RuleError> {
+fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
     let id_line = entry.id.referenced.line();
-    let fail = |line: u64, message: String| RuleError { file: file.to_owned(), line, message };
+    let fail = |line: u64, message: String| (line, message);
     let id = plain_id(entry.id.value).map_err(|message| fail(id_line, message))?;
     if entry.kind.value == FindingKind::KnownSecret {
         return Err(fail(entry.kind.referenced.line(), "the kind known_secret is not for rules".into()));

@@ -114,11 +114,7 @@ impl RuleSet {
             for rule in file::read(file, yaml, compiled_now)? {
                 if by_id.insert(rule.id.clone(), rules.len()).is_some() {
                     let message = format!("the rule {} stands here a second time", rule.id);
-                    return Err(RuleError {
-                        file: (*file).to_owned(),
-                        line: line_of(yaml, &rule.id),
-                        message,
-                    });
+                    return Err(RuleError::at_line(file, yaml, line_of(yaml, &rule.id), message));
                 }
                 rules.push(rule);
             }

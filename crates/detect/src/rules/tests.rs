@@ -70,7 +70,7 @@ fn mistakes_are_named_with_file_and_line() {
         assert!(error.message.contains(says), "{error}");
     }
     let twice = RuleSet::compile(&[("one.yaml", RULE), ("two.yaml", RULE)]).expect_err("twice");
-    assert_eq!((twice.file.as_str(), twice.line), ("two.yaml", 2));
+    assert_eq!((twice.file.as_str(), twice.line, twice.column), ("two.yaml", 2, 3));
 }
 
 #[test]

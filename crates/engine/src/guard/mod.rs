@@ -7,6 +7,7 @@
 mod answers;
 mod grants;
 mod places;
+mod reads;
 mod requests;
 
 #[cfg(test)]

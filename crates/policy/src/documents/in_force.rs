@@ -215,6 +215,12 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "spec.protection.reason",
                         "`required` refuses to switch off or to pause without a reason",
                     ),
+                    acts("spec.detection.allowlist", "`forbid` refuses entries of `sallyport allow`"),
+                    acts(
+                        "spec.detection.knownValues",
+                        "`allow` lets the fingerprint of a known secret be on the allowlist, `protect` takes it out all the same",
+                    ),
+                    acts("spec.detection.ownRules", "`forbid` leaves rule files of a person's own unread"),
                     acts(
                         "spec.quotas",
                         "limits of each tier, what happens beyond them, and where they are counted",

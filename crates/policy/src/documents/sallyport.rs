@@ -14,8 +14,8 @@ use crate::config::Profile;
 use crate::elevation::{ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION};
 use crate::providers::{self, Agreement, ProviderRow};
 use crate::settings::{
-    AgentRules, FailMode, InjectionRules, MalformedPolicy, OnViolation, OpaquePolicy, OutputRules,
-    ProtectionRules, ShadowAi, TelemetryPolicy, UnapprovedTools,
+    AgentRules, DetectionRules, FailMode, InjectionRules, MalformedPolicy, OnViolation, OpaquePolicy,
+    OutputRules, ProtectionRules, ShadowAi, TelemetryPolicy, UnapprovedTools,
 };
 use crate::yaml::{Fault, Kind, Mark, Node};
 
@@ -72,6 +72,8 @@ pub struct SallyportPolicy {
     pub elevation: Option<ElevationRules>,
     /// Who may weaken protection, and how.
     pub protection: Option<ProtectionRules>,
+    /// What a person may take out of detection, and add to it.
+    pub detection: Option<DetectionRules>,
     /// How much of the models may be used.
     pub quotas: Option<QuotaPolicy>,
     /// Keys that the proxy puts into requests, so that no tool holds them.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::destinations::{self, Problems};
 use super::{
-    AgentSettings, AuditSettings, ConductSettings, DocumentSummary, ElevationSettings, FailMode, Governance,
-    Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings,
-    SecretsSettings, Setting, ShadowAi, Snapshot, TelemetryPolicy, UnapprovedTools, UpstreamSettings,
+    AgentSettings, AuditSettings, ConductSettings, DetectionSettings, DocumentSummary, ElevationSettings,
+    FailMode, Governance, Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings,
+    QuotaSettings, SecretsSettings, Setting, ShadowAi, Snapshot, TelemetryPolicy, UnapprovedTools,
+    UpstreamSettings,
 };
 use crate::Level;
 use crate::assessment::{AssessmentRecord, Day};
@@ -146,6 +147,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         conduct: ConductSettings::of(&policies, profile, rank),
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
+        detection: DetectionSettings::of(&policies),
         quotas: QuotaSettings::resolve(&config, &policies),
         broker: policies
             .common(|policy| Some(policy.broker.clone()?.into_iter().collect()))

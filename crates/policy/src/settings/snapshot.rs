@@ -10,9 +10,9 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use super::{
-    AgentSettings, ConductSettings, ElevationSettings, FailMode, Governance, MalformedPolicy, OnViolation,
-    OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, Reroute, Setting, ShadowAi, TelemetryPolicy,
-    Tool, UnapprovedTools, Workspaces,
+    AgentSettings, ConductSettings, DetectionSettings, ElevationSettings, FailMode, Governance,
+    MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, Reroute, Setting,
+    ShadowAi, TelemetryPolicy, Tool, UnapprovedTools, Workspaces,
 };
 use crate::Level;
 use crate::broker::BrokeredKey;
@@ -65,6 +65,7 @@ pub struct Snapshot {
     pub conduct: ConductSettings,
     pub elevation: ElevationSettings,
     pub protection: ProtectionSettings,
+    pub detection: DetectionSettings,
     pub quotas: QuotaSettings,
     pub broker: Setting<Vec<BrokeredKey>>,
     /// Of all `AISecretsPolicy` documents; of one name the managed one.
@@ -232,6 +233,7 @@ impl Snapshot {
         rows.extend(self.conduct.rows());
         rows.extend(self.elevation.rows());
         rows.extend(self.protection.rows());
+        rows.extend(self.detection.rows());
         rows.extend(self.quotas.rows());
         rows.push(row("broker", &self.broker));
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);

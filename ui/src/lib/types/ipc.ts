@@ -61,6 +61,54 @@ export type AgentSessionRequest = {
 class: string, };
 
 /**
+ * One answer for each value, in order.
+ */
+export type AllowAnswer = { allowed: Array<boolean>, };
+
+/**
+ * What to allow: a fingerprint or a value, or a rule, a path, or both of these.
+ */
+export type AllowDraft = { 
+/**
+ * As an action `finding:RULE` of an audit row has it as its target.
+ */
+fingerprint: string | null, 
+/**
+ * The value itself; only its fingerprint is kept.
+ */
+value: string | null, rule: string | null, path: string | null, 
+/**
+ * Why it is no finding.
+ */
+reason: string, 
+/**
+ * Unset: until it is removed.
+ */
+for_seconds: number | null, };
+
+/**
+ * One entry: a value by its fingerprint, or a rule, or files, or a rule in files.
+ */
+export type AllowEntry = { id: number, 
+/**
+ * 32 hexadecimal digits.
+ */
+fingerprint: string | null, rule: string | null, 
+/**
+ * A glob of files.
+ */
+path: string | null, reason: string, added_at: string, expires_at: string | null, state: AllowState, };
+
+/**
+ * Values of which the caller wants to know whether they are allowed by fingerprint.
+ */
+export type AllowQuestion = { values: Array<string>, };
+
+export type AllowRemoval = { id: number, };
+
+export type AllowState = "in_force" | "expired" | "forbidden" | "unsealed";
+
+/**
  * Which rows of the trail; unset fields do not narrow.
  */
 export type AuditFilter = { since: string | null, until: string | null, event_type: string | null, provider: string | null, model: string | null, user: string | null, agent: string | null, exchange_id: string | null, classification: Level | null, 

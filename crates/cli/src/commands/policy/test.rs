@@ -130,7 +130,7 @@ pub(super) struct Looking(Scanner);
 
 impl Looking {
     pub(super) fn new() -> Result<Looking, Failure> {
-        Ok(Looking(Scanner::new(Arc::new(rules::builtin()?), Arc::new(SecretIndex::empty()))))
+        Ok(Looking(Scanner::new(Arc::new(rules::in_force()?), Arc::new(SecretIndex::empty()))))
     }
 
     pub(super) fn at(&self, policy: &Snapshot, request: &RequestDescription) -> Vec<Finding> {

@@ -24,6 +24,14 @@ impl Input {
         }
     }
 
+    /// None for a text that is in no file.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Input::File(path) => Some(path),
+            Input::Text(..) => None,
+        }
+    }
+
     fn content(&self) -> Content<'_> {
         match self {
             Input::Text(_, bytes) => Content::Bytes(Cow::Borrowed(bytes)),
@@ -89,12 +97,15 @@ pub(super) fn tree(
 /// Does `work` on each input on as many threads as there are cores, and hands what it came to on in order.
 pub(super) fn each<T: Send>(
     inputs: &[Input],
-    work: impl Fn(Content<'_>) -> T + Sync,
+    work: impl Fn(&Input, Content<'_>) -> T + Sync,
     mut take: impl FnMut(usize, T) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
     if threads <= 1 {
-        return inputs.iter().enumerate().try_for_each(|(number, input)| take(number, work(input.content())));
+        return inputs
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, input)| take(number, work(input, input.content())));
     }
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -106,7 +117,7 @@ pub(super) fn each<T: Send>(
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(input) = inputs.get(number) else { break };
-                    if send.send((number, work(input.content()))).is_err() {
+                    if send.send((number, work(input, input.content()))).is_err() {
                         break;
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use sallyport_detect::injection::{self, Lane, ThreatLevel};
@@ -11,6 +12,7 @@ use sallyport_policy::config::Profile;
 use sallyport_policy::{Finding, FindingKind, Severity};
 
 use super::Mode;
+use super::allowed::Allowed;
 use crate::commands::rules;
 use crate::exit::Failure;
 
@@ -25,7 +27,7 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Looker {
-    scanner: Option<(Scanner, ScanOptions)>,
+    scanner: Option<(Scanner, ScanOptions, Allowed)>,
     injection: Option<Lane>,
     output: Option<OutputOptions>,
     strict: bool,
@@ -44,8 +46,10 @@ impl Looker {
         let scanner = if kinds == Kinds::NONE {
             None
         } else {
-            let scanner = Scanner::new(Arc::new(rules::builtin()?), Arc::new(SecretIndex::empty()));
-            Some((scanner, ScanOptions { kinds, profile, ..ScanOptions::default() }))
+            let scanner = Scanner::new(Arc::new(rules::in_force()?), Arc::new(SecretIndex::empty()));
+            let allowed = Allowed::of_engine()?;
+            let rules_off = allowed.rules();
+            Some((scanner, ScanOptions { kinds, profile, rules_off, ..ScanOptions::default() }, allowed))
         };
         let strict = profile == Profile::Strict;
         Ok(Looker {
@@ -57,15 +61,16 @@ impl Looker {
     }
 
     /// All findings, in the order of the text.
-    pub(super) fn look(&self, text: &str) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = self.values(text).into_iter().map(Seen::of_value).collect();
+    pub(super) fn look(&self, text: &str, file: Option<&Path>) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = self.values(text, file).into_iter().map(Seen::of_value).collect();
         seen.extend(self.behaviour(text));
         seen.sort_by_key(|one| (one.span.start, one.span.end));
         seen
     }
 
-    fn values(&self, text: &str) -> Vec<Finding> {
-        self.scanner.as_ref().map(|(scanner, options)| scanner.scan(text, options)).unwrap_or_default()
+    fn values(&self, text: &str, file: Option<&Path>) -> Vec<Finding> {
+        let Some((scanner, options, allowed)) = &self.scanner else { return Vec::new() };
+        allowed.without(scanner.scan(text, options), text, file)
     }
 
     fn behaviour(&self, text: &str) -> Vec<Seen> {
@@ -85,8 +90,8 @@ impl Looker {
     }
 
     /// The text with every finding taken out, and how many there were.
-    pub(super) fn redacted(&self, text: &str) -> (String, usize) {
-        let values = self.values(text);
+    pub(super) fn redacted(&self, text: &str, file: Option<&Path>) -> (String, usize) {
+        let values = self.values(text, file);
         let mut out = redact(text, &values, &mut Placeholders::new([0; 32]));
         let mut behaviour = self.behaviour(&out);
         behaviour.sort_by_key(|one| one.span.start);
