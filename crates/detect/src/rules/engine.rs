@@ -14,6 +14,7 @@ use super::RuleSet;
 use super::file::{Pattern, Reach, Rule, syntax_config};
 use super::keywords::SHORTEST;
 use super::named::Following;
+use super::scored::Verdicts;
 use super::tails::Tails;
 use super::validators::{Seen, shannon};
 
@@ -33,18 +34,19 @@ impl RuleSet {
     /// All matches that begin at `from` or after, of the rules that `wanted` names.
     pub(crate) fn matches(&self, text: &[u8], from: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<RuleMatch> {
         let mut found = Vec::new();
+        let mut verdicts = Verdicts::default();
         let (places, named) = self.places(text, from, wanted);
         for (number, windows) in self.windows(text, from, places) {
             let Some(rule) = self.rules.get(number as usize) else { continue };
             for window in windows {
                 each_match(rule, text, window, |whole, span, core| {
-                    let accepted = accepts(rule, text, &whole, &span);
+                    let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
                     found.push(RuleMatch { rule: number as usize, whole, span, core, accepted });
                 });
             }
         }
         self.each_named(text, named, |number, rule, whole, span| {
-            let accepted = accepts(rule, text, &whole, &span);
+            let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
             found.push(RuleMatch { rule: number as usize, whole, span, core: None, accepted });
         });
         found
@@ -209,19 +211,22 @@ fn each_match(
     mut each: impl FnMut(Range<usize>, Range<usize>, Option<Range<usize>>),
 ) {
     let Some(regex) = rule.regex() else { return };
+    let plain = rule.groups.is_empty() && rule.core.is_none();
+    let mut captures = (!plain).then(|| regex.create_captures());
     let mut input = Input::new(text).range(window.clone());
     while let Some(found) = regex.find(input.clone()) {
         let whole = found.range();
-        let (span, core) = match (rule.groups.as_slice(), rule.core) {
-            ([], None) => (Some(whole.clone()), None),
-            (groups, core) => {
-                let mut captures = regex.create_captures();
+        let (span, core) = match &mut captures {
+            None => (Some(whole.clone()), None),
+            Some(captures) => {
                 let again = Input::new(text).range(whole.start..window.end).anchored(Anchored::Yes);
-                regex.captures(again, &mut captures);
+                regex.captures(again, captures);
                 let part = |group: usize| captures.get_group(group).map(|span| span.range());
-                let span =
-                    if groups.is_empty() { part(0) } else { groups.iter().find_map(|group| part(*group)) };
-                (span, core.and_then(part))
+                let span = match rule.groups.as_slice() {
+                    [] => part(0),
+                    groups => groups.iter().find_map(|group| part(*group)),
+                };
+                (span, rule.core.and_then(part))
             }
         };
         if let Some(span) = span.filter(|span| !span.is_empty()) {
@@ -231,12 +236,20 @@ fn each_match(
     }
 }
 
-pub(super) fn accepts(rule: &Rule, text: &[u8], whole: &Range<usize>, span: &Range<usize>) -> bool {
+pub(super) fn accepts(
+    rule: &Rule,
+    text: &[u8],
+    whole: &Range<usize>,
+    span: &Range<usize>,
+    verdicts: &mut Verdicts,
+) -> bool {
     let value = text.get(span.clone()).unwrap_or_default();
-    rule.entropy.is_none_or(|least| shannon(value) >= least)
-        && rule
-            .check
-            .is_none_or(|check| check(&Seen { text, whole: whole.clone(), span: span.clone(), value }))
+    if rule.entropy.is_some_and(|least| shannon(value) < least) {
+        return false;
+    }
+    let Some(check) = rule.check else { return true };
+    let seen = Seen { text, whole: whole.clone(), span: span.clone(), value };
+    if rule.scored { verdicts.scored(&seen) } else { check(&seen) }
 }
 
 /// The regexes of all rules; those that go on alike behind their names are one.

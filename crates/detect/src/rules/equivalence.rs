@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use regex_automata::Input;
 
 use super::engine::accepts;
+use super::scored::Verdicts;
 use super::*;
 
 type Found = (usize, usize, usize);
@@ -22,7 +23,9 @@ fn alone(rules: &RuleSet, text: &[u8]) -> Vec<Found> {
             regex.captures(again, &mut captures);
             let groups = if rule.groups.is_empty() { &[0][..] } else { &rule.groups };
             let span = groups.iter().find_map(|group| captures.get_group(*group)).map(|span| span.range());
-            if let Some(span) = span.filter(|span| !span.is_empty() && accepts(rule, text, &whole, span)) {
+            if let Some(span) = span.filter(|span| {
+                !span.is_empty() && accepts(rule, text, &whole, span, &mut Verdicts::default())
+            }) {
                 all.push((number, span.start, span.end));
             }
         }

@@ -64,6 +64,8 @@ pub struct Rule {
     pub(crate) core: Option<usize>,
     pub(crate) reach: Reach,
     pub(crate) check: Option<Validator>,
+    /// Its check is the model's, which is asked once for a value.
+    pub(crate) scored: bool,
 }
 
 impl Rule {
@@ -246,6 +248,7 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         core: None,
         reach: Reach::Bytes(row.longest),
         check: validators::named(row.validator),
+        scored: false,
     })
 }
 
@@ -354,7 +357,9 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
         ExampleEntry::Text(text) => Example { text, finds: None },
         ExampleEntry::Exact(exact) => Example { text: exact.text, finds: Some(exact.finds) },
     });
+    let scored = entry.validator.as_ref().is_some_and(|name| name.value == "scored");
     Ok(Rule {
+        scored,
         id: RuleId::new(id),
         description: entry.description,
         severity: entry.severity,

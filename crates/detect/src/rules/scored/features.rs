@@ -76,8 +76,8 @@ features! { pair, facts;
     longer_than_31: facts.len > 31,
     longer_than_80: facts.len > 80,
     // what it is made of
-    entropy: shannon(pair.value.as_bytes()) / 6.0,
-    density: shannon(pair.value.as_bytes()) / (facts.len.max(2) as f32).log2().min(6.0),
+    entropy: facts.entropy / 6.0,
+    density: facts.entropy / (facts.len.max(2) as f32).log2().min(6.0),
     distinct: shape::distinct(pair.value) as f32 / facts.len.clamp(1, 24) as f32,
     digits: facts.share(facts.digits),
     no_digit: facts.digits == 0,
@@ -106,16 +106,16 @@ features! { pair, facts;
     number: facts.is_number,
     stand_in: shape::is_stand_in(pair.value),
     reference: shape::is_reference(pair.value),
-    place: shape::is_place(pair.value),
+    place: facts.place,
     common_word: shape::is_common_word(pair.value),
-    random: shape::is_random(pair.value),
-    random_and_named: shape::is_random(pair.value) && facts.named,
-    camel_case: shape::is_camel_case(pair.value),
+    random: facts.random,
+    random_and_named: facts.random && facts.named,
+    camel_case: facts.camel_case,
     lower_camel: facts.lower_camel,
-    all_words: shape::is_all_words(pair.value),
+    all_words: facts.all_words,
     identifier: is_identifier(pair.value),
-    constant: is_constant(pair.value),
-    markup: is_markup(pair.value),
+    constant: facts.constant,
+    markup: facts.markup,
     prose: is_prose(pair.value),
     spaces: pair.value.contains(' '),
     two_spaces: pair.value.bytes().filter(|byte| *byte == b' ').count() >= 2,
@@ -173,7 +173,7 @@ features! { pair, facts;
     single: facts.quote == Some('\''),
     bare: facts.quote.is_none(),
     bare_without_digit: facts.quote.is_none() && facts.digits == 0,
-    bare_camel: facts.quote.is_none() && (facts.lower_camel || shape::is_camel_case(pair.value)),
+    bare_camel: facts.quote.is_none() && (facts.lower_camel || facts.camel_case),
     bare_dotted: facts.quote.is_none() && facts.dotted,
     bare_then_code: facts.quote.is_none() && pair.after.is_some_and(|byte| b"()[]{};,.".contains(&byte)),
     then_called: pair.after.is_some_and(|byte| b"([".contains(&byte)),
@@ -192,7 +192,7 @@ features! { pair, facts;
     secret_uuid: facts.is_uuid && facts.named,
     secret_long_random: facts.named && facts.len >= 20 && facts.worded * 3 < facts.len && facts.digits >= 2,
     key_without_owner_hex: facts.is_hex && facts.name_parts == 1,
-    unnamed_random: !facts.named && shape::is_random(pair.value),
+    unnamed_random: !facts.named && facts.random,
     dense: facts.dense,
     bare_dense: facts.dense && facts.quote.is_none(),
     bare_dense_on_its_line: facts.dense && facts.quote.is_none() && pair.lead.trim_matches([' ', '-', '\t']).is_empty(),
@@ -238,6 +238,13 @@ struct Facts<'t> {
     example_word: bool,
     letters_then_digits: bool,
     leet: bool,
+    entropy: f32,
+    random: bool,
+    camel_case: bool,
+    place: bool,
+    all_words: bool,
+    constant: bool,
+    markup: bool,
     /// Letters and digits that no word explains.
     dense: bool,
     /// Nothing else stands on the line.
@@ -274,6 +281,7 @@ impl<'t> Facts<'t> {
         let of_password = ["pass", "pwd", "pw"].iter().any(|word| lower_name.contains(word));
         let quote = pair.glue.chars().last().filter(|c| "\"'`".contains(*c));
         let lead = pair.lead.trim_start();
+        let worded = shape::explained(value);
         Facts {
             pair,
             len: bytes.len(),
@@ -281,7 +289,14 @@ impl<'t> Facts<'t> {
             upper,
             lower,
             marks: bytes.len() - digits - upper - lower,
-            worded: shape::explained(value),
+            worded,
+            entropy: shannon(bytes),
+            random: shape::is_random(value),
+            camel_case: shape::is_camel_case(value),
+            place: shape::is_place(value),
+            all_words: shape::is_all_words(value),
+            constant: is_constant(value),
+            markup: is_markup(value),
             turns: turns as f32 / bytes.len().max(2) as f32,
             odd_letters: shape::odd_letters(value),
             steps: steps.iter().filter(|step| **step).count() as f32 / bytes.len().max(2) as f32,
@@ -296,7 +311,7 @@ impl<'t> Facts<'t> {
             lower_camel: value.starts_with(|c: char| c.is_ascii_lowercase())
                 && upper > 0
                 && bytes.iter().all(u8::is_ascii_alphanumeric)
-                && shape::explained(value) * 2 >= bytes.len(),
+                && worded * 2 >= bytes.len(),
             dotted: value.contains('.')
                 && value.split('.').all(|part| {
                     part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -341,7 +356,7 @@ impl<'t> Facts<'t> {
                 && digits > 0
                 && upper + lower > 0
                 && shape::distinct(value) >= 6
-                && shape::explained(value) * 2 <= bytes.len(),
+                && worded * 2 <= bytes.len(),
             named: shape::names_secret(name),
             name_parts: shape::name_parts(name),
             shouted: !name.bytes().any(|byte| byte.is_ascii_lowercase()),
@@ -391,9 +406,9 @@ impl<'t> Facts<'t> {
             () if self.is_number => 1,
             () if self.is_uuid => 2,
             () if self.is_hex && self.len >= 16 => 3,
-            () if shape::is_place(value) || self.dotted || self.file_name => 4,
-            () if is_constant(value) || is_markup(value) => 5,
-            () if self.worded * 10 >= self.len * 8 || shape::is_all_words(value) => 6,
+            () if self.place || self.dotted || self.file_name => 4,
+            () if self.constant || self.markup => 5,
+            () if self.worded * 10 >= self.len * 8 || self.all_words => 6,
             () if self.says_itself || self.example_word => 7,
             () if self.worded * 2 >= self.len && self.digits > 0 => 8,
             () if self.digits == 0 => 9,

@@ -6,6 +6,7 @@
 mod features;
 mod weights;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use sallyport_policy::RuleId;
@@ -24,14 +25,29 @@ pub struct Judged {
     pub features: Vec<f32>,
 }
 
+/// What was made of the values of one text: several rules find the same value behind the same name.
+#[derive(Default)]
+pub(super) struct Verdicts(HashMap<(usize, usize, usize), bool>);
+
+impl Verdicts {
+    /// The same as [`scored`].
+    pub(super) fn scored(&mut self, seen: &Seen<'_>) -> bool {
+        let (pair, start) = pair(seen);
+        *self.0.entry((start, seen.span.start, seen.span.end)).or_insert_with(|| is_likely(&pair))
+    }
+}
+
 /// Whether the value is more likely a secret than the threshold asks for.
 pub(super) fn scored(seen: &Seen<'_>) -> bool {
-    let pair = pair(seen);
-    if is_hopeless(&pair) {
+    is_likely(&pair(seen).0)
+}
+
+fn is_likely(pair: &Pair<'_>) -> bool {
+    if is_hopeless(pair) {
         return false;
     }
-    let score = score(&features::of(&pair));
-    score >= weights::THRESHOLD || score >= weights::THRESHOLD - DENSE_MARGIN && is_dense_password(&pair)
+    let score = score(&features::of(pair));
+    score >= weights::THRESHOLD || score >= weights::THRESHOLD - DENSE_MARGIN && is_dense_password(pair)
 }
 
 /// How much less the model must be sure of a value that is nothing but a password by hand-made measure: it
@@ -67,8 +83,8 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || shape::is_reference(value)
 }
 
-/// The rule begins at the telling word: the rest of the name stands before it.
-fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
+/// The rule begins at the telling word: the rest of the name stands before it. Tells where that is.
+fn pair<'t>(seen: &Seen<'t>) -> (Pair<'t>, usize) {
     const LONGEST_NAME: usize = 60;
     let lead = seen.lead();
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -78,7 +94,9 @@ fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
     let before = seen.text.get(start..seen.span.start).and_then(|text| std::str::from_utf8(text).ok());
     let named = before.unwrap_or_default();
     let (name, glue) = named.split_at(named.find(|c| !is_name(c)).unwrap_or(named.len()));
-    Pair { name: name.trim_start_matches('-'), glue, value: seen.value(), lead, after: seen.after() }
+    let pair =
+        Pair { name: name.trim_start_matches('-'), glue, value: seen.value(), lead, after: seen.after() };
+    (pair, start)
 }
 
 impl RuleSet {
@@ -95,7 +113,7 @@ impl RuleSet {
             let rule = self.rules().get(found.rule)?;
             let value = text.as_bytes().get(found.span.clone())?;
             let seen = Seen { text: text.as_bytes(), whole: found.whole, span: found.span.clone(), value };
-            let pair = pair(&seen);
+            let (pair, _) = pair(&seen);
             (!is_hopeless(&pair)).then(|| Judged {
                 rule: rule.id.clone(),
                 span: found.span,
