@@ -99,7 +99,8 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
                 for_seconds: (!forever).then_some(time.seconds()),
             };
             let entry = engine::call_guarded(&paths, async |client| client.allow_add(&draft).await)?;
-            tell("is allowed", &entry, json, out)
+            let end = entry.expires_at.map(|end| format!(" until {}", when::local(end))).unwrap_or_default();
+            tell(&format!("is allowed{end}"), &entry, json, out)
         }
         Command::List { json } => {
             let entries = engine::call(&paths, async |client| client.allowed().await)?;
@@ -143,7 +144,7 @@ fn list(entries: &[AllowEntry], json: bool, out: &mut Out) -> Outcome {
             entry.id.to_string(),
             state(entry.state).to_owned(),
             printable(&what(entry)),
-            entry.expires_at.map_or_else(|| "removed".to_owned(), when::local),
+            entry.expires_at.map_or_else(|| "it is removed".to_owned(), when::local),
             printable(&entry.reason),
         ]);
     }
@@ -174,10 +175,6 @@ fn tell(done: &str, entry: &AllowEntry, json: bool, out: &mut Out) -> Outcome {
         out.json(entry)?;
         return Ok(Exit::Ok);
     }
-    let end = match entry.expires_at.filter(|_| entry.state == AllowState::InForce) {
-        Some(end) => format!(" until {}", when::local(end)),
-        None => String::new(),
-    };
-    out.line(format!("Entry {}: {} {done}{end}.", entry.id, printable(&what(entry))))?;
+    out.line(format!("Entry {}: {} {done}.", entry.id, printable(&what(entry))))?;
     Ok(Exit::Ok)
 }

@@ -81,7 +81,7 @@ impl Engine {
         }
         entry.id = entries.iter().map(|entry| entry.id).max().unwrap_or(0) + 1;
         self.allow.file.seal(&mut entry);
-        let until = entry.expires_at.map_or_else(|| "removed".to_owned(), |end| end.to_string());
+        let until = entry.expires_at.map_or_else(|| "it is removed".to_owned(), |end| end.to_string());
         let how = if advisory { "; nobody could be asked who is at the desk" } else { "" };
         let outcome = format!("allowed until {until}; reason: {}{how}", entry.reason);
         self.record_control_on(ControlAction::AllowlistAdded, "none", &entry.target(), &outcome, advisory)
