@@ -33,7 +33,7 @@ use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
 use crate::head;
-use crate::inspect::{Parsed, Placed, Remembered};
+use crate::inspect::{FromFiles, Parsed, Placed, Remembered};
 use crate::policy::Policy;
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
@@ -629,8 +629,10 @@ impl Look<'_> {
         let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
-        let withheld = parsed.withheld(self.guard);
-        let allowed = parsed.allowed(self.guard, &self.engine.allow.files());
+        let from_files = FromFiles {
+            withheld: parsed.withheld(self.guard),
+            allowed: parsed.allowed(self.guard, &self.engine.allow.files()),
+        };
         let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
         let remembered = Remembered { memory: &self.engine.memory, generations };
         let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
@@ -639,8 +641,7 @@ impl Look<'_> {
             &self.policy.request,
             &remembered,
             &instructions,
-            withheld,
-            &allowed,
+            from_files,
             &mut placeholders.lock(),
         );
         let rules = &self.policy.snapshot.classification.value;

@@ -104,6 +104,15 @@ pub(crate) struct Inspected {
     pub(crate) asked: Asked,
 }
 
+/// Results in a body that policy or a person has something to say of, because of the file that a tool read.
+#[derive(Default)]
+pub(crate) struct FromFiles {
+    /// Their content does not go on.
+    pub(crate) withheld: Vec<Withheld>,
+    /// Their findings are none.
+    pub(crate) allowed: Passages,
+}
+
 /// A body that was taken apart, before anything is looked for in it.
 pub(crate) struct Parsed<'b> {
     body: &'b [u8],
@@ -179,12 +188,11 @@ impl<'b> Parsed<'b> {
         options: &ScanOptions,
         remembered: &Remembered<'_>,
         instructions: &InjectionGuard<'_>,
-        withheld: Vec<Withheld>,
-        allowed: &Passages,
+        FromFiles { withheld, allowed }: FromFiles,
         placeholders: &mut Placeholders,
     ) -> Inspected {
         let mut look = Look {
-            allowed,
+            allowed: &allowed,
             scanner,
             options,
             remembered,
@@ -504,8 +512,7 @@ mod tests {
             &ScanOptions::default(),
             &Remembered { memory, generations },
             &InjectionGuard::new(&conduct, &snapshot, true),
-            Vec::new(),
-            &Passages::default(),
+            FromFiles::default(),
             &mut placeholders,
         )
     }

@@ -72,13 +72,14 @@ impl Allowed {
             });
         }
         let value = |finding: &Finding| text.get(finding.span.clone()).unwrap_or_default().to_owned();
-        let allowed = self.allowed_values(findings.iter().map(value).collect());
+        let values: Vec<String> = findings.iter().map(value).collect();
+        let allowed = self.allowed_values(&values);
         let mut allowed = allowed.into_iter();
         findings.retain(|_| !allowed.next().unwrap_or(false));
         findings
     }
 
-    fn allowed_values(&self, values: Vec<String>) -> Vec<bool> {
+    fn allowed_values(&self, values: &[String]) -> Vec<bool> {
         let Some((paths, answers)) = &self.values else { return Vec::new() };
         let mut answers = answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut unknown: Vec<String> =
