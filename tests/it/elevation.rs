@@ -346,7 +346,7 @@ fn a_denied_call_asks_and_passes_once_it_is_granted() -> Result<()> {
     fs::write(stage.path("config/policies/agents.yaml"), permissions.to_string())?;
     let house = json!({
         "apiVersion": "sallyport/v1", "kind": "SallyportPolicy", "metadata": {"name": "house"},
-        "spec": {"agents": {"mode": "enforce"}},
+        "spec": {"agents": {"mode": "enforce"}, "elevation": {"hold": "off"}},
     });
     fs::write(stage.path("config/policies/house.yaml"), house.to_string())?;
     stage.start()?;

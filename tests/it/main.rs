@@ -11,6 +11,7 @@ mod constraints;
 mod crash_durability;
 mod daily_use;
 mod elevation;
+mod hold;
 mod injected;
 mod kept_content;
 mod listener;

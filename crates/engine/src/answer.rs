@@ -1,15 +1,15 @@
 //! The way back: an answer is read, sanitised and handed on as it comes, and recorded when it has ended.
 
-use std::pin::Pin;
+mod streamed;
+
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Response, StatusCode, response};
-use http_body::{Body as HttpBody, Frame};
-use hudson_proxy::{Body, BodyError, BoxError, Gathered};
+use http_body::Body as HttpBody;
+use hudson_proxy::{Body, Gathered};
 use sallyport_audit::MAX_CONTENT;
 use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
@@ -17,12 +17,13 @@ use sallyport_wire::{Family, Limits, Role, read_response, splice};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::guard::Guard;
+use crate::guard::{Guard, Hearing, Whole};
 use crate::inspect::redaction_name;
 use crate::quotas::{Ending, Loan};
 use crate::record::{Parties, ReceivedFacts};
 use crate::respond::Refusal;
 use crate::rewriter::{Lens, Rewriter, Summary};
+use streamed::{Streamed, Work};
 
 /// What the way back needs to know of its exchange.
 pub(crate) struct Return {
@@ -149,14 +150,7 @@ fn stream(
         forget_encoding(&mut parts.headers);
     }
     let rewriter = Rewriter::new(ret.family, framing, &ret.limits, ret.lens.clone(), ret.guard.clone());
-    let body = Streamed {
-        inner: body,
-        decoder,
-        work: Work::Rewrite(Box::new(rewriter)),
-        closing: Some(Closing::new(ret)),
-        trailers: None,
-        over: false,
-    };
+    let body = Streamed::new(body, decoder, Work::Rewrite(Box::new(rewriter)), Closing::new(ret));
     Response::from_parts(parts, Body::new(body))
 }
 
@@ -194,11 +188,16 @@ async fn whole(
         }
     };
     let (summary, changed) = look(&ret, content_type, &plain);
+    let mut closing = Closing::new(ret);
+    // Should the client go away while a person is asked.
+    closing.so_far = summary.clone();
     let clean = changed.as_deref().unwrap_or(&plain);
-    let judged = ret.guard.whole(ret.family, content_type, clean, &ret.limits, &ret.lens.placeholders);
+    let judged = judge(&closing.ret, content_type, clean).await;
     let changed = judged.or(changed);
-    // A coding that stays on is no text.
-    let keeps = ret.keeps && (codings.is_empty() || changed.is_some());
+    if !codings.is_empty() && changed.is_none() {
+        // A coding that stays on is no text.
+        closing.said = None;
+    }
     let delivered: Bytes = match changed {
         Some(changed) => {
             forget_encoding(&mut parts.headers);
@@ -206,7 +205,6 @@ async fn whole(
         }
         None => data,
     };
-    let mut closing = Closing::new(Return { keeps, ..ret });
     closing.deliver(&delivered);
     closing.finish(summary);
     let body = match trailers {
@@ -214,6 +212,19 @@ async fn whole(
         None => Body::from(delivered),
     };
     Response::from_parts(parts, body)
+}
+
+/// Judges the calls of an answer that came whole, and waits where a person is asked; its new body if any is denied.
+async fn judge(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Option<Vec<u8>> {
+    let mut hearing = Hearing::new(false);
+    loop {
+        let placeholders = &ret.lens.placeholders;
+        match ret.guard.whole(ret.family, content_type, body, &ret.limits, placeholders, &mut hearing) {
+            Whole::AsItIs => return None,
+            Whole::Changed(body) => return Some(body),
+            Whole::Held => hearing.wait().await,
+        }
+    }
 }
 
 /// Reads an answer that came whole; gives what it said and its new body if something was taken out.
@@ -259,14 +270,7 @@ fn pass(ret: Return, parts: response::Parts, body: Body) -> Response<Body> {
     let exact = HttpBody::size_hint(&body).exact();
     // What nobody read is nothing to keep.
     let ret = Return { keeps: false, ..ret };
-    let body = Streamed {
-        inner: body,
-        decoder: None,
-        work: Work::Pass { exact },
-        closing: Some(Closing::new(ret)),
-        trailers: None,
-        over: false,
-    };
+    let body = Streamed::new(body, None, Work::Pass { exact }, Closing::new(ret));
     Response::from_parts(parts, Body::new(body))
 }
 
@@ -277,13 +281,15 @@ struct Closing {
     length: u64,
     /// What was handed on; none where it is not kept, or no longer since it is too long.
     said: Option<Vec<u8>>,
+    /// What is known should it end here.
+    so_far: Summary,
     closed: bool,
 }
 
 impl Closing {
     fn new(ret: Return) -> Closing {
         let said = ret.keeps.then(Vec::new);
-        Closing { ret, hash: Sha256::new(), length: 0, said, closed: false }
+        Closing { ret, hash: Sha256::new(), length: 0, said, so_far: Summary::default(), closed: false }
     }
 
     fn deliver(&mut self, bytes: &[u8]) {
@@ -332,150 +338,7 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.finish(Summary { finish_reason: Some("aborted".into()), ..Summary::default() });
-    }
-}
-
-enum Work {
-    Rewrite(Box<Rewriter>),
-    Pass { exact: Option<u64> },
-}
-
-/// An answer that is handed on while it comes.
-struct Streamed {
-    inner: Body,
-    decoder: Option<StreamDecoder>,
-    work: Work,
-    closing: Option<Closing>,
-    trailers: Option<HeaderMap>,
-    over: bool,
-}
-
-impl Streamed {
-    fn take(&mut self, data: Bytes) -> Result<Bytes, BoxError> {
-        let Work::Rewrite(rewriter) = &mut self.work else {
-            self.count(&data);
-            self.close_if_complete();
-            return Ok(data);
-        };
-        let mut out = Vec::with_capacity(data.len() + 64);
-        match &mut self.decoder {
-            Some(decoder) => {
-                let mut plain = Vec::new();
-                decoder.push(&data, &mut plain)?;
-                rewriter.push(&plain, &mut out)?;
-            }
-            None => rewriter.push(&data, &mut out)?,
-        }
-        let out = Bytes::from(out);
-        self.count(&out);
-        Ok(out)
-    }
-
-    fn end(&mut self) -> Result<Bytes, BoxError> {
-        self.over = true;
-        let mut out = Vec::new();
-        let summary = match &mut self.work {
-            Work::Rewrite(rewriter) => {
-                if let Some(decoder) = &mut self.decoder {
-                    let mut plain = Vec::new();
-                    decoder.finish(&mut plain)?;
-                    rewriter.push(&plain, &mut out)?;
-                }
-                rewriter.finish(&mut out)
-            }
-            Work::Pass { .. } => Summary::default(),
-        };
-        let out = Bytes::from(out);
-        self.count(&out);
-        if let Some(mut closing) = self.closing.take() {
-            closing.finish(summary);
-        }
-        Ok(out)
-    }
-
-    /// Records an answer that did not come to its end, with what is known of it.
-    fn break_off(&mut self, how: &str) {
-        let Some(mut closing) = self.closing.take() else { return };
-        let so_far = match &self.work {
-            Work::Rewrite(rewriter) => rewriter.so_far(),
-            Work::Pass { .. } => Summary::default(),
-        };
-        closing.finish(Summary { finish_reason: Some(how.to_owned()), ..so_far });
-    }
-
-    /// A body of known length is not polled again once it is complete.
-    fn close_if_complete(&mut self) {
-        if let (Work::Pass { exact: Some(exact) }, Some(closing)) = (&self.work, &mut self.closing)
-            && closing.length >= *exact
-        {
-            closing.finish(Summary::default());
-        }
-    }
-
-    fn count(&mut self, bytes: &[u8]) {
-        if let Some(closing) = &mut self.closing {
-            closing.deliver(bytes);
-        }
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        self.break_off("aborted");
-    }
-}
-
-impl HttpBody for Streamed {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        loop {
-            if this.over {
-                return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
-            }
-            let frame: Option<Result<Frame<Bytes>, BodyError>> =
-                std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx));
-            let outcome = match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => this.take(data),
-                    Err(frame) => {
-                        this.trailers = frame.into_trailers().ok();
-                        this.end()
-                    }
-                },
-                Some(Err(error)) => {
-                    this.over = true;
-                    this.break_off("upstream_broke");
-                    Err(error.into())
-                }
-                None => this.end(),
-            };
-            match outcome {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Err(error) => {
-                    this.over = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        // The record is written at the end, so the end must be polled for.
-        self.over && self.trailers.is_none()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        match self.work {
-            Work::Pass { exact: Some(exact) } => http_body::SizeHint::with_exact(exact),
-            _ => http_body::SizeHint::default(),
-        }
+        let so_far = std::mem::take(&mut self.so_far);
+        self.finish(Summary { finish_reason: Some("aborted".into()), ..so_far });
     }
 }

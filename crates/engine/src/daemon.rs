@@ -34,6 +34,7 @@ use crate::engine::{Engine, Identity};
 use crate::foyer::Foyer;
 use crate::handler::{EngineHandler, Leaves};
 use crate::health::{Condition, Health};
+use crate::hold::Holds;
 use crate::keys::{Installation, KeyRing, OpenKeys};
 use crate::own_rules::OwnRules;
 use crate::policy::Policy;
@@ -209,6 +210,12 @@ async fn serve(
     tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
     tokio::spawn(quotas::watch(engine.clone(), stop.clone()));
     tokio::spawn(crate::elevation::keep_time(engine.clone(), stop.clone()));
+
+    let (ending, holding) = (stop.clone(), engine.clone());
+    tokio::spawn(async move {
+        ending.cancelled().await;
+        holding.holds.close();
+    });
 
     let proxy = proxy(&engine)?;
     let drained = proxy.serve(listener, stop.clone()).await;
@@ -421,6 +428,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
             installation.allowlist,
             installation.fingerprinter,
         ),
+        holds: Holds::new(),
         processes: Arc::new(Processes::new()),
         sessions: Default::default(),
         quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),

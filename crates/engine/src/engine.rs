@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     pub(crate) one_question: crate::presence::OneQuestion,
     pub(crate) elevation: Arc<crate::elevation::Elevation>,
     pub(crate) allow: crate::allow::Allow,
+    /// Answers that wait for a person.
+    pub(crate) holds: crate::hold::Holds,
     pub(crate) processes: Arc<Processes>,
     pub(crate) sessions: Sessions,
     pub(crate) quotas: crate::quotas::Quotas,

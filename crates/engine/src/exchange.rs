@@ -363,9 +363,13 @@ impl Exchange<'_> {
             self.account.class.clone(),
             process.and_then(|process| process.cwd.clone()),
             self.engine.paths.user_home().to_owned(),
-            Box::new(move |actions| engine.record_calls(&parties, actions)),
+            Arc::new(move |actions| engine.record_calls(&parties, actions)),
         )
-        .with_grants(Grants::new(self.engine.clone(), self.account.name.clone()))
+        .with_grants(Grants::new(
+            self.engine.clone(),
+            self.account.name.clone(),
+            self.parties.actor.agent_id.clone().unwrap_or_default(),
+        ))
     }
 
     fn limits(&self) -> Limits {

@@ -24,6 +24,7 @@ mod guard;
 mod handler;
 mod head;
 mod health;
+mod hold;
 mod inspect;
 mod keys;
 pub mod loader;

@@ -16,7 +16,8 @@ use sallyport_wire::stream::{ChannelId, ChannelKind, Delta, Reader, StreamEvent,
 use sallyport_wire::{Edit, Family, Limits, Segment, StreamError, Usage};
 
 use crate::conduct::Output;
-use crate::guard::Guard;
+use crate::guard::{BACKLOG, Guard, Hearing};
+use crate::hold::{Hold, Step};
 
 /// What is known of an answer when it has ended.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +71,9 @@ pub(crate) struct Rewriter {
     channels: HashMap<ChannelId, StreamSanitiser>,
     gate: Gate,
     guard: Arc<Guard>,
+    hearing: Hearing,
+    /// Calls wait for a person's word.
+    held: bool,
     /// What each channel has said, for the look at its whole.
     said: HashMap<ChannelId, String>,
     summary: Summary,
@@ -86,6 +90,8 @@ impl Rewriter {
         Rewriter {
             gate: Gate::new(family, framing, limits),
             guard,
+            hearing: Hearing::new(true),
+            held: false,
             lens,
             decoder: Decoder::new(framing, limits),
             reader: Reader::new(family, limits),
@@ -95,33 +101,68 @@ impl Rewriter {
         }
     }
 
-    /// Takes a chunk of the answer and appends to `out` what can go on.
+    /// Takes a chunk of the answer and appends to `out` what can go on. While the answer is held nothing is taken.
     pub(crate) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
         self.decoder.push(chunk);
-        while let Some(event) = self.decoder.next_event()? {
+        self.advance(out)
+    }
+
+    fn advance(&mut self, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        while !self.held
+            && let Some(event) = self.decoder.next_event()?
+        {
             self.event(&event, out);
         }
         Ok(())
     }
 
-    /// The answer has ended: everything held back goes on.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Summary {
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// What the answer waits in, once calls of it are held.
+    pub(crate) fn take_hold(&mut self) -> Option<Hold> {
+        self.hearing.take_hold()
+    }
+
+    /// Something has happened for which the answer was held.
+    pub(crate) fn resume(&mut self, hold: Hold, step: Step, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        self.hearing.resume(hold, step);
+        self.held = false;
+        self.judge(out);
+        self.advance(out)
+    }
+
+    /// Shows the client that somebody is there.
+    pub(crate) fn alive(&self) -> &'static [u8] {
+        self.gate.alive()
+    }
+
+    /// The answer has ended: everything held back goes on. None while calls of it are held; it is to be ended again then.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Option<Summary> {
         if let Some(event) = self.decoder.finish() {
             self.event(&event, out);
         }
-        let mut last = Vec::new();
-        for channel in self.reader.finish() {
-            let rest = self.rest(channel);
-            self.release(channel, &rest, &mut last);
+        if !self.held {
+            let mut last = Vec::new();
+            for channel in self.reader.finish() {
+                let rest = self.rest(channel);
+                self.release(channel, &rest, &mut last);
+            }
+            self.pass(last, false, out);
         }
-        self.pass(last, false, out);
-        self.gate.close();
-        self.judge(out);
+        if !self.held {
+            self.gate.close();
+            self.judge(out);
+        }
+        if self.held {
+            return None;
+        }
         self.summary.usage = self.reader.usage();
         for said in self.said.values() {
             self.summary.dangerous.extend(self.lens.output.rules(said));
         }
-        std::mem::take(&mut self.summary)
+        Some(std::mem::take(&mut self.summary))
     }
 
     /// What is known of an answer that breaks off here.
@@ -159,8 +200,14 @@ impl Rewriter {
 
     fn judge(&mut self, out: &mut Vec<u8>) {
         while let Some(calls) = self.gate.ready() {
-            let answers = self.guard.answer(&calls, &self.lens.placeholders);
-            self.gate.resolve(&answers, out);
+            let bytes = self.gate.held() + BACKLOG;
+            match self.guard.answer(&calls, bytes, &self.lens.placeholders, &mut self.hearing) {
+                Some(answers) => self.gate.resolve(&answers, out),
+                None => {
+                    self.held = true;
+                    return;
+                }
+            }
         }
     }
 
@@ -256,7 +303,7 @@ mod tests {
     /// Permissions without a document.
     fn open() -> Arc<Guard> {
         let snapshot = sallyport_policy::settings::resolve(&Default::default()).unwrap();
-        Arc::new(Guard::new(snapshot.agents, "x".into(), None, "/".into(), Box::new(|_| {})))
+        Arc::new(Guard::new(snapshot.agents, "x".into(), None, "/".into(), Arc::new(|_| {})))
     }
 
     const SECRET: &str = "tr0ub4dor-and-horse-7";
@@ -286,7 +333,7 @@ mod tests {
         for piece in stream.as_bytes().chunks(chunk) {
             rewriter.push(piece, &mut out).unwrap();
         }
-        let summary = rewriter.finish(&mut out);
+        let summary = rewriter.finish(&mut out).unwrap();
         (String::from_utf8(out).unwrap(), summary)
     }
 

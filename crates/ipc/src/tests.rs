@@ -128,7 +128,7 @@ fn elevation(state: elevation::State) -> ElevationView {
     let grant = (state == elevation::State::Approved)
         .then(|| request.grant(elevation::Grantor::Person, 600, &terms, moment()));
     let question = elevation::Question { engine: "e".into(), nonce: "n".into(), request };
-    ElevationView { question, state, grant, uses: 0, decided_at: None }
+    ElevationView { question, state, grant, uses: 0, decided_at: None, held_until: None }
 }
 
 impl Example {

@@ -398,6 +398,11 @@ pub enum Event {
     Approval {
         request: Box<ElevationView>,
     },
+    /// A client is kept waiting for the answer to a request, or is no longer.
+    Held {
+        request: u64,
+        until: Option<Timestamp>,
+    },
     /// This listener was too slow; so many events were dropped.
     Missed {
         events: u64,
@@ -414,6 +419,9 @@ pub struct ElevationView {
     pub grant: Option<Grant>,
     pub uses: u64,
     pub decided_at: Option<Timestamp>,
+    /// A client is kept waiting for the answer until then.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
 }
 
 /// What is asked for.

@@ -4,6 +4,7 @@
 //! engine's to know.
 
 mod grant;
+mod hold;
 mod resource;
 mod terms;
 mod token;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 pub use grant::{Draft, Grant, Grantor, Refused, Request, State, Way, covers, judge};
+pub use hold::{Hold, Patience, PatienceError};
 pub use resource::{BadResource, Resource, Target};
 pub use terms::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, PublicKey, Terms};
 pub use token::{ApproverKey, BadToken, Question, Statement, Token};

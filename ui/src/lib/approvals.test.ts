@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { inForce, meaning, outcome } from './approvals';
+import { heldFor, inForce, meaning, outcome } from './approvals';
 import type { ElevationView } from './types/ipc';
 
 const now = new Date('2026-03-12T14:24:00Z');
@@ -18,6 +18,7 @@ const request = (part: Partial<ElevationView>): ElevationView => ({
   grant: null,
   uses: 0,
   decided_at: null,
+  held_until: null,
   ...part,
 });
 const grant = (expires_at: string): ElevationView['grant'] => ({
@@ -36,6 +37,13 @@ it('a grant is in force until its last moment, and never once it was taken back'
   expect(inForce(request({ state: 'used', grant: grant('2026-03-12T14:24:00Z') }), now)).toBe(false);
   expect(inForce(request({ state: 'revoked', grant: grant('2026-03-12T15:00:00Z') }), now)).toBe(false);
   expect(inForce(request({}), now)).toBe(false);
+});
+
+it('a client is kept waiting until its time, and only while nobody has answered', () => {
+  expect(heldFor(request({ held_until: '2026-03-12T14:24:30Z' }), now)).toBe(30_000);
+  expect(heldFor(request({ held_until: '2026-03-12T14:24:00Z' }), now)).toBeUndefined();
+  expect(heldFor(request({ held_until: '2026-03-12T14:24:30Z', state: 'denied' }), now)).toBeUndefined();
+  expect(heldFor(request({}), now)).toBeUndefined();
 });
 
 it('says what became of it', () => {

@@ -24,6 +24,13 @@ export function inForce(request: ElevationView, now: Date): boolean {
   return (request.state === 'approved' || request.state === 'used') && request.grant !== null && new Date(request.grant.expires_at) > now;
 }
 
+/** Milliseconds for which a client is still kept waiting for the answer; none where none is. */
+export function heldFor(request: ElevationView, now: Date): number | undefined {
+  if (request.state !== 'pending' || request.held_until === null) return undefined;
+  const left = new Date(request.held_until).getTime() - now.getTime();
+  return left > 0 ? left : undefined;
+}
+
 export function outcome(request: ElevationView): { word: string; tone: 'plain' | 'accent' | 'red' } {
   switch (request.state) {
     case 'approved':

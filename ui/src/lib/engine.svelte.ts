@@ -34,7 +34,7 @@ export class Engine {
       } else if (event.type !== 'open') {
         this.refreshSoon();
       }
-      if (event.type === 'approval' || event.type === 'connected') void this.refreshApprovals();
+      if (event.type === 'approval' || event.type === 'held' || event.type === 'connected') void this.refreshApprovals();
       for (const heard of this.heard) heard(event);
     });
   }

@@ -4,25 +4,26 @@ use sallyport_ipc::types::{ElevationAnswer, ElevationDraft, ElevationToken, Elev
 use sallyport_ipc::{ControlError, ErrorCode, Proof};
 use sallyport_policy::elevation::{Draft, Grantor};
 
-use super::{Elevation, Record, Refusal};
+use super::{Record, Refusal};
 use crate::engine::Engine;
 
 /// What is asked for where nothing is said.
 const USUAL: u64 = 1_800;
 
-pub(crate) fn view(elevation: &Elevation, record: &Record) -> ElevationView {
+pub(crate) fn view(engine: &Engine, record: &Record) -> ElevationView {
     ElevationView {
-        question: elevation.question(record),
+        question: engine.elevation.question(record),
         state: record.state,
         grant: record.grant.clone(),
         uses: record.uses,
         decided_at: record.decided_at,
+        held_until: engine.holds.until(record.request.id),
     }
 }
 
 impl Engine {
     pub(crate) fn elevation_list(&self) -> Vec<ElevationView> {
-        self.elevation.list().iter().map(|record| view(&self.elevation, record)).collect()
+        self.elevation.list().iter().map(|record| view(self, record)).collect()
     }
 
     pub(crate) async fn elevation_by_hand(
@@ -82,7 +83,7 @@ impl Engine {
 
     fn shown(&self, outcome: Result<Record, Refusal>) -> Result<ElevationView, ControlError> {
         match outcome {
-            Ok(record) => Ok(view(&self.elevation, &record)),
+            Ok(record) => Ok(view(self, &record)),
             Err(refusal) => Err(explain(&refusal)),
         }
     }

@@ -199,7 +199,8 @@ impl Engine {
     }
 
     fn tell_of(&self, record: &Record) {
-        let request = Box::new(desk::view(&self.elevation, record));
+        self.elevation.steps.send_modify(|step| *step += 1);
+        let request = Box::new(desk::view(self, record));
         let _ = self.events.send(Event::Approval { request });
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Elevation {
     identity: String,
     /// One step after the other, since each is in the trail before it counts.
     turn: tokio::sync::Mutex<()>,
+    /// Counts them, for whoever waits for one.
+    pub(crate) steps: tokio::sync::watch::Sender<u64>,
 }
 
 impl Elevation {
@@ -49,6 +51,7 @@ impl Elevation {
             file,
             identity,
             turn: tokio::sync::Mutex::new(()),
+            steps: tokio::sync::watch::Sender::new(0),
         };
         (elevation, trouble)
     }

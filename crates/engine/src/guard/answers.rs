@@ -5,7 +5,15 @@ use sallyport_detect::Placeholders;
 use sallyport_wire::stream::gate::HeldCall;
 use sallyport_wire::{Family, Limits, deny_calls, read_response};
 
-use super::Guard;
+use super::{Guard, Hearing};
+
+/// What becomes of an answer that came whole.
+pub(crate) enum Whole {
+    AsItIs,
+    Changed(Vec<u8>),
+    /// A person is asked; to be judged again once the hearing has waited.
+    Held,
+}
 
 impl Guard {
     /// Judges the calls of an answer; its new body if any is denied. What can't be read holds no call.
@@ -16,8 +24,9 @@ impl Guard {
         body: &[u8],
         limits: &Limits,
         placeholders: &Mutex<Placeholders>,
-    ) -> Option<Vec<u8>> {
-        let document = read_response(family, content_type, body, limits).ok()?;
+        hearing: &mut Hearing,
+    ) -> Whole {
+        let Ok(document) = read_response(family, content_type, body, limits) else { return Whole::AsItIs };
         let own = || document.tool_calls.iter().enumerate().filter(|(_, call)| !call.by_provider);
         let calls: Vec<HeldCall> = own()
             .map(|(_, call)| HeldCall {
@@ -28,21 +37,22 @@ impl Guard {
             })
             .collect();
         if calls.is_empty() {
-            return None;
+            return Whole::AsItIs;
         }
+        let Some(judged) = self.answer(&calls, body.len(), placeholders, hearing) else { return Whole::Held };
         let mut answers = vec![None; document.tool_calls.len()];
-        for ((at, _), answer) in own().zip(self.answer(&calls, placeholders)) {
+        for ((at, _), answer) in own().zip(judged) {
             answers[at] = answer;
         }
         if answers.iter().all(Option::is_none) {
-            return None;
+            return Whole::AsItIs;
         }
         match deny_calls(family, body, limits, &answers) {
-            Ok(body) => Some(body),
+            Ok(body) => Whole::Changed(body),
             Err(error) => {
                 // It was read a moment ago; without a body to put in its place nothing of it goes on.
                 tracing::error!(%error, "denied calls could not be taken out of an answer");
-                Some(b"{}".to_vec())
+                Whole::Changed(b"{}".to_vec())
             }
         }
     }

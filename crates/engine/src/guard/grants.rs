@@ -2,12 +2,14 @@
 //! request where none does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sallyport_policy::elevation::{Draft, State, Target};
 use sallyport_policy::permissions::Wanted;
 use tokio::runtime::Handle;
 
 use crate::engine::Engine;
+use crate::hold::Hold;
 
 /// What an automatic request asks for: enough for a piece of work.
 const USUAL: u64 = 1_800;
@@ -16,6 +18,8 @@ const USUAL: u64 = 1_800;
 pub(crate) struct Grants {
     engine: Arc<Engine>,
     account: String,
+    /// The client, as the table of patience names it.
+    client: String,
 }
 
 /// What became of asking.
@@ -23,13 +27,15 @@ pub(super) enum Asked {
     /// Policy granted it at once.
     Granted,
     Waits(u64),
+    /// A request that was waited for came to another end.
+    Over(u64, State),
     /// Nothing can be asked for: no pattern says this, or too much waits already.
     Not,
 }
 
 impl Grants {
-    pub(crate) fn new(engine: Arc<Engine>, account: String) -> Grants {
-        Grants { engine, account }
+    pub(crate) fn new(engine: Arc<Engine>, account: String, client: String) -> Grants {
+        Grants { engine, account, client }
     }
 
     pub(super) fn reach(&self, target: &Target<'_>) -> bool {
@@ -40,6 +46,21 @@ impl Grants {
     pub(super) fn take(&self, wanted: &Wanted) -> bool {
         let target = wanted.target();
         matches!(wait(self.engine.elevation_use(&target, &self.account)), Ok(Some(_)))
+    }
+
+    /// What became of a request that was filed for this answer.
+    pub(super) fn look(&self, id: u64) -> Asked {
+        match self.engine.elevation.get(id).map(|record| record.state) {
+            Some(State::Pending) => Asked::Waits(id),
+            Some(state) => Asked::Over(id, state),
+            None => Asked::Not,
+        }
+    }
+
+    /// A place in which an answer of so many bytes may wait for a person.
+    pub(super) fn hold(&self, stream: bool, left: Option<Duration>, bytes: usize) -> Option<Hold> {
+        let allowed = self.engine.holds.allows(&self.engine, &self.client, stream)?;
+        Hold::begin(&self.engine, left.map_or(allowed, |left| left.min(allowed)), bytes)
     }
 
     /// Files a request for exactly this, once.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod grants;
+mod hearing;
 mod places;
 mod reads;
 mod requests;
@@ -15,19 +16,22 @@ mod corpus;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use sallyport_audit::Action as AuditAction;
 use sallyport_detect::Placeholders;
 use sallyport_detect::tools::{Call, ToolTable};
-use sallyport_policy::elevation::Target;
+use sallyport_policy::elevation::{State, Target};
 use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Wanted, Who, normalise};
 use sallyport_policy::settings::{AgentMode, AgentSettings};
 use sallyport_wire::stream::gate::HeldCall;
 
+pub(crate) use answers::Whole;
 pub(crate) use grants::Grants;
+pub(crate) use hearing::{BACKLOG, Hearing};
 pub(crate) use requests::Withheld;
 
 use grants::Asked;
@@ -50,15 +54,46 @@ pub(crate) struct Guard {
 }
 
 /// Takes what was judged, for the trail.
-type Record = Box<dyn Fn(Vec<AuditAction>) + Send + Sync>;
+type Record = Arc<dyn Fn(Vec<AuditAction>) + Send + Sync>;
 
-/// What became of one call.
+/// What is thought of one call.
 struct Judged {
-    /// For the agent and the person, where the call is stopped.
-    sentence: Option<String>,
-    entry: AuditAction,
-    /// Whether the trail is to tell of it.
-    told: bool,
+    kind: &'static str,
+    target: String,
+    name: String,
+    /// Whether the trail is to tell of it even where it passes.
+    governed: bool,
+    opinion: Opinion,
+}
+
+enum Opinion {
+    Passes {
+        /// By these grants, which are not used yet.
+        granted: Vec<Wanted>,
+    },
+    /// It would be stopped, were permissions enforced.
+    Observed,
+    Stopped(String),
+    /// It is stopped unless somebody grants this request.
+    Waits(u64, String),
+}
+
+impl Judged {
+    fn waits_for(&self) -> Option<u64> {
+        match self.opinion {
+            Opinion::Waits(id, _) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn entry(&self, outcome: &str, review: bool) -> AuditAction {
+        AuditAction {
+            action_type: self.kind.to_owned(),
+            target: Some(self.target.clone()),
+            outcome: Some(outcome.to_owned()),
+            requires_review: Some(review),
+        }
+    }
 }
 
 impl Guard {
@@ -77,83 +112,119 @@ impl Guard {
         Guard { grants: Some(grants), ..self }
     }
 
-    /// Answers calls in their order: a sentence where one must not reach the agent. Records each.
+    /// Answers calls in their order: a sentence where one must not reach the agent. Records each. None: a person is
+    /// asked, and the answer, which keeps so many bytes, is held until there is something new.
     pub(crate) fn answer(
         &self,
         calls: &[HeldCall],
+        bytes: usize,
         placeholders: &Mutex<Placeholders>,
-    ) -> Vec<Option<String>> {
-        let judged: Vec<Judged> = calls.iter().map(|call| self.judge(call, placeholders)).collect();
-        let mut entries: Vec<AuditAction> =
-            judged.iter().filter(|judged| judged.told).map(|judged| judged.entry.clone()).collect();
+        hearing: &mut Hearing,
+    ) -> Option<Vec<Option<String>>> {
+        let judged: Vec<Judged> =
+            calls.iter().map(|call| self.judge(call, placeholders, &mut hearing.asked)).collect();
+        if self.waits(&judged, bytes, hearing) {
+            return None;
+        }
+        self.heard(hearing);
+        let mut entries = Vec::new();
+        let answers = judged.iter().map(|one| self.conclude(one, &mut entries)).collect();
         // What was stopped comes first: the trail's own columns show the first entry.
-        entries.sort_by_key(|entry| entry.outcome.as_deref() == Some("allowed"));
+        entries.sort_by_key(|entry: &AuditAction| entry.outcome.as_deref() == Some("allowed"));
         if !entries.is_empty() {
             (self.record)(entries);
         }
-        judged.into_iter().map(|judged| judged.sentence).collect()
+        Some(answers)
     }
 
-    fn judge(&self, held: &HeldCall, placeholders: &Mutex<Placeholders>) -> Judged {
+    /// What is said in the place of a call, if it is stopped. Grants are used here, and nowhere before.
+    fn conclude(&self, judged: &Judged, entries: &mut Vec<AuditAction>) -> Option<String> {
+        let stopped = match &judged.opinion {
+            Opinion::Passes { granted } => match self.used(granted) {
+                Ok(()) => {
+                    if judged.governed {
+                        let outcome = if granted.is_empty() { "allowed" } else { "allowed_by_grant" };
+                        entries.push(judged.entry(outcome, false));
+                    }
+                    return None;
+                }
+                Err(reason) => reason,
+            },
+            Opinion::Observed => {
+                entries.push(judged.entry("would_deny", false));
+                return None;
+            }
+            Opinion::Stopped(reason) => reason.clone(),
+            Opinion::Waits(id, denied) => format!(
+                "{denied} Request {id} for it waits for the person: `sallyport elevate approve {id}` in a terminal of \
+                 their own grants it; then make the same call again."
+            ),
+        };
+        entries.push(judged.entry("denied", true));
+        Some(format!("Sallyport denied the call of `{}`. {stopped}", judged.name))
+    }
+
+    fn judge(
+        &self,
+        held: &HeldCall,
+        placeholders: &Mutex<Placeholders>,
+        asked: &mut BTreeMap<Wanted, u64>,
+    ) -> Judged {
         let mut call = ToolTable::builtin().call(&held.name, &held.arguments);
         let (kind, target) = described(&held.name, &call.actions);
-        let entry = |outcome: &str, target: String, review: bool| AuditAction {
-            action_type: kind.to_owned(),
-            target: Some(target.chars().filter(|c| !c.is_control()).take(MAX_TARGET).collect()),
-            outcome: Some(outcome.to_owned()),
-            requires_review: Some(review),
-        };
         let name: String = held.name.chars().filter(|c| !c.is_control()).take(80).collect();
-        let stopped = |reason: String, target: String| Judged {
-            sentence: Some(format!("Sallyport denied the call of `{name}`. {reason}")),
-            entry: entry("denied", target, true),
-            told: true,
-        };
+        let target = target.chars().filter(|c| !c.is_control()).take(MAX_TARGET).collect();
+        let governed = self.settings.permissions.govern();
+        let judged = |opinion| Judged { kind, target, name: name.clone(), governed, opinion };
         // Whatever the mode: the file would lose the value that the placeholder stands for.
         let text = held.arguments.replace("\\/", "/");
         if call.writes_files()
             && let Some(placeholder) = placeholders.lock().issued_in(&text)
         {
-            let reason = format!(
+            return judged(Opinion::Stopped(format!(
                 "It would write `{placeholder}` into a file. That stands for a value which was kept from you, and would \
                  overwrite it. Leave the line with this value as it is, or ask the person to edit it."
-            );
-            return stopped(reason, target);
+            )));
         }
-        let governed = self.settings.permissions.govern();
         self.resolve(&mut call);
-        let judgement = if held.oversized && governed {
-            Err("Its arguments are longer than is looked at. Split the work into smaller calls.".to_owned())
+        let opinion = if held.oversized && governed {
+            let reason = "Its arguments are longer than is looked at. Split the work into smaller calls.";
+            Opinion::Stopped(reason.to_owned())
         } else {
-            self.settle(&call, &self.from(&call), &name)
+            self.settle(&call, &self.from(&call), &name, asked)
         };
-        match judgement {
-            Ok(granted) => Judged {
-                sentence: None,
-                entry: entry(if granted { "allowed_by_grant" } else { "allowed" }, target, false),
-                told: governed,
-            },
-            Err(reason) if self.enforces() => stopped(reason, target),
-            Err(_) => Judged { sentence: None, entry: entry("would_deny", target, false), told: true },
-        }
+        judged(match opinion {
+            Opinion::Stopped(_) if !self.enforces() => Opinion::Observed,
+            opinion => opinion,
+        })
     }
 
     fn enforces(&self) -> bool {
         self.settings.mode.value == AgentMode::Enforce
     }
 
-    /// Whether a call may go on, and whether by a grant. What is denied is asked for; what policy grants at once is
+    /// Whether a call may go on, and by which grants. What is denied is asked for; what policy grants at once is
     /// judged again with it.
-    fn settle(&self, call: &Call, places: &Places, tool: &str) -> Result<bool, String> {
+    fn settle(
+        &self,
+        call: &Call,
+        places: &Places,
+        tool: &str,
+        asked: &mut BTreeMap<Wanted, u64>,
+    ) -> Opinion {
         for _ in 0..=call.actions.len().min(MAX_ASKED) {
             match self.permitted(call, places) {
-                Ok(granted) => return self.used(&granted).map(|()| !granted.is_empty()),
-                Err(denial) if self.enforces() => self.asked(&denial, tool)?,
-                Err(denial) => return Err(reason(&denial)),
+                Ok(granted) => return Opinion::Passes { granted },
+                Err(denial) if self.enforces() => match self.asked(&denial, tool, asked) {
+                    Some(opinion) => return opinion,
+                    None => {}
+                },
+                Err(denial) => return Opinion::Stopped(reason(&denial)),
             }
         }
-        Err("It needs more permissions than are asked for at once. Split the work into smaller calls."
-            .to_owned())
+        Opinion::Stopped(
+            "It needs more permissions than are asked for at once. Split the work into smaller calls.".to_owned(),
+        )
     }
 
     /// Uses the grants that a call needs.
@@ -165,17 +236,33 @@ impl Guard {
         })
     }
 
-    /// Asks for what was denied: granted at once, or why not, with the number of the request.
-    fn asked(&self, denial: &Denial, tool: &str) -> Result<(), String> {
+    /// Asks for what was denied. None: it is granted at once.
+    fn asked(&self, denial: &Denial, tool: &str, asked: &mut BTreeMap<Wanted, u64>) -> Option<Opinion> {
         let denied = reason(denial);
-        let (Some(grants), Some(wanted)) = (&self.grants, &denial.wanted) else { return Err(denied) };
-        match grants.ask(wanted, tool) {
-            Asked::Granted => Ok(()),
-            Asked::Waits(id) => Err(format!(
-                "{denied} Request {id} for it waits for the person: `sallyport elevate approve {id}` in a terminal of \
-                 their own grants it; then make the same call again."
-            )),
-            Asked::Not => Err(denied),
+        let (Some(grants), Some(wanted)) = (&self.grants, &denial.wanted) else {
+            return Some(Opinion::Stopped(denied));
+        };
+        let answer = match asked.get(wanted) {
+            Some(id) => grants.look(*id),
+            None => grants.ask(wanted, tool),
+        };
+        match answer {
+            Asked::Granted => None,
+            Asked::Waits(id) => {
+                asked.insert(wanted.clone(), id);
+                Some(Opinion::Waits(id, denied))
+            }
+            Asked::Over(id, state) => {
+                let ended = match state {
+                    State::Denied => {
+                        "the person said no to it. Go on without it, or ask them what they want instead"
+                    }
+                    State::Expired => "nobody answered it in time. Make the same call again to ask anew",
+                    _ => "what it granted is over. Make the same call again to ask anew",
+                };
+                Some(Opinion::Stopped(format!("{denied} Request {id} was for it, and {ended}.")))
+            }
+            Asked::Not => Some(Opinion::Stopped(denied)),
         }
     }
 

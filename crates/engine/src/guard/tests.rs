@@ -34,10 +34,14 @@ fn guard(mode: &str, texts: &[&str]) -> (Guard, Told) {
     let told = Told::default();
     let record = {
         let told = told.clone();
-        Box::new(move |entries| told.lock().extend(entries))
+        Arc::new(move |entries| told.lock().extend(entries))
     };
     let class = settings.class().to_owned();
     (Guard::new(settings, class, Some("/w/p".into()), "/home/ann".into(), record), told)
+}
+
+fn answer(guard: &Guard, calls: &[HeldCall], thread: &Mutex<Placeholders>) -> Vec<Option<String>> {
+    guard.answer(calls, 0, thread, &mut Hearing::new(true)).expect("nobody can be asked")
 }
 
 fn held(name: &str, arguments: &Value) -> HeldCall {
@@ -69,7 +73,7 @@ fn enforced_calls_are_stopped_with_rule_and_way_out() {
         held("mcp__odd__thing", &json!({})),
         held("TodoWrite", &json!({})),
     ];
-    let answers = guard.answer(&calls, &thread());
+    let answers = answer(&guard, &calls, &thread());
     let stopped: Vec<bool> = answers.iter().map(Option::is_some).collect();
     assert_eq!(stopped, [false, true, true, true, false, false, false]);
     let said = answers[1].as_deref().unwrap();
@@ -101,7 +105,7 @@ fn enforced_calls_are_stopped_with_rule_and_way_out() {
 #[test]
 fn observed_calls_pass_and_are_told() {
     let (guard, told) = guard("observe", &[SOURCE]);
-    let answers = guard.answer(&[held("Bash", &json!({"command": "curl x"}))], &thread());
+    let answers = answer(&guard, &[held("Bash", &json!({"command": "curl x"}))], &thread());
     assert_eq!(answers, [None]);
     assert_eq!(outcomes(&told), triples(&[("shell_execute", "curl", "would_deny")]));
 }
@@ -109,7 +113,7 @@ fn observed_calls_pass_and_are_told() {
 #[test]
 fn without_permission_documents_nothing_is_judged_or_told() {
     let (guard, told) = guard("enforce", &[]);
-    assert_eq!(guard.answer(&[held("Bash", &json!({"command": "curl x | bash"}))], &thread()), [None]);
+    assert_eq!(answer(&guard, &[held("Bash", &json!({"command": "curl x | bash"}))], &thread()), [None]);
     assert!(told.lock().is_empty());
 }
 
@@ -117,9 +121,9 @@ fn without_permission_documents_nothing_is_judged_or_told() {
 fn what_is_too_long_to_be_judged_is_denied_where_it_counts() {
     let call = HeldCall { oversized: true, ..held("Write", &json!({"file_path": "src/a.rs"})) };
     let (enforced, _) = guard("enforce", &[SOURCE]);
-    assert!(enforced.answer(std::slice::from_ref(&call), &thread())[0].is_some());
+    assert!(answer(&enforced, std::slice::from_ref(&call), &thread())[0].is_some());
     let (observed, told) = guard("observe", &[SOURCE]);
-    assert!(observed.answer(&[call], &thread())[0].is_none());
+    assert!(answer(&observed, &[call], &thread())[0].is_none());
     assert_eq!(outcomes(&told)[0].2, "would_deny");
 }
 
@@ -153,7 +157,7 @@ fn placeholders_are_not_written_into_files() {
             },
         ];
         for call in writing {
-            let answers = guard.answer(std::slice::from_ref(&call), &issued());
+            let answers = answer(&guard, std::slice::from_ref(&call), &issued());
             let said = answers[0].as_deref().unwrap_or_else(|| panic!("{mode} {}", call.name));
             assert!(said.contains("[SECRET:db/password]") && said.contains("overwrite"), "{said}");
         }
@@ -163,7 +167,7 @@ fn placeholders_are_not_written_into_files() {
             held("Write", &json!({"file_path": "a", "content": "[SECRET:other] [x]"})),
         ];
         for call in reading {
-            assert_eq!(guard.answer(&[call], &issued()), [None]);
+            assert_eq!(answer(&guard, &[call], &issued()), [None]);
         }
         assert!(outcomes(&told).iter().all(|(_, _, outcome)| outcome == "denied"));
     }
@@ -180,7 +184,7 @@ fn a_link_to_an_excluded_file_is_denied() {
     guard.settings.workspace.value = Some(root.clone());
     guard.cwd = Some(root);
     let call = held("Read", &json!({"file_path": "notes"}));
-    assert!(guard.answer(&[call], &thread())[0].as_deref().unwrap().contains(".env"));
+    assert!(answer(&guard, &[call], &thread())[0].as_deref().unwrap().contains(".env"));
 }
 
 fn rewritten(guard: Guard, family: Family, stream: &str) -> String {
@@ -256,7 +260,13 @@ fn a_whole_answer_goes_on_with_words_in_the_place_of_the_call() {
         let (guard, _) = guard(mode, &[SOURCE]);
         let text = body.to_string();
         let json = Some("application/json");
-        guard.whole(Family::OpenAiChat, json, text.as_bytes(), &Limits::default(), &thread())
+        let mut hearing = Hearing::new(false);
+        let body = text.as_bytes();
+        match guard.whole(Family::OpenAiChat, json, body, &Limits::default(), &thread(), &mut hearing) {
+            Whole::AsItIs => None,
+            Whole::Changed(body) => Some(body),
+            Whole::Held => panic!("nobody can be asked"),
+        }
     };
     assert_eq!(whole("observe"), None);
     let new: Value = serde_json::from_slice(&whole("enforce").unwrap()).unwrap();

@@ -206,6 +206,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "spec.elevation.requireJustification",
                         "requests without a justification are refused",
                     ),
+                    acts(
+                        "spec.elevation.hold",
+                        "how long an answer waits for the person: `client` as long as the client bears, `off` not at all",
+                    ),
                     acts("spec.protection.off", "`forbid` refuses to switch protection off or to pause it"),
                     acts(
                         "spec.protection.authentication",

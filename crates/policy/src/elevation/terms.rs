@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
+use super::{Hold, Scope};
 use crate::documents::Span;
 
 /// No grant lasts longer, whatever a document says.
@@ -26,6 +26,8 @@ pub struct ElevationRules {
     /// Who may approve from elsewhere, with a signature.
     pub approvers: Option<Vec<Approver>>,
     pub require_justification: Option<bool>,
+    /// How long an answer is kept open while a person decides on a call in it: `client`, `off`, or a time.
+    pub hold: Option<Hold>,
 }
 
 /// A person who approves with a signature.

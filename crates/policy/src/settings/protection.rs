@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{Policies, Rank};
 use super::{Setting, SettingRow, snapshot};
 use crate::documents::SallyportPolicy;
-use crate::elevation::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Scope, Terms};
+use crate::elevation::{Approver, ElevationRules, Hold, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Scope, Terms};
 
 /// `protection` of a `SallyportPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -105,6 +105,7 @@ pub struct ElevationSettings {
     pub auto_grant: Setting<BTreeSet<Scope>>,
     pub approvers: Setting<Vec<Approver>>,
     pub require_justification: Setting<bool>,
+    pub hold: Setting<Hold>,
 }
 
 impl ProtectionSettings {
@@ -150,6 +151,7 @@ impl ElevationSettings {
                 .common(|p| Some(rules(p)?.approvers.clone()?.into_iter().collect()))
                 .map(|approvers: BTreeSet<Approver>| approvers.into_iter().collect()),
             require_justification: policies.pick(|p| rules(p)?.require_justification, rank, false),
+            hold: policies.pick(|p| rules(p)?.hold, rank, Hold::default()),
         }
     }
 
@@ -163,13 +165,14 @@ impl ElevationSettings {
         }
     }
 
-    pub(super) fn rows(&self) -> [SettingRow; 5] {
+    pub(super) fn rows(&self) -> [SettingRow; 6] {
         [
             snapshot::row("elevation.max_duration", &self.max_duration),
             snapshot::row("elevation.approval_timeout", &self.approval_timeout),
             snapshot::row("elevation.auto_grant", &self.auto_grant),
             snapshot::row("elevation.approvers", &self.approvers),
             snapshot::row("elevation.require_justification", &self.require_justification),
+            snapshot::row("elevation.hold", &self.hold),
         ]
     }
 }

@@ -218,6 +218,7 @@ const APPROVALS = (now: Date): ElevationView[] => {
     grant: null,
     uses: 0,
     decided_at: null,
+    held_until: null,
     scope: 'shell:execute',
     resources: [],
     account: 'coding-assistant-7',
@@ -242,7 +243,7 @@ const APPROVALS = (now: Date): ElevationView[] => {
     },
   });
   return [
-    asked(14, 3, { resources: ['npm run migrate'], justification: 'The failing test needs the new column; the migration adds it to the local database.' }),
+    asked(14, 3, { resources: ['npm run migrate'], held_until: minutesFrom(now, 5), justification: 'The failing test needs the new column; the migration adds it to the local database.' }),
     asked(13, 11, { scope: 'secrets:read', resources: ['ai-protected/staging/db'], account: 'release-agent-2', justification: 'Compare the staging schema with the migration.', seconds: 900 }),
     given(asked(12, 42, { scope: 'network:external', resources: ['registry.npmjs.org'], state: 'used', uses: 4, justification: 'Install the packages that the lock file names.', seconds: 3600 }), -40),
     asked(11, 130, { resources: ['rm -rf node_modules'], state: 'denied', decided_at: minutesFrom(now, -128), justification: 'Clean install.' }),

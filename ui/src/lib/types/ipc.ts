@@ -258,6 +258,10 @@ export type ElevationToken = { token: string, };
  */
 export type ElevationView = { state: ElevationState, grant: Grant | null, uses: number, decided_at: string | null, 
 /**
+ * A client is kept waiting for the answer until then.
+ */
+held_until: string | null, 
+/**
  * Which engine asks.
  */
 engine: string, 
@@ -286,7 +290,7 @@ times: number,
 /**
  * Its requests are refused, as policy says.
  */
-refused: boolean, } | { "type": "approval", request: ElevationView, } | { "type": "missed", events: number, };
+refused: boolean, } | { "type": "approval", request: ElevationView, } | { "type": "held", request: number, until: string | null, } | { "type": "missed", events: number, };
 
 /**
  * One open connection.

@@ -160,8 +160,13 @@ impl Gate {
         }
     }
 
+    /// Bytes that are held.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// What a client of this family takes for a sign of life and nothing else.
-    fn alive(&self) -> &'static [u8] {
+    pub fn alive(&self) -> &'static [u8] {
         match (self.framing, self.family) {
             (Framing::Events, Family::AnthropicMessages) => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
             (Framing::Events, _) => b": keep-alive\n\n",
