@@ -26,21 +26,14 @@ pub(crate) struct ServiceAccount {
     pub(crate) name: String,
     /// The class of agents whose permissions count.
     pub(crate) class: String,
-    /// The permission tier, where the configuration names one.
-    pub(crate) tier: Option<String>,
     /// Belongs to a session of `exec --agent`.
     pub(crate) session: bool,
 }
 
 impl ServiceAccount {
     /// The account of flows that belong to no session.
-    pub(crate) fn configured(class: &str, tier: Option<&str>) -> ServiceAccount {
-        ServiceAccount {
-            name: class.to_owned(),
-            class: class.to_owned(),
-            tier: tier.map(str::to_owned),
-            session: false,
-        }
+    pub(crate) fn configured(class: &str) -> ServiceAccount {
+        ServiceAccount { name: class.to_owned(), class: class.to_owned(), session: false }
     }
 }
 
@@ -134,7 +127,7 @@ mod tests {
     }
 
     fn configured() -> ServiceAccount {
-        ServiceAccount::configured("coding-assistant", Some("execute-commands"))
+        ServiceAccount::configured("coding-assistant")
     }
 
     #[test]
@@ -142,7 +135,6 @@ mod tests {
         let sessions = Sessions::default();
         let account = sessions.account(None, Some(&below(&[1])), &configured()).unwrap();
         assert_eq!((account.name.as_str(), account.session), ("coding-assistant", false));
-        assert_eq!(account.tier.as_deref(), Some("execute-commands"));
     }
 
     #[test]

@@ -298,8 +298,9 @@ impl Control for EngineControl {
         let pid = caller.pid.ok_or_else(|| {
             ControlError::new(ErrorCode::Unavailable, "The system does not tell which process calls.")
         })?;
-        let tier = engine.policy().account.tier.clone();
-        let issued = engine.sessions.begin(&request.class, tier.as_deref(), pid).map_err(|error| {
+        let policy = engine.policy();
+        let tier = policy.snapshot.agents.tier(&request.class);
+        let issued = engine.sessions.begin(&request.class, tier, pid).map_err(|error| {
             let code = match error {
                 NoSession::Class => ErrorCode::BadRequest,
                 NoSession::TooMany => ErrorCode::Conflict,

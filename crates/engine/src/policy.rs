@@ -49,8 +49,7 @@ impl Policy {
             least_severity: Severity::High,
             ..request.clone()
         };
-        let agents = &snapshot.agents;
-        let account = ServiceAccount::configured(agents.class(), agents.default_tier.value.as_deref());
+        let account = ServiceAccount::configured(snapshot.agents.class());
         static LAST: AtomicU64 = AtomicU64::new(0);
         let generation = LAST.fetch_add(1, Ordering::Relaxed);
         Policy { snapshot, request, answer, account, generation }

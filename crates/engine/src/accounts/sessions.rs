@@ -26,7 +26,6 @@ impl Session {
         ServiceAccount {
             name: self.shown.account.clone(),
             class: self.shown.class.clone(),
-            tier: self.shown.tier.clone(),
             session: true,
         }
     }

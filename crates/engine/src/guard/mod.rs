@@ -268,7 +268,7 @@ impl Guard {
 
     /// Whether everything that a call does is allowed; gives what only a grant allows.
     fn permitted(&self, call: &Call, places: &Places) -> Result<Vec<Wanted>, Box<Denial>> {
-        let who = Who { class: &self.class, tier: self.settings.default_tier.value.as_deref() };
+        let who = Who { class: &self.class, tier: self.settings.tier(&self.class) };
         let reaches = |target: &Target<'_>| self.grants.as_ref().is_some_and(|grants| grants.reach(target));
         let mut by_grant = Vec::new();
         for action in &call.actions {

@@ -103,6 +103,17 @@ fn enforced_calls_are_stopped_with_rule_and_way_out() {
 }
 
 #[test]
+fn an_account_runs_at_the_tier_of_its_class() {
+    let tiers = "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: t}\nspec: {agents: {tiers: {coding-assistant: read-only}}}\n";
+    let call = held("Bash", &json!({"command": "npm test"}));
+    let (executes, _) = guard("enforce", &[SOURCE]);
+    assert!(answer(&executes, std::slice::from_ref(&call), &thread())[0].is_none());
+    let (reads, _) = guard("enforce", &[SOURCE, tiers]);
+    let said = answer(&reads, &[call], &thread()).remove(0).unwrap();
+    assert!(said.contains("tier read-only"), "{said}");
+}
+
+#[test]
 fn observed_calls_pass_and_are_told() {
     let (guard, told) = guard("observe", &[SOURCE]);
     let answers = answer(&guard, &[held("Bash", &json!({"command": "curl x"}))], &thread());

@@ -18,7 +18,7 @@ pub struct AgentSession {
     /// The service account; no other session has it.
     pub account: String,
     pub class: String,
-    /// The permission tier of the configuration (`agents.default_tier`).
+    /// The permission tier that policy gave this class when the session began.
     pub tier: Option<String>,
     pub pid: u32,
     pub since: Timestamp,

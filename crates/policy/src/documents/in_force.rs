@@ -181,6 +181,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     ),
                     acts("spec.agents.unknownTools", "`deny` stops tools that are not in the table of tools"),
                     acts(
+                        "spec.agents.tiers",
+                        "accounts of a class run at its tier; others at `agents.default_tier` of config.yaml",
+                    ),
+                    acts(
                         "spec.injection.user",
                         "`off` does not look, `warn` records attacks in a person's own words, `block` refuses them",
                     ),

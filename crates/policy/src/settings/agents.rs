@@ -1,5 +1,6 @@
 //! What agents may do, and whether that is enforced.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct AgentRules {
     pub mode: Option<AgentMode>,
     /// Whether tools that no table knows may be used.
     pub unknown_tools: Option<UnknownTools>,
+    /// The tier of each class of agents; others run at `agents.default_tier` of config.yaml.
+    pub tiers: Option<BTreeMap<String, String>>,
 }
 
 /// Ordered: the later the stricter.
@@ -49,6 +52,7 @@ pub struct AgentSettings {
     pub unknown_tools: Setting<UnknownTools>,
     pub default_class: Setting<Option<String>>,
     pub default_tier: Setting<Option<String>>,
+    pub tiers: Setting<BTreeMap<String, String>>,
     /// What `/workspace` means; unset: the folder in which the agent runs.
     pub workspace: Setting<Option<PathBuf>>,
     /// The permission documents in force, made ready.
@@ -83,6 +87,7 @@ impl AgentSettings {
             unknown_tools,
             default_class: config.pick("agents.default_class", |c| c.agents.default_class.clone()),
             default_tier: config.pick("agents.default_tier", |c| c.agents.default_tier.clone()),
+            tiers: policies.pick(|p| rules(p)?.tiers.clone(), Rank::Default, BTreeMap::new()),
             workspace: config.pick("agents.workspace", |c| c.agents.workspace.clone()),
         }
     }
@@ -93,12 +98,18 @@ impl AgentSettings {
         named.or_else(|| self.permissions.only_class()).unwrap_or("unassigned")
     }
 
-    pub(super) fn rows(&self) -> [SettingRow; 5] {
+    /// The tier that accounts of a class run at; none: the first of its document, which is the least.
+    pub fn tier(&self, class: &str) -> Option<&str> {
+        self.tiers.value.get(class).or(self.default_tier.value.as_ref()).map(String::as_str)
+    }
+
+    pub(super) fn rows(&self) -> [SettingRow; 6] {
         [
             snapshot::row("agents.mode", &self.mode),
             snapshot::row("agents.unknown_tools", &self.unknown_tools),
             snapshot::row("agents.default_class", &self.default_class),
             snapshot::row("agents.default_tier", &self.default_tier),
+            snapshot::row("agents.tiers", &self.tiers),
             snapshot::row("agents.workspace", &self.workspace),
         ]
     }

@@ -47,7 +47,7 @@ export type AgentSession = {
  */
 account: string, class: string, 
 /**
- * The permission tier of the configuration (`agents.default_tier`).
+ * The permission tier that policy gave this class when the session began.
  */
 tier: string | null, pid: number, since: string, };
 
