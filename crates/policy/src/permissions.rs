@@ -6,6 +6,7 @@
 mod commands;
 mod compiled;
 mod domains;
+mod links;
 mod paths;
 mod shell;
 
@@ -13,6 +14,7 @@ use crate::elevation::{Scope, Target};
 use crate::shell::ShellLine;
 
 pub use compiled::Permissions;
+pub use links::{Mention, mentioned};
 pub use paths::{Places, normalise};
 
 /// Something that a tool is about to do.

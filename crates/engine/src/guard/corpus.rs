@@ -21,6 +21,7 @@ fn judge(permissions: &Permissions, tier: &str, line: &str) -> Judgement {
         workspaces: vec!["/home/ann/p".into()],
         cwd: "/home/ann/p".into(),
         home: "/home/ann".into(),
+        ..Places::default()
     };
     let who = Who { class: "coding-assistant", tier: Some(tier) };
     permissions.judge(who, &|_| false, &Action::Shell(shell::parse(line)), &places)

@@ -25,7 +25,7 @@ use sallyport_audit::Action as AuditAction;
 use sallyport_detect::Placeholders;
 use sallyport_detect::tools::{Call, ToolTable};
 use sallyport_policy::elevation::{State, Target};
-use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Wanted, Who, normalise};
+use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Wanted, Who, mentioned, normalise};
 use sallyport_policy::settings::{AgentMode, AgentSettings};
 use sallyport_wire::stream::gate::HeldCall;
 
@@ -191,7 +191,7 @@ impl Guard {
             let reason = "Its arguments are longer than is looked at. Split the work into smaller calls.";
             Opinion::Stopped(reason.to_owned())
         } else {
-            self.settle(&call, &self.from(&call), &name, asked)
+            self.settle(&call, &self.seen_from(&call), &name, asked)
         };
         judged(match opinion {
             Opinion::Stopped(_) if !self.enforces() => Opinion::Observed,
@@ -292,6 +292,17 @@ impl Guard {
         let places = self.places();
         let cwd = call.workdir.as_deref().and_then(|dir| normalise(dir, &places.cwd, &places.home));
         Places { cwd: cwd.unwrap_or_else(|| places.cwd.clone()), ..places.clone() }
+    }
+
+    /// The same, with the links that its command lines name.
+    fn seen_from(&self, call: &Call) -> Places {
+        let mut places = self.from(call);
+        for action in &call.actions {
+            if let Action::Shell(line) = action {
+                places.links.extend(places::links(&mentioned(line, &places), &places));
+            }
+        }
+        places
     }
 
     /// Follows links: a path counts by where it leads, too.

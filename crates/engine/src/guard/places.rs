@@ -1,8 +1,12 @@
 //! Where an agent stands: its folder, the workspace, and where links lead.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sallyport_policy::permissions::Places;
+use sallyport_policy::permissions::{Mention, Places};
+
+/// Entries of a folder that are looked at for links, where a word may mean any of them.
+const MAX_ENTRIES: usize = 4_096;
 
 /// `workspace`: as configured; else the agent's own folder is it, unless that is the root or the whole home.
 pub(super) fn of(cwd: Option<&Path>, workspace: Option<&Path>, home: &Path) -> Places {
@@ -13,7 +17,48 @@ pub(super) fn of(cwd: Option<&Path>, workspace: Option<&Path>, home: &Path) -> P
     workspaces.extend(root.and_then(|root| root.canonicalize().ok()).as_deref().and_then(text));
     workspaces.dedup();
     let cwd = cwd.or(workspace).unwrap_or(home);
-    Places { cwd: text(cwd).unwrap_or_default(), home: text(home).unwrap_or_default(), workspaces }
+    Places {
+        cwd: text(cwd).unwrap_or_default(),
+        home: text(home).unwrap_or_default(),
+        workspaces,
+        links: BTreeMap::new(),
+    }
+}
+
+/// Where the words of a line lead that are links, or lead over one. That the agent's own folder, its workspace or its
+/// home is reached over a link says nothing of a word.
+pub(super) fn links(mentions: &[Mention], places: &Places) -> BTreeMap<String, Vec<String>> {
+    let roots = places.workspaces.iter().chain([&places.cwd, &places.home]).filter(|root| root.len() > 1);
+    let roots: Vec<(&String, String)> = roots.filter_map(|root| Some((root, follow(root)?))).collect();
+    let expected = |path: &str, target: &str| {
+        let same = |(root, real): &(&String, String)| {
+            path.strip_prefix(root.as_str()).zip(target.strip_prefix(real.as_str())).is_some_and(|(a, b)| a == b)
+        };
+        path == target || roots.iter().any(same)
+    };
+    let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut note = |path: &str, walked: &str| {
+        if let Some(target) = follow(walked).filter(|target| !expected(path, target)) {
+            let targets = links.entry(path.to_owned()).or_default();
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    };
+    for mention in mentions {
+        note(&mention.path, &mention.walked);
+        if !mention.folder {
+            continue;
+        }
+        let Ok(entries) = std::fs::read_dir(&mention.walked) else { continue };
+        let entries = entries.take(MAX_ENTRIES).flatten();
+        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink())) {
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let path = format!("{}/{name}", mention.path.trim_end_matches('/'));
+            note(&path, &format!("{}/{name}", mention.walked));
+        }
+    }
+    links
 }
 
 /// Where a path leads when every link on it is followed. What is not there yet keeps its name.
@@ -38,6 +83,8 @@ pub(super) fn follow(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_policy::permissions::mentioned;
+
     use super::*;
 
     #[test]
@@ -69,5 +116,34 @@ mod tests {
         assert_eq!(at("dir/new/file"), of("real/new/file"));
         assert_eq!(at("dangling"), of("missing"));
         assert_eq!(at("plain"), of("plain"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_among_the_words_of_a_line_are_found_and_plain_words_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let text = |part: &str| root.join(part).to_str().unwrap().to_owned();
+        for part in ["p/sub", "out/deep", "real"] {
+            std::fs::create_dir_all(root.join(part)).unwrap();
+        }
+        std::fs::write(root.join("out/secret"), "x").unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, root.join(name)).unwrap();
+        link("../out/secret", "p/link");
+        link("../out/deep", "p/dir");
+        link("p", "home");
+        // The agent works in a folder that it reaches over a link.
+        let cwd = text("home");
+        let places = Places { workspaces: vec![cwd.clone()], cwd, ..Places::default() };
+        let found = |line: &str| links(&mentioned(&sallyport_detect::shell::parse(line), &places), &places);
+        let leads = |line: &str, path: &str| found(line).remove(&text(path)).unwrap_or_default();
+        assert_eq!(leads("cat link", "home/link"), [text("out/secret")]);
+        assert_eq!(leads("tool --file=link", "home/link"), [text("out/secret")]);
+        assert_eq!(leads("cat < link", "home/link"), [text("out/secret")]);
+        assert_eq!(leads("cat li*", "home/link"), [text("out/secret")]);
+        // The system goes up from where the link leads.
+        assert_eq!(leads("cat dir/../secret", "home/secret"), [text("out/secret")]);
+        assert_eq!(leads("cd dir && cat ../secret", "home/secret"), [text("out/secret")]);
+        assert!(found("npm test sub ./sub nothing").is_empty(), "{:?}", found("npm test sub ./sub nothing"));
     }
 }

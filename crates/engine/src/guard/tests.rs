@@ -349,3 +349,45 @@ fn messages_of_the_role_tool_are_withheld_too() {
     assert!(new["messages"][2]["content"].as_str().unwrap().starts_with("[Sallyport withheld"));
     assert_eq!((new["messages"][2]["tool_call_id"].as_str(), rules.len()), (Some("c"), 1));
 }
+
+/// A link is what it leads to, in whatever word it stands.
+#[cfg(unix)]
+#[test]
+fn links_in_command_lines_lead_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for part in ["p/src", "out"] {
+        std::fs::create_dir_all(root.join(part)).unwrap();
+    }
+    for (file, target) in [("p/link", "../out/shadow"), ("p/inner", "src/a.rs"), ("p/env", ".env"), ("p/out", "../out")] {
+        std::os::unix::fs::symlink(target, root.join(file)).unwrap();
+    }
+    for file in ["out/shadow", "p/src/a.rs", "p/.env"] {
+        std::fs::write(root.join(file), "x").unwrap();
+    }
+    let policy = json!({
+        "apiVersion": "security.platform/v1", "kind": "AgentPermissionPolicy", "metadata": {"name": "links"},
+        "spec": {"agentClass": "coding-assistant", "tiers": [{"name": "execute-commands", "permissions": {
+            "filesystem": [{"action": "read", "paths": ["/workspace/**"], "exclude": ["**/.env*"]}],
+            "shell": [{"action": "execute", "allowlist": ["cat", "head", "grep *", "cd"]}]}}]},
+    });
+    let (mut guard, _) = guard("enforce", &[&policy.to_string()]);
+    let workspace = root.join("p");
+    guard.settings.workspace.value = Some(workspace.clone());
+    guard.cwd = Some(workspace);
+    let stopped = |line: &str| {
+        let call = held("Bash", &json!({"command": line}));
+        answer(&guard, &[call], &thread()).remove(0)
+    };
+    for line in ["cat inner", "cat src/a.rs", "cat ./inner nothing", "grep x inner"] {
+        assert_eq!(stopped(line), None, "{line}");
+    }
+    let bypasses = [
+        "cat link", "cat ./link", "head link", "cat l*", "cat lin?", "cat out/shadow", "cat < link", "cat out/../out/shadow",
+        "cd out && cat shadow", "cat env", "grep x env", "cat ./env", "cat en*", "cat src/../link", "cat 'link'", "c''at link",
+        "true; cat link", "echo $(cat link)", "cat inner link", "bash -c 'cat link'",
+    ];
+    for line in bypasses {
+        assert!(stopped(line).is_some(), "{line} passed");
+    }
+}

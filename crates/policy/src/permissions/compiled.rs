@@ -194,12 +194,13 @@ impl Permissions {
     }
 }
 
-/// A path's two forms; an unreadable one as it is written, which no pattern allows.
+/// A path's forms: its own, and where links lead. An unreadable one as it is written, which no pattern allows.
 pub(super) fn both(path: &FilePath, places: &Places) -> Vec<String> {
     let written = normalise(&path.written, &places.cwd, &places.home);
     let resolved = path.resolved.clone().filter(|resolved| Some(resolved) != written.as_ref());
     let written = written.unwrap_or_else(|| path.written.clone());
-    std::iter::once(written).chain(resolved).collect()
+    let led: Vec<String> = places.leads(&written).map(str::to_owned).collect();
+    std::iter::once(written).chain(resolved).chain(led).collect()
 }
 
 impl Sealed {

@@ -1,5 +1,7 @@
 //! Paths as agents write them, brought to one form, and the patterns that they are held against.
 
+use std::collections::BTreeMap;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// Where an agent stands. All absolute and normalised.
@@ -9,6 +11,8 @@ pub struct Places {
     pub workspaces: Vec<String>,
     pub cwd: String,
     pub home: String,
+    /// Paths that are links, or lead over one, with where they lead. Empty where nobody has looked.
+    pub links: BTreeMap<String, Vec<String>>,
 }
 
 /// A path without `~`, `.`, `..` and doubled slashes; none if it can't be told where it leads.
@@ -147,7 +151,7 @@ impl Patterns {
 }
 
 /// Whether two wildcard patterns have a name in common. Sets of characters count as any one character.
-fn meet(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn meet(a: &[u8], b: &[u8]) -> bool {
     let (a, b) = (simplified(a), simplified(b));
     let mut row: Vec<bool> = vec![false; b.len() + 1];
     // row[j]: whether the rest of `a` from i meets the rest of `b` from j; computed from the ends.

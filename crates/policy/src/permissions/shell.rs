@@ -78,7 +78,7 @@ fn follow(command: &SimpleCommand, places: &Places, folders: &mut Vec<String>) {
     }
 }
 
-fn is_cd(command: &SimpleCommand) -> bool {
+pub(super) fn is_cd(command: &SimpleCommand) -> bool {
     command.program().is_some_and(|program| program.text == "cd")
 }
 
@@ -223,6 +223,9 @@ impl Command<'_> {
             let text = word.text.as_str();
             !text.starts_with('-') && (text.contains('/') || matches!(text, "." | ".."))
         });
+        if let Some(denial) = self.links() {
+            return Some(denial);
+        }
         for word in leading {
             // `tests/test_x.py::test_y`, and Go's `./...`.
             let text = word.text.split("::").next().unwrap_or_default();
@@ -246,6 +249,21 @@ impl Command<'_> {
             }
         }
         None
+    }
+
+    /// Words that are links: only to where the tier may read, whatever they look like.
+    fn links(&self) -> Option<Denial> {
+        let words = || self.command.arguments().iter().filter(|word| !word.dynamic);
+        self.folders.iter().find_map(|folder| {
+            let places = self.from(folder);
+            words().flat_map(|word| word_leads(word, &places)).find_map(|target| {
+                if self.tier.read.allow.is_empty() && places.in_workspace(&target) {
+                    return None;
+                }
+                let denial = self.tier.reading(&FilePath::new(target), &places)?;
+                Some(Denial { wanted: wanted(self.command), ..denial })
+            })
+        })
     }
 
     fn from(&self, folder: &str) -> Places {
@@ -315,15 +333,37 @@ fn named(word: &Word, patterns: &Patterns, places: &Places, folders: bool) -> Op
     if patterns.is_empty() || word.dynamic || word.text.len() > 4_096 {
         return None;
     }
-    let text = word.text.as_str();
-    let behind = ['=', '@', ':'].into_iter().filter_map(|sign| text.split_once(sign).map(|(_, rest)| rest));
-    let before = text.split_once(':').map(|(head, _)| head);
-    std::iter::once(text).chain(behind).chain(before).filter(|part| !part.is_empty()).find_map(|part| {
+    let own = parts(&word.text).find_map(|part| {
         if word.glob && part.contains(['*', '?', '[']) {
             return patterns.may_meet(part).map(|_| part.to_owned());
         }
         let path = normalise(part, &places.cwd, &places.home)?;
         let pattern = patterns.deny(&path, places)?;
         (folders || part.contains('/') || !pattern.ends_with("/**")).then_some(path)
-    })
+    });
+    own.or_else(|| word_leads(word, places).into_iter().find(|path| patterns.deny(path, places).is_some()))
+}
+
+/// What of a word may be a path: itself, and what stands behind `=`, `@` or `:` or before `:`.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let behind = ['=', '@', ':'].into_iter().filter_map(|sign| text.split_once(sign).map(|(_, rest)| rest));
+    let before = text.split_once(':').map(|(head, _)| head);
+    std::iter::once(text).chain(behind).chain(before).filter(|part| !part.is_empty())
+}
+
+/// Where links lead that a word may name.
+fn word_leads(word: &Word, places: &Places) -> Vec<String> {
+    if places.links.is_empty() {
+        return Vec::new();
+    }
+    let leads = parts(&word.text).flat_map(|part| {
+        if word.glob && part.contains(['*', '?', '[']) {
+            return places.pattern_leads(part);
+        }
+        match normalise(part, &places.cwd, &places.home) {
+            Some(path) => places.leads(&path).collect(),
+            None => Vec::new(),
+        }
+    });
+    leads.map(str::to_owned).collect()
 }

@@ -16,7 +16,12 @@ fn permissions(texts: &[&str]) -> Permissions {
 }
 
 fn places() -> Places {
-    Places { workspaces: vec!["/home/ann/p".into()], cwd: "/home/ann/p".into(), home: "/home/ann".into() }
+    Places {
+        workspaces: vec!["/home/ann/p".into()],
+        cwd: "/home/ann/p".into(),
+        home: "/home/ann".into(),
+        ..Places::default()
+    }
 }
 
 fn judge_as(permissions: &Permissions, tier: &str, action: &Action) -> Judgement {
