@@ -2,165 +2,17 @@
 //! approver, whoever speaks to the control socket; and everything is in the trail.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::front::Answer;
-use sallyport_tests::polkit::{Polkit, give};
-use sallyport_tests::process::{Background, Outcome};
+use sallyport_tests::polkit::give;
+use sallyport_tests::process::Outcome;
 use sallyport_tests::{tools, wait};
 use serde_json::{Value, json};
 
 use crate::common::{Family, Providers, prompt};
-
-const ACTIONS: &str = include_str!("../../assets/polkit/org.sallyport.policy");
-
-/// An engine and its callers as a plain user, on a system with polkit.
-struct Desk {
-    engine: Option<Background>,
-    polkit: Polkit,
-    home: PathBuf,
-    binary: PathBuf,
-    starts: usize,
-}
-
-/// What the person answers when asked.
-#[derive(Clone, Copy, PartialEq)]
-enum Person {
-    Yes,
-    No,
-    /// No agent runs, so nobody can be asked.
-    Absent,
-}
-
-impl Desk {
-    fn new(actions: &str, policy: Option<&str>) -> Result<Desk> {
-        let polkit = Polkit::start(actions)?;
-        let home = polkit.home()?;
-        fs::create_dir_all(home.join("config/policies"))?;
-        let config =
-            json!({"listen": "127.0.0.1:0", "secrets": {"keychain": false, "well_known_files": false}});
-        fs::write(home.join("config/config.yaml"), config.to_string())?;
-        if let Some(spec) = policy {
-            let text = format!(
-                "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: house}}\nspec: {spec}\n"
-            );
-            fs::write(home.join("config/policies/house.yaml"), text)?;
-        }
-        // Where it was built, another user may not be let in.
-        let binary = home.join("sallyport");
-        fs::copy(tools::sallyport()?, &binary)?;
-        give(&home)?;
-        let mut desk = Desk { engine: None, polkit, home, binary, starts: 0 };
-        desk.start()?;
-        Ok(desk)
-    }
-
-    fn start(&mut self) -> Result<()> {
-        self.starts += 1;
-        let wrapper = self.polkit.wrapper();
-        let mut command = Command::new(&wrapper[0]);
-        command.args(&wrapper[1..]).arg(&self.binary).arg("daemon").env_clear();
-        command.env("SALLYPORT_HOME", &self.home).env("HOME", &self.home);
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        let log = self.home.join(format!("engine-{}.log", self.starts));
-        let engine = Background::start(command, &log)?;
-        wait::until("the engine", || {
-            let status = self.sallyport(&["status", "--json"], Person::Absent).ok()?.0;
-            (status.code == 0).then_some(())
-        })
-        .with_context(|| engine.output())?;
-        self.engine = Some(engine);
-        Ok(())
-    }
-
-    /// `kill -9`, and up again.
-    fn restart(&mut self) -> Result<()> {
-        if let Some(mut engine) = self.engine.take() {
-            engine.kill();
-        }
-        self.start()
-    }
-
-    fn sallyport(&self, arguments: &[&str], person: Person) -> Result<(Outcome, usize)> {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments);
-        self.run(command, person)
-    }
-
-    fn run(&self, mut command: Command, person: Person) -> Result<(Outcome, usize)> {
-        command.env("SALLYPORT_HOME", &self.home).env("HOME", &self.home);
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        let answer = match person {
-            Person::Yes => Some(true),
-            Person::No => Some(false),
-            Person::Absent => None,
-        };
-        self.polkit.run(&command, answer)
-    }
-
-    /// Speaks to the control socket as any program of the user could.
-    fn socket(&self, path: &str, body: &Value, person: Person) -> Result<(String, usize)> {
-        let mut command = Command::new(tools::required("curl")?);
-        command
-            .args(["--silent", "--max-time", "30", "--unix-socket"])
-            .arg(self.home.join("run/control.sock"));
-        command.args(["--data-binary", &body.to_string(), &format!("http://sallyport{path}")]);
-        let (outcome, asked) = self.run(command, person)?;
-        Ok((outcome.stdout, asked))
-    }
-
-    fn json(&self, arguments: &[&str]) -> Result<Value> {
-        let (outcome, _) = self.sallyport(arguments, Person::Absent)?;
-        serde_json::from_str(&outcome.stdout).with_context(|| format!("sallyport {arguments:?}: {outcome:?}"))
-    }
-
-    fn request(&self, scope: &str, resource: &str) -> Result<u64> {
-        let asked = self.json(&[
-            "elevate",
-            "request",
-            "--scope",
-            scope,
-            "--resource",
-            resource,
-            "--for",
-            "20m",
-            "--justification",
-            "refunds",
-            "--json",
-        ])?;
-        asked["id"].as_u64().with_context(|| asked.to_string())
-    }
-
-    fn state(&self, id: u64) -> Result<String> {
-        let all = self.json(&["elevate", "list", "--json"])?;
-        let one = all.as_array().into_iter().flatten().find(|one| one["id"] == id);
-        Ok(one.with_context(|| all.to_string())?["state"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Action type and outcome of every control event.
-    fn actions(&self) -> Result<Vec<(String, String, bool)>> {
-        let (outcome, _) = self.sallyport(&["audit", "query", "--json"], Person::Absent)?;
-        let mut actions = Vec::new();
-        for line in outcome.ok()?.stdout.lines() {
-            let event: Value = serde_json::from_str(line)?;
-            for action in event["actions"].as_array().into_iter().flatten() {
-                let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
-                let review = action["requires_review"] == true;
-                actions.push((text("action_type"), text("outcome"), review));
-            }
-        }
-        Ok(actions)
-    }
-
-    fn expect(&self, action: &str, outcome: &str) -> Result<()> {
-        let actions = self.actions()?;
-        let found = actions.iter().any(|(kind, said, _)| kind == action && said.starts_with(outcome));
-        ensure!(found, "{action} {outcome} is not among {actions:?}");
-        Ok(())
-    }
-}
+use crate::desk::{ACTIONS, Desk, Person};
 
 #[test]
 fn the_person_at_the_desk_approves_and_nobody_else() -> Result<()> {

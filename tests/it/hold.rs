@@ -60,7 +60,7 @@ fn call(family: Family, command: &str) -> Call {
             };
             let piece = |more: Value| chunk(json!({ "tool_calls": [more] }), Value::Null);
             Call {
-                opening: chunk(json!({"role": "assistant", "content": "On it."}), Value::Null),
+                opening: chunk(json!({"role": "assistant", "content": "On it. "}), Value::Null),
                 call: [
                     piece(json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "bash", "arguments": first}})),
                     piece(json!({"index": 0, "function": {"arguments": second}})),
@@ -81,7 +81,7 @@ fn call(family: Family, command: &str) -> Call {
                     event(json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
                         "content": [], "model": "claude-sonnet-4-5", "stop_reason": null, "usage": {"input_tokens": 7, "output_tokens": 1}}})),
                     event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
-                    event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "On it."}})),
+                    event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "On it. "}})),
                     event(json!({"type": "content_block_stop", "index": 0})),
                 ]
                 .concat(),
