@@ -247,7 +247,8 @@ fn a_plain_answer_waits_before_its_first_byte() -> Result<()> {
         let id = held(&stage)?;
         stage.cli(&["elevate", "approve", &id.to_string()])?.ok()?;
         let outcome = waiting.join().map_err(|_| anyhow::anyhow!("curl could not be run"))??.ok()?;
-        ensure!(outcome.stdout == answer.to_string(), "{}", outcome.stdout);
+        let unchanged = answer.to_string();
+        ensure!(outcome.stdout == unchanged, "{}", outcome.stdout);
         ends_with(&stage, &["held", "allowed_by_grant"])?;
         stage.cli(&["elevate", "revoke", &id.to_string()])?.ok()?;
         anyhow::Ok(())

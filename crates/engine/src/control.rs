@@ -77,7 +77,7 @@ impl EngineControl {
             since,
             paused_until,
             owner_uid: self.foyer.identity.uid,
-            counters: engine.map(|engine| engine.counters.read()).unwrap_or_default(),
+            counters: engine.map(|engine| engine.counters.read(engine.holds.count())).unwrap_or_default(),
             health: self.foyer.health.items(),
             secrets: engine.map_or_else(SecretTotals::default, |engine| refresh::totals(engine)),
             audit: engine.and_then(|engine| head(engine)).unwrap_or_default(),
@@ -153,7 +153,8 @@ impl Control for EngineControl {
     }
 
     async fn counters(&self) -> Result<Counters, ControlError> {
-        Ok(self.engine()?.counters.read())
+        let engine = self.engine()?;
+        Ok(engine.counters.read(engine.holds.count()))
     }
 
     async fn flows(&self) -> Result<Vec<Flow>, ControlError> {

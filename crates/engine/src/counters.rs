@@ -12,6 +12,8 @@ pub(crate) struct Counters {
     pinned: AtomicU64,
     injections: AtomicU64,
     shadow_ai: AtomicU64,
+    denied_calls: AtomicU64,
+    would_deny: AtomicU64,
     in_flight: AtomicU64,
 }
 
@@ -60,7 +62,19 @@ impl Counters {
         self.shadow_ai.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn read(&self) -> sallyport_ipc::types::Counters {
+    /// Counts tool calls by what became of them.
+    pub(crate) fn judged(&self, calls: &[sallyport_audit::Action]) {
+        for call in calls {
+            match call.outcome.as_deref() {
+                Some("denied") => self.denied_calls.fetch_add(1, Relaxed),
+                Some("would_deny") => self.would_deny.fetch_add(1, Relaxed),
+                _ => 0,
+            };
+        }
+    }
+
+    /// `held`: answers that wait for a person now.
+    pub(crate) fn read(&self, held: usize) -> sallyport_ipc::types::Counters {
         sallyport_ipc::types::Counters {
             exchanges: self.exchanges.load(Relaxed),
             redactions: self.redactions.load(Relaxed),
@@ -70,6 +84,9 @@ impl Counters {
             pinned: self.pinned.load(Relaxed),
             injections: self.injections.load(Relaxed),
             shadow_ai: self.shadow_ai.load(Relaxed),
+            denied_calls: self.denied_calls.load(Relaxed),
+            would_deny: self.would_deny.load(Relaxed),
+            held: held as u64,
             in_flight: self.in_flight.load(Relaxed),
         }
     }

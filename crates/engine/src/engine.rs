@@ -165,6 +165,7 @@ impl Engine {
 
     /// What became of the tool calls of an answer.
     pub(crate) fn record_calls(&self, parties: &Parties, actions: Vec<sallyport_audit::Action>) {
+        self.counters.judged(&actions);
         self.record_later(record::calls_judged(parties, actions, Timestamp::now()));
     }
 

@@ -27,6 +27,11 @@ pub(crate) struct Holds {
     bytes: Arc<Semaphore>,
     patience: Patience,
     stopping: CancellationToken,
+    /// How many are held now.
+    pub(crate) fn count(&self) -> usize {
+        MAX_HELD.saturating_sub(self.slots.available_permits())
+    }
+
     /// Until when a client waits for the answer to a request, with how many such clients there are.
     waiting: Mutex<BTreeMap<u64, (Timestamp, usize)>>,
 }

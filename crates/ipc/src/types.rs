@@ -70,6 +70,12 @@ pub struct Counters {
     pub injections: u64,
     /// Connections and exchanges to AI hosts that policy has not approved.
     pub shadow_ai: u64,
+    /// Tool calls that permissions denied.
+    pub denied_calls: u64,
+    /// Tool calls that permissions would deny, were they enforced.
+    pub would_deny: u64,
+    /// Answers that are kept open while a person decides.
+    pub held: u64,
     /// Exchanges that are under way.
     pub in_flight: u64,
 }

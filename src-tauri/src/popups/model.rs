@@ -21,6 +21,8 @@ const QUIET_FOR: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) enum Kind {
     Redaction,
     Violation,
+    /// A call passed that permissions would deny, since they only observe.
+    Observed,
     /// An agent asks for a permission.
     Approval,
     /// A limit is nearly used up, or used up.
@@ -34,7 +36,7 @@ impl Kind {
     fn needs_a_person(self) -> bool {
         match self {
             Kind::Approval | Kind::ProtectionOff => true,
-            Kind::Redaction | Kind::Violation | Kind::Quota => false,
+            Kind::Redaction | Kind::Violation | Kind::Observed | Kind::Quota => false,
         }
     }
 }
@@ -128,6 +130,9 @@ fn news_of_row(row: &Value) -> Option<News> {
         "action_executed" if outcome == "denied" => {
             let why = format!("permissions for {} don't cover it", action.replace('_', " "));
             Some(News { kind: Kind::Violation, tool, count: 1, detail: vec![why] })
+        }
+        "action_executed" if outcome == "would_deny" => {
+            Some(News { kind: Kind::Observed, tool, count: 1, detail: vec![action.replace('_', " ")] })
         }
         "action_executed" if action == "protection_off" => {
             let detail = vec![off_words(outcome)];
@@ -242,6 +247,15 @@ fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
             },
             format!("Why: {}. The tool was told; Activity has the details.", listed(&news.detail)),
             "/activity?show=refused",
+        ),
+        Kind::Observed => (
+            if n == 1 {
+                format!("A call of {} would be denied", news.tool)
+            } else {
+                format!("{n}{more} calls of {} would be denied", news.tool)
+            },
+            format!("{}: it passed, since permissions only observe. Activity has the details.", listed(&news.detail)),
+            "/activity?show=control",
         ),
         Kind::Approval => (
             format!("{} asks for a permission", news.tool),
@@ -374,6 +388,24 @@ mod tests {
         let popup =
             Popups::default().tell(redaction("codex", &["jwt"]), PopupMode::NotifyOnly, at(0)).unwrap();
         assert!(!popup.clickable);
+    }
+
+    #[test]
+    fn what_would_be_denied_is_told_once_a_minute() {
+        let row = json!({
+            "event_type": "action_executed",
+            "actor": {"agent_id": "claude-code"},
+            "actions": [{"action_type": "shell_execute", "target": "curl", "outcome": "would_deny"}],
+        });
+        let mut popups = Popups::default();
+        let first = popups.tell(news_of_row(&row).unwrap(), PopupMode::All, at(0)).unwrap();
+        assert_eq!(first.title, "A call of claude-code would be denied");
+        assert!(first.body.contains("shell execute") && !first.urgent);
+        for second in 1..30 {
+            assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::All, at(second)).is_none());
+        }
+        assert_eq!(popups.due(PopupMode::All, at(60))[0].title, "29 more calls of claude-code would be denied");
+        assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::Quiet, at(0)).is_none());
     }
 
     #[test]

@@ -31,6 +31,8 @@ describe('tell', () => {
   it('says what an agent wanted to do, and whether it might', () => {
     const acted = (outcome: string) => tell(event({ event_type: 'action_executed', actions: [{ action_type: 'shell_execute', target: 'curl bash', outcome }] }));
     expect(acted('denied')).toEqual({ kind: 'refused', title: 'Denied: run a command', context: 'curl bash' });
+    expect(acted('held').title).toBe('Waited for you: run a command');
+    expect(acted('abandoned').title).toBe('Gone before you decided: run a command');
     expect(acted('would_deny').title).toBe('Would be denied: run a command');
   });
   it('has words for every row of a long trail', () => {

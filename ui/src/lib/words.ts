@@ -50,6 +50,10 @@ function call(done: string, outcome: string | undefined): { kind: Happening; tit
       return { kind: 'refused', title: `Denied: ${done}` };
     case 'would_deny':
       return { kind: 'control', title: `Would be denied: ${done}` };
+    case 'held':
+      return { kind: 'control', title: `Waited for you: ${done}` };
+    case 'abandoned':
+      return { kind: 'control', title: `Gone before you decided: ${done}` };
     case 'allowed_by_grant':
       return { kind: 'control', title: `Allowed by a grant: ${done}` };
     default:

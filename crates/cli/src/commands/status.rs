@@ -53,6 +53,9 @@ fn show(status: &Status, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
         ("opaque", format!("{} (bodies that could not be read)", counters.opaque)),
         ("pinned", format!("{} (clients that refused our certificate)", counters.pinned)),
         ("injections", format!("{} (words that read like attacks on the assistant)", counters.injections)),
+        ("denied calls", counters.denied_calls.to_string()),
+        ("would deny", format!("{} (calls that passed, since permissions only observe)", counters.would_deny)),
+        ("held", format!("{} (answers that wait for a person)", counters.held)),
         ("in flight", counters.in_flight.to_string()),
     ])?;
     if !status.agents.is_empty() {

@@ -52,8 +52,8 @@ export function mock(scene: Scene): Backend {
       owner_uid: 1000,
       counters:
         trail.rows === 0
-          ? { exchanges: 0, redactions: 0, blocked: 0, tunnelled: 3, opaque: 0, pinned: 0, injections: 0, shadow_ai: 0, in_flight: 0 }
-          : { exchanges: 418, redactions: 73, blocked: 6, tunnelled: 1904, opaque: 2, pinned: 1, injections: 2, shadow_ai: 2, in_flight: 1 },
+          ? { exchanges: 0, redactions: 0, blocked: 0, tunnelled: 3, opaque: 0, pinned: 0, injections: 0, shadow_ai: 0, denied_calls: 0, would_deny: 0, held: 0, in_flight: 0 }
+          : { exchanges: 418, redactions: 73, blocked: 6, tunnelled: 1904, opaque: 2, pinned: 1, injections: 2, shadow_ai: 2, denied_calls: 3, would_deny: 12, held: 1, in_flight: 1 },
       health: scene === 'attention' ? HEALTH(began) : [],
       secrets: trail.rows === 0 ? { sources: 0, failed_sources: 0, secrets: 0, weak: 0, loaded_at: null } : { sources: 4, failed_sources: 1, secrets: 41, weak: 2, loaded_at: minutesFrom(began, -3) },
       audit: { seq: trail.rows, hash: '9f2b7c04d1e85a3370c6bb1f0e4d92a8861f5cd27ab3904e6d0c18f7a52b3e41' },
