@@ -37,7 +37,9 @@ impl Desk {
     /// `policy`: the `spec` of a SallyportPolicy.
     pub(crate) fn new(actions: &str, policy: Option<&str>) -> Result<Desk> {
         let house = policy.map(|spec| {
-            format!("apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: house}}\nspec: {spec}\n")
+            format!(
+                "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: house}}\nspec: {spec}\n"
+            )
         });
         Desk::with(actions, &json!({}), house.as_slice(), None)
     }

@@ -74,7 +74,9 @@ fn call(family: Family, command: &str) -> Call {
                 format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
             };
             let delta = |piece: &str| {
-                event(json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}}))
+                event(
+                    json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}}),
+                )
             };
             Call {
                 opening: [
@@ -112,7 +114,8 @@ fn sign_of_life(family: Family) -> &'static str {
 
 fn ask(stage: &Stage, family: Family) -> Result<Channel> {
     let mut channel = Channel::through(stage.proxy()?, family.host(), 443, &stage.trust()?)?;
-    let headers = [("host", family.host()), ("content-type", "application/json"), ("accept", "text/event-stream")];
+    let headers =
+        [("host", family.host()), ("content-type", "application/json"), ("accept", "text/event-stream")];
     channel.request("POST", family.path(), &headers, prompt(family, "Release it.", true).as_bytes())?;
     Ok(channel)
 }
@@ -133,7 +136,9 @@ fn see(channel: &mut Channel, wanted: &str) -> Result<()> {
 /// What the trail says of the calls of answers, oldest first.
 fn outcomes(stage: &Stage) -> Result<Vec<String>> {
     let events = stage.audit_events()?;
-    let calls = events.iter().filter(|event| event["event_type"] == "action_executed" && event["exchange_id"].is_string());
+    let calls = events
+        .iter()
+        .filter(|event| event["event_type"] == "action_executed" && event["exchange_id"].is_string());
     let actions = calls.flat_map(|event| event["actions"].as_array().into_iter().flatten());
     Ok(actions.map(|action| action["outcome"].as_str().unwrap_or_default().to_owned()).collect())
 }
@@ -201,7 +206,8 @@ fn a_no_and_silence_put_words_in_the_place_of_the_call() -> Result<()> {
         channel.response().with_context(|| format!("{family:?}"))
     };
     for family in Family::BOTH {
-        let answer = finish(family, &|id| stage.cli(&["elevate", "deny", &id.to_string()])?.ok().map(drop))?.text();
+        let answer =
+            finish(family, &|id| stage.cli(&["elevate", "deny", &id.to_string()])?.ok().map(drop))?.text();
         ensure!(answer.contains("the person said no to it"), "{family:?}: {answer}");
         ensure!(!answer.contains("tool_use") && !answer.contains("tool_calls"), "{family:?}: {answer}");
         ends_with(&stage, &["held", "denied"])?;
@@ -210,7 +216,10 @@ fn a_no_and_silence_put_words_in_the_place_of_the_call() -> Result<()> {
         let list = stage.json(&["elevate", "list", "--json"])?;
         let id = list[0]["id"].as_u64().context("no request")?;
         ensure!(answer.contains(&format!("Request {id} for it waits")), "{family:?}: {answer}");
-        ensure!(answer.contains("make the same call again") && !answer.contains("git push origin"), "{answer}");
+        ensure!(
+            answer.contains("make the same call again") && !answer.contains("git push origin"),
+            "{answer}"
+        );
         ensure!(list[0]["state"] == "pending" && list[0]["held_until"].is_null(), "{list}");
         ends_with(&stage, &["held", "denied"])?;
 

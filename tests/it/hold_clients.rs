@@ -93,7 +93,10 @@ fn claude_code_waits_and_makes_the_call_that_was_approved() -> Result<()> {
         deny(&desk, id)
     })?;
     let words = said["result"].as_str().unwrap_or_default();
-    ensure!(words.contains("Sallyport denied the call of `Bash`") && words.contains("said no to it"), "{said}");
+    ensure!(
+        words.contains("Sallyport denied the call of `Bash`") && words.contains("said no to it"),
+        "{said}"
+    );
     ensure!(!mark.exists(), "a denied command ran");
 
     let said = while_it_waits(&desk, ask, |id| approve(&desk, id))?;
@@ -102,7 +105,9 @@ fn claude_code_waits_and_makes_the_call_that_was_approved() -> Result<()> {
     let turns: Vec<_> = providers.front.take().into_iter().filter(|r| r.path() == "/v1/messages").collect();
     let last = turns.last().map(|turn| String::from_utf8_lossy(&turn.body).into_owned()).unwrap_or_default();
     ensure!(last.contains("\"tool_result\"") && last.contains(COMMAND), "{last}");
-    for (action, outcome) in [("elevation_denied", "denied"), ("elevation_granted", "person"), ("elevation_used", "used")] {
+    for (action, outcome) in
+        [("elevation_denied", "denied"), ("elevation_granted", "person"), ("elevation_used", "used")]
+    {
         desk.expect(action, outcome)?;
     }
     for outcome in ["held", "denied", "allowed_by_grant"] {

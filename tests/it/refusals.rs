@@ -43,7 +43,8 @@ fn clients_show_a_block_after_one_request() -> Result<()> {
     let outcome = client.claude("hello")?;
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     ensure!(said.contains("Sallyport stopped this request"), "{outcome:?}");
-    let generating: Vec<_> = providers.front.take().into_iter().filter(|r| r.path().contains("messages")).collect();
+    let generating: Vec<_> =
+        providers.front.take().into_iter().filter(|r| r.path().contains("messages")).collect();
     ensure!(generating.is_empty(), "a refused request went upstream");
     Ok(())
 }

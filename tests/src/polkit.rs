@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -75,7 +75,8 @@ impl Polkit {
         // Holds the namespace open; everything else enters it.
         let mut command = Command::new(tools::required("unshare")?);
         // The tools of the tests may lie in a home that no other user may enter: here, and only here, its door is open.
-        let home = std::env::var_os("HOME").context("HOME is not set")?;
+        let home = std::env::var_os("SALLYPORT_TEST_HOME").or_else(|| std::env::var_os("HOME"));
+        let home = home.context("HOME is not set")?;
         let open = r#"mkdir "$1/house" && mount -t tmpfs -o mode=755 house "$1/house" || exit 1
             for part in "$2"/.[!.]* "$2"/*; do
                 if [ -d "$part" ]; then
@@ -167,17 +168,18 @@ impl Polkit {
         let agent = answer.map(|answer| self.agent(pid, answer)).transpose()?;
         fs::write(&go, "")?;
         let outcome = running.join().map_err(|_| anyhow::anyhow!("the caller could not be run"))??;
-        let asked = agent.map_or(0, |agent| agent.asked.load(Ordering::SeqCst));
+        let asked = agent.map_or(0, |agent| agent.asked());
         Ok((outcome, asked))
     }
 
-    fn agent(&self, pid: u32, answer: bool) -> Result<Serving> {
-        let asked = Arc::new(AtomicUsize::new(0));
+    /// An agent for one process that runs already.
+    pub fn agent(&self, pid: u32, answer: bool) -> Result<Serving> {
+        let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(answer)));
         let address = self.address();
         let runtime = Runtime::new()?;
         let connection = runtime.block_on(async {
             let authority = zbus::connection::Builder::address(address.as_str())?.build().await?;
-            let agent = Agent { answer, asked: asked.clone(), authority };
+            let agent = Agent { answer: answer.clone(), asked: asked.clone(), authority };
             zbus::connection::Builder::address(address.as_str())?.serve_at(AGENT, agent)?.build().await
         })?;
         let mut process: HashMap<&str, Value<'_>> = HashMap::new();
@@ -192,7 +194,7 @@ impl Polkit {
             "RegisterAuthenticationAgent",
             &(subject, "C", AGENT),
         ))?;
-        Ok(Serving { asked, _connection: connection, _runtime: runtime })
+        Ok(Serving { asked, answer, _connection: connection, _runtime: runtime })
     }
 
     /// A folder of [`USER`]'s own, below which others may pass.
@@ -228,14 +230,27 @@ fn started(pid: u32) -> Result<u64> {
 }
 
 /// An agent answers as long as this lives.
-struct Serving {
+pub struct Serving {
     asked: Arc<AtomicUsize>,
+    answer: Arc<AtomicBool>,
     _connection: zbus::Connection,
     _runtime: Runtime,
 }
 
+impl Serving {
+    /// How often it was asked.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// From now on it says yes, or no.
+    pub fn answer(&self, answer: bool) {
+        self.answer.store(answer, Ordering::SeqCst);
+    }
+}
+
 struct Agent {
-    answer: bool,
+    answer: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
     authority: zbus::Connection,
 }
@@ -252,7 +267,7 @@ impl Agent {
         identities: Vec<(String, HashMap<String, OwnedValue>)>,
     ) -> zbus::fdo::Result<()> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let identity = identities.into_iter().next().filter(|_| self.answer);
+        let identity = identities.into_iter().next().filter(|_| self.answer.load(Ordering::SeqCst));
         let Some(identity) = identity else { return Err(zbus::fdo::Error::Failed("no".into())) };
         // What the helper with the password does in real life; polkit takes it from root alone.
         let answer = (0_u32, cookie, identity);

@@ -27,11 +27,6 @@ pub(crate) struct Holds {
     bytes: Arc<Semaphore>,
     patience: Patience,
     stopping: CancellationToken,
-    /// How many are held now.
-    pub(crate) fn count(&self) -> usize {
-        MAX_HELD.saturating_sub(self.slots.available_permits())
-    }
-
     /// Until when a client waits for the answer to a request, with how many such clients there are.
     waiting: Mutex<BTreeMap<u64, (Timestamp, usize)>>,
 }
@@ -51,6 +46,11 @@ impl Holds {
     /// The engine stops: whatever is held is answered now, and nothing more is held.
     pub(crate) fn close(&self) {
         self.stopping.cancel();
+    }
+
+    /// How many are held now.
+    pub(crate) fn count(&self) -> usize {
+        MAX_HELD.saturating_sub(self.slots.available_permits())
     }
 
     /// Until when a client waits for the answer to this request.

@@ -254,7 +254,10 @@ fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
             } else {
                 format!("{n}{more} calls of {} would be denied", news.tool)
             },
-            format!("{}: it passed, since permissions only observe. Activity has the details.", listed(&news.detail)),
+            format!(
+                "{}: it passed, since permissions only observe. Activity has the details.",
+                listed(&news.detail)
+            ),
             "/activity?show=control",
         ),
         Kind::Approval => (
@@ -404,7 +407,10 @@ mod tests {
         for second in 1..30 {
             assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::All, at(second)).is_none());
         }
-        assert_eq!(popups.due(PopupMode::All, at(60))[0].title, "29 more calls of claude-code would be denied");
+        assert_eq!(
+            popups.due(PopupMode::All, at(60))[0].title,
+            "29 more calls of claude-code would be denied"
+        );
         assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::Quiet, at(0)).is_none());
     }
 

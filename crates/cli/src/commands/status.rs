@@ -53,8 +53,11 @@ fn show(status: &Status, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
         ("opaque", format!("{} (bodies that could not be read)", counters.opaque)),
         ("pinned", format!("{} (clients that refused our certificate)", counters.pinned)),
         ("injections", format!("{} (words that read like attacks on the assistant)", counters.injections)),
-        ("denied calls", counters.denied_calls.to_string()),
-        ("would deny", format!("{} (calls that passed, since permissions only observe)", counters.would_deny)),
+        ("denied", format!("{} (tool calls that permissions stopped)", counters.denied_calls)),
+        (
+            "would deny",
+            format!("{} (tool calls that passed, since permissions only observe)", counters.would_deny),
+        ),
         ("held", format!("{} (answers that wait for a person)", counters.held)),
         ("in flight", counters.in_flight.to_string()),
     ])?;
@@ -160,6 +163,9 @@ mod tests {
         opaque      0 (bodies that could not be read)
         pinned      0 (clients that refused our certificate)
         injections  0 (words that read like attacks on the assistant)
+        denied      0 (tool calls that permissions stopped)
+        would deny  0 (tool calls that passed, since permissions only observe)
+        held        0 (answers that wait for a person)
         in flight   0
 
         info: Keys are kept in a file [keys-in-file]

@@ -23,11 +23,7 @@ struct Session {
 
 impl Session {
     fn account(&self) -> ServiceAccount {
-        ServiceAccount {
-            name: self.shown.account.clone(),
-            class: self.shown.class.clone(),
-            session: true,
-        }
+        ServiceAccount { name: self.shown.account.clone(), class: self.shown.class.clone(), session: true }
     }
 }
 

@@ -49,12 +49,7 @@ pub(super) struct Streamed {
 }
 
 impl Streamed {
-    pub(super) fn new(
-        inner: Body,
-        decoder: Option<StreamDecoder>,
-        work: Work,
-        closing: Closing,
-    ) -> Streamed {
+    pub(super) fn new(inner: Body, decoder: Option<StreamDecoder>, work: Work, closing: Closing) -> Streamed {
         Streamed {
             inner,
             decoder,

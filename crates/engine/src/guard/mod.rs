@@ -25,7 +25,9 @@ use sallyport_audit::Action as AuditAction;
 use sallyport_detect::Placeholders;
 use sallyport_detect::tools::{Call, ToolTable};
 use sallyport_policy::elevation::{State, Target};
-use sallyport_policy::permissions::{Action, Denial, FilePath, Judgement, Places, Wanted, Who, mentioned, normalise};
+use sallyport_policy::permissions::{
+    Action, Denial, FilePath, Judgement, Places, Wanted, Who, mentioned, normalise,
+};
 use sallyport_policy::settings::{AgentMode, AgentSettings};
 use sallyport_wire::stream::gate::HeldCall;
 
@@ -205,13 +207,7 @@ impl Guard {
 
     /// Whether a call may go on, and by which grants. What is denied is asked for; what policy grants at once is
     /// judged again with it.
-    fn settle(
-        &self,
-        call: &Call,
-        places: &Places,
-        tool: &str,
-        asked: &mut BTreeMap<Wanted, u64>,
-    ) -> Opinion {
+    fn settle(&self, call: &Call, places: &Places, tool: &str, asked: &mut BTreeMap<Wanted, u64>) -> Opinion {
         for _ in 0..=call.actions.len().min(MAX_ASKED) {
             match self.permitted(call, places) {
                 Ok(granted) => return Opinion::Passes { granted },
@@ -223,7 +219,8 @@ impl Guard {
             }
         }
         Opinion::Stopped(
-            "It needs more permissions than are asked for at once. Split the work into smaller calls.".to_owned(),
+            "It needs more permissions than are asked for at once. Split the work into smaller calls."
+                .to_owned(),
         )
     }
 

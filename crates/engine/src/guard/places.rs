@@ -32,7 +32,9 @@ pub(super) fn links(mentions: &[Mention], places: &Places) -> BTreeMap<String, V
     let roots: Vec<(&String, String)> = roots.filter_map(|root| Some((root, follow(root)?))).collect();
     let expected = |path: &str, target: &str| {
         let same = |(root, real): &(&String, String)| {
-            path.strip_prefix(root.as_str()).zip(target.strip_prefix(real.as_str())).is_some_and(|(a, b)| a == b)
+            path.strip_prefix(root.as_str())
+                .zip(target.strip_prefix(real.as_str()))
+                .is_some_and(|(a, b)| a == b)
         };
         path == target || roots.iter().any(same)
     };

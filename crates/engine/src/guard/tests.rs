@@ -359,7 +359,9 @@ fn links_in_command_lines_lead_nowhere_else() {
     for part in ["p/src", "out"] {
         std::fs::create_dir_all(root.join(part)).unwrap();
     }
-    for (file, target) in [("p/link", "../out/shadow"), ("p/inner", "src/a.rs"), ("p/env", ".env"), ("p/out", "../out")] {
+    for (file, target) in
+        [("p/link", "../out/shadow"), ("p/inner", "src/a.rs"), ("p/env", ".env"), ("p/out", "../out")]
+    {
         std::os::unix::fs::symlink(target, root.join(file)).unwrap();
     }
     for file in ["out/shadow", "p/src/a.rs", "p/.env"] {
@@ -383,9 +385,26 @@ fn links_in_command_lines_lead_nowhere_else() {
         assert_eq!(stopped(line), None, "{line}");
     }
     let bypasses = [
-        "cat link", "cat ./link", "head link", "cat l*", "cat lin?", "cat out/shadow", "cat < link", "cat out/../out/shadow",
-        "cd out && cat shadow", "cat env", "grep x env", "cat ./env", "cat en*", "cat src/../link", "cat 'link'", "c''at link",
-        "true; cat link", "echo $(cat link)", "cat inner link", "bash -c 'cat link'",
+        "cat link",
+        "cat ./link",
+        "head link",
+        "cat l*",
+        "cat lin?",
+        "cat out/shadow",
+        "cat < link",
+        "cat out/../out/shadow",
+        "cd out && cat shadow",
+        "cat env",
+        "grep x env",
+        "cat ./env",
+        "cat en*",
+        "cat src/../link",
+        "cat 'link'",
+        "c''at link",
+        "true; cat link",
+        "echo $(cat link)",
+        "cat inner link",
+        "bash -c 'cat link'",
     ];
     for line in bypasses {
         assert!(stopped(line).is_some(), "{line} passed");

@@ -48,6 +48,9 @@ fn wire_status() {
         "pinned": 0,
         "injections": 0,
         "shadow_ai": 0,
+        "denied_calls": 0,
+        "would_deny": 0,
+        "held": 0,
         "in_flight": 0
       },
       "health": [

@@ -71,7 +71,9 @@ impl<'de> Deserialize<'de> for Hold {
             "client" => Ok(Hold::Client),
             "off" => Ok(Hold::Off),
             other => Span::parse(other).map(Hold::For).ok_or_else(|| {
-                serde::de::Error::custom("expected `client`, `off`, or a length of time such as `90s` or `5m`")
+                serde::de::Error::custom(
+                    "expected `client`, `off`, or a length of time such as `90s` or `5m`",
+                )
             }),
         }
     }
@@ -153,8 +155,7 @@ impl Patience {
 mod tests {
     use super::*;
 
-    const TABLE: &str =
-        "{alive_every: 5, unattended: 30, others: {stream: 20, plain: 10}, clients: {slow: {stream: 300, plain: 90}}}";
+    const TABLE: &str = "{alive_every: 5, unattended: 30, others: {stream: 20, plain: 10}, clients: {slow: {stream: 300, plain: 90}}}";
 
     #[test]
     fn policy_and_the_client_both_bound_a_hold() {
@@ -184,6 +185,9 @@ mod tests {
     fn the_table_that_ships_can_be_read() {
         let table = Patience::builtin().unwrap();
         assert!(table.clients.contains_key("claude-code"));
-        assert!(Patience::parse("{alive_every: 0, unattended: 1, others: {stream: 1, plain: 1}, clients: {}}").is_err());
+        assert!(
+            Patience::parse("{alive_every: 0, unattended: 1, others: {stream: 1, plain: 1}, clients: {}}")
+                .is_err()
+        );
     }
 }

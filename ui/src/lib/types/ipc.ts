@@ -206,6 +206,18 @@ injections: number,
  */
 shadow_ai: number, 
 /**
+ * Tool calls that permissions denied.
+ */
+denied_calls: number, 
+/**
+ * Tool calls that permissions would deny, were they enforced.
+ */
+would_deny: number, 
+/**
+ * Answers that are kept open while a person decides.
+ */
+held: number, 
+/**
  * Exchanges that are under way.
  */
 in_flight: number, };
