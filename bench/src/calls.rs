@@ -20,7 +20,12 @@ fn main() -> Result<()> {
     let mut documents = documents::parse(SOURCE, "agents.yaml")?;
     documents.extend(documents::parse(SECRETS, "secrets.yaml")?);
     let permissions = Permissions::of(documents.iter(), UnknownTools::Allow);
-    let places = Places { workspaces: vec!["/w/p".into()], cwd: "/w/p".into(), home: "/home/ann".into() };
+    let places = Places {
+        workspaces: vec!["/w/p".into()],
+        cwd: "/w/p".into(),
+        home: "/home/ann".into(),
+        ..Places::default()
+    };
     let who = Who { class: "coding-assistant", tier: Some("execute-commands") };
     let body = history(200, 1 << 20);
     let limits = Limits::default();

@@ -211,10 +211,11 @@ impl Guard {
         for _ in 0..=call.actions.len().min(MAX_ASKED) {
             match self.permitted(call, places) {
                 Ok(granted) => return Opinion::Passes { granted },
-                Err(denial) if self.enforces() => match self.asked(&denial, tool, asked) {
-                    Some(opinion) => return opinion,
-                    None => {}
-                },
+                Err(denial) if self.enforces() => {
+                    if let Some(opinion) = self.asked(&denial, tool, asked) {
+                        return opinion;
+                    }
+                }
                 Err(denial) => return Opinion::Stopped(reason(&denial)),
             }
         }
