@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sallyport_ipc::types::{
-    Activity, ActivityRequest, AuditFilter, AuditPage, CaView, ElevationAnswer, ElevationView, OffRequest,
-    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+    Activity, ActivityRequest, AllowDraft, AllowEntry, AllowRemoval, AuditFilter, AuditPage, CaView,
+    ElevationAnswer, ElevationView, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView,
+    SelfTestReport, SourceStatus, Status, TrailProof,
 };
 use serde::Serialize;
 use tauri::ipc::Invoke;
@@ -45,6 +46,9 @@ pub(crate) fn all() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         approve,
         deny,
         revoke,
+        allowed,
+        allow,
+        disallow,
         ca,
         self_test,
         tool_setup,
@@ -154,6 +158,22 @@ async fn deny(app: State<'_, App>, answer: ElevationAnswer) -> Answer<ElevationV
 #[tauri::command]
 async fn revoke(app: State<'_, App>, answer: ElevationAnswer) -> Answer<ElevationView> {
     Ok(app.client.elevation_revoke(&answer).await?)
+}
+
+#[tauri::command]
+async fn allowed(app: State<'_, App>) -> Answer<Vec<AllowEntry>> {
+    Ok(app.client.allowed().await?)
+}
+
+/// As with a grant: the engine makes sure of the person first.
+#[tauri::command]
+async fn allow(app: State<'_, App>, draft: AllowDraft) -> Answer<AllowEntry> {
+    Ok(app.client.allow_add(&draft).await?)
+}
+
+#[tauri::command]
+async fn disallow(app: State<'_, App>, removal: AllowRemoval) -> Answer<AllowEntry> {
+    Ok(app.client.allow_remove(&removal).await?)
 }
 
 #[tauri::command]

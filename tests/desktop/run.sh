@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The real tray app on a screen of its own: Xvfb, a session bus, a panel with a tray, a daemon that draws popups. Everything
 # it writes goes into one folder that is removed afterwards; SALLYPORT_DESKTOP_SHOTS=DIR keeps pictures of the screen.
-# Wants the built programs: `make desktop-test` builds them first.
+# Wants the built programs: `make desktop-test` builds them first. SALLYPORT_DESKTOP_PROFILE=release looks at the release build
+# instead, which nobody can drive: that it can't be, what it costs in the panel, and how fast its window is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-target=${CARGO_TARGET_DIR:-$here/../../target}/debug
+profile=${SALLYPORT_DESKTOP_PROFILE:-debug}
+target=${CARGO_TARGET_DIR:-$here/../../target}/$profile
 
 work=$(mktemp -d -t sallyport-desktop.XXXXXX)
 trap 'rm -rf "$work"' EXIT
@@ -18,4 +20,4 @@ unset DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS HTTP_PROXY HTTPS_PROXY AL
 
 export PATH=$target:$PATH
 xvfb-run -a -s '-screen 0 1280x800x24' dbus-run-session -- \
-  python3 "$here/desktop.py" --work "$work" --app "$target/sallyport-desktop" --driven "$target/examples/driven" "$@"
+  python3 "$here/desktop.py" --work "$work" --app "$target/sallyport-desktop" --driven "$target/examples/driven" --profile "$profile" "$@"

@@ -19,6 +19,31 @@ test('pause and on again', async ({ page }) => {
   await expect(page.getByRole('region', { name: 'Protection' })).toContainText('Protected');
 });
 
+test('a finding is said to be no secret for a while, with a reason, and that is taken back', async ({ page }) => {
+  await page.goto('/#/activity?show=redacted');
+  await page.getByRole('option', { name: /connection_string/ }).first().click();
+  const drawer = page.getByRole('dialog').first();
+  await drawer.getByRole('button', { name: 'Not a secret…' }).first().click();
+  const dialog = page.getByRole('dialog', { name: 'Not a secret' });
+  await expect(dialog.getByRole('button', { name: 'Allow it' })).toBeDisabled();
+  await dialog.getByLabel('Why it is none').fill('a key of the documentation');
+  await dialog.getByLabel('How long').click();
+  await page.getByRole('option', { name: 'For 30 days' }).click();
+  await dialog.getByRole('button', { name: 'Allow it' }).click();
+  await expect(dialog).toBeHidden();
+  await expect(drawer).toContainText('a key of the documentation.');
+  await expect(drawer).toContainText('Until Saturday, 11 April 2026');
+  await drawer.getByRole('button', { name: 'Undo' }).click();
+  await expect(drawer.getByRole('button', { name: 'Undo' })).toHaveCount(0);
+});
+
+test('a known secret is never offered to be none', async ({ page }) => {
+  await page.goto('/#/activity?show=redacted');
+  await page.getByRole('option', { name: /prompt\s+PAYMENTS_DB_PASSWORD$|prompt\s+DEPLOY_TOKEN$|prompt\s+(PAYMENTS_DB_PASSWORD|DEPLOY_TOKEN)\b(?!,)/ }).first().click();
+  await expect(page.getByRole('dialog').getByRole('heading', { name: 'Taken out', exact: true })).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Not a secret…' })).toHaveCount(0);
+});
+
 test('where policy wants a reason, a pause asks for one; the tray leads to the same question', async ({ page }) => {
   await page.goto('/?mock=reason');
   await page.getByRole('button', { name: 'Pause' }).click();

@@ -4,6 +4,9 @@
 import type {
   Activity,
   ActivityRequest,
+  AllowDraft,
+  AllowEntry,
+  AllowRemoval,
   AuditFilter,
   AuditPage,
   CaView,
@@ -79,6 +82,11 @@ export interface Backend {
   approve(answer: ElevationAnswer): Promise<ElevationView>;
   deny(answer: ElevationAnswer): Promise<ElevationView>;
   revoke(answer: ElevationAnswer): Promise<ElevationView>;
+  /** What a person said is no secret. */
+  allowed(): Promise<AllowEntry[]>;
+  /** The engine asks the operating system who is there first. */
+  allow(draft: AllowDraft): Promise<AllowEntry>;
+  disallow(removal: AllowRemoval): Promise<AllowEntry>;
   ca(): Promise<CaView>;
   selfTest(): Promise<SelfTestReport>;
   toolSetup(): Promise<ToolSetup>;

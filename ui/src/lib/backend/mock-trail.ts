@@ -84,6 +84,8 @@ export class MockTrail {
         classification: taken > 0 ? 'internal' : pick(['public', 'public', 'internal'] as const, chance(pair, 10)),
         redactions_applied: Array.from({ length: taken }, (_, i) => pick(RULES, chance(pair * 7 + i, 11))),
       };
+      const credentials = base.request.redactions_applied.filter((rule) => !rule.startsWith('secret:') && !rule.startsWith('pii_'));
+      if (credentials.length > 0) base.actions = credentials.map((rule, i) => ({ action_type: `finding:${rule}`, target: hex(pair * 7 + i, 32), outcome: 'found', requires_review: false }));
       return base;
     }
     base.response = {

@@ -2,7 +2,7 @@
 // chooses what it shows.
 
 import type { AppEvent, AppSettings, Backend, Failure, ShellSetup } from '../backend';
-import type { Activity, ElevationView, Event as EngineEvent, HealthItem, PolicyView, QuotaHistory, QuotaView, RuleView, SourceStatus, State, Status } from '../types/ipc';
+import type { Activity, AllowEntry, ElevationView, Event as EngineEvent, HealthItem, PolicyView, QuotaHistory, QuotaView, RuleView, SourceStatus, State, Status } from '../types/ipc';
 import { MockTrail } from './mock-trail';
 
 export type Scene = 'normal' | 'empty' | 'loading' | 'error' | 'huge' | 'paused' | 'off' | 'attention' | 'first' | 'reason' | 'kept' | 'refused';
@@ -28,6 +28,7 @@ export function mock(scene: Scene): Backend {
   let pausedUntil = scene === 'paused' ? minutesFrom(began, 12) : null;
   let since = minutesFrom(began, -194);
   let shell: ShellSetup = { shell: 'zsh', file: '~/.zshrc', line: 'eval "$(sallyport env --shell zsh 2>/dev/null)"', added: false };
+  let allowed: AllowEntry[] = [];
   let approvals = trail.rows === 0 ? [] : APPROVALS(began);
 
   function decide(id: number, change: (request: ElevationView) => ElevationView): ElevationView {
@@ -134,6 +135,30 @@ export function mock(scene: Scene): Backend {
       ),
     deny: ({ id }) => answer(() => decide(id, (request) => ({ ...request, state: 'denied' }))),
     revoke: ({ id }) => answer(() => decide(id, (request) => ({ ...request, state: 'revoked' }))),
+    allowed: () => answer(() => allowed),
+    allow: (draft) =>
+      answer(() => {
+        if (scene === 'refused') throw REFUSED;
+        const entry: AllowEntry = {
+          id: allowed.length + 1,
+          fingerprint: draft.fingerprint,
+          rule: draft.rule,
+          path: draft.path,
+          reason: draft.reason,
+          added_at: new Date().toISOString(),
+          expires_at: draft.for_seconds ? new Date(Date.now() + draft.for_seconds * 1000).toISOString() : null,
+          state: 'in_force',
+        };
+        allowed = [...allowed, entry];
+        return entry;
+      }),
+    disallow: ({ id }) =>
+      answer(() => {
+        const entry = allowed.find((one) => one.id === id);
+        if (!entry) throw { code: 'not_found', message: `There is no entry ${id}.` } satisfies Failure;
+        allowed = allowed.filter((one) => one !== entry);
+        return entry;
+      }),
     ca: () =>
       answer(() => ({
         root_pem: '-----BEGIN CERTIFICATE-----\n(a certificate would stand here)\n-----END CERTIFICATE-----\n',
