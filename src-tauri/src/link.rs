@@ -165,7 +165,7 @@ impl Link {
 
     fn pop_up(&self, popup: popups::Popup) {
         let app = self.app.clone();
-        popups::show(popup, move |page| open(&app, page));
+        popups::show(popup, icon(&self.app), move |page| open(&app, page));
     }
 
     fn mode(&self) -> PopupMode {
@@ -201,10 +201,14 @@ pub(crate) fn change(app: AppHandle, change: Change) {
                 tracing::warn!(%error, "the engine did not do it");
                 let failure = Failure::from(error);
                 let handle = app.clone();
-                popups::show(popups::refused(failure), move |page| open(&handle, page));
+                popups::show(popups::refused(failure), icon(&app), move |page| open(&handle, page));
             }
         }
     });
+}
+
+fn icon(app: &AppHandle) -> String {
+    popups::icon(app.state::<App>().paths.state_dir())
 }
 
 fn open(app: &AppHandle, page: &'static str) {

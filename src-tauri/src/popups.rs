@@ -4,4 +4,4 @@ mod model;
 mod show;
 
 pub(crate) use model::{Popup, Popups, limit_words, news_of, refused};
-pub(crate) use show::show;
+pub(crate) use show::{icon, show};

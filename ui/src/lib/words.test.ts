@@ -54,3 +54,13 @@ describe('taken', () => {
 it('a word becomes a sentence', () => {
   expect(sentence('self_test')).toBe('Self test');
 });
+
+describe('control events', () => {
+  const control = (action_type: string, outcome: string) => tell({ event_type: 'action_executed', actor: {}, ai_provider: { name: 'none' }, actions: [{ action_type, outcome }] } as unknown as AuditEvent);
+  it('say how long and until when as people do', () => {
+    expect(control('protection_off', 'off for 300 s; reason: none given').context).toBe('for 5 min, no reason given');
+    expect(control('protection_off', 'off until switched on; reason: packet trace').context).toBe('until switched on: packet trace');
+    expect(control('protection_on', 'on').context).toBe('');
+    expect(control('allowlist_added', 'allowed until 2027-02-24T14:13:07.123456Z').context).toBe('allowed until 24 Feb 2027');
+  });
+});

@@ -1,5 +1,6 @@
 // What a row of the trail says in a person's words. Texts come from closed lists; anything else is shown as the word it is.
 
+import { span } from './time';
 import type { AuditEvent } from './types/audit';
 import { plural } from './format';
 
@@ -37,10 +38,20 @@ export function tell(event: AuditEvent): Told {
       if (done) return { ...call(done, action?.outcome), context: action?.target ?? '' };
       const known = CONTROL[action?.action_type ?? ''];
       const title = known ?? sentence(action?.action_type ?? 'Action');
-      const detail = action?.outcome && action.outcome !== 'on' ? action.outcome : '';
+      const detail = outcomeWords(action?.outcome ?? '');
       return { kind: action?.action_type === 'protection_off' ? 'off' : 'control', title, context: detail };
     }
   }
+}
+
+/** Outcomes of control events are written for programs too: times and lengths in a person's words. */
+function outcomeWords(outcome: string): string {
+  if (outcome === 'on') return '';
+  return outcome
+    .replace(/^off for (\d+) s; reason: /, (_, seconds: string) => `for ${span(Number(seconds) * 1000)}: `)
+    .replace(/^off until switched on; reason: /, 'until switched on: ')
+    .replace(/: none given$/, ', no reason given')
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }));
 }
 
 /** A tool call of an answer: the first entry is the worst one. */
@@ -76,6 +87,11 @@ function contextOf(event: AuditEvent): string {
 }
 
 const CONTROL: Record<string, string> = {
+  agent_session_ended: 'Agent ended',
+  agent_session_started: 'Agent started',
+  allowlist_added: 'Said to be no secret',
+  allowlist_removed: 'No longer said to be no secret',
+  authentication_asked: 'Asked who is at the desk',
   ca_removed: 'Certificate removed',
   engine_started: 'Engine started',
   engine_stopped: 'Engine stopped',
@@ -83,7 +99,9 @@ const CONTROL: Record<string, string> = {
   protection_off: 'Protection switched off',
   protection_on: 'Protection switched on',
   secrets_synced: 'Secrets read again',
+  key_inserted: 'Key put into a request',
   self_test: 'Self-test run',
+  shadow_ai_seen: 'AI host seen that policy has not approved',
   audit_discontinuity: 'The trail did not continue from its head',
   audit_gap: 'Events could not be written',
   audit_purge: 'Old rows removed by retention',
