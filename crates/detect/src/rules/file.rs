@@ -75,7 +75,7 @@ impl Rule {
     }
 
     /// The whole regex as text.
-    pub(crate) fn pattern(&self) -> Cow<'_, str> {
+    pub fn pattern(&self) -> Cow<'_, str> {
         match &self.pattern {
             Pattern::Own(regex) => Cow::Borrowed(regex),
             Pattern::Named(following) => Cow::Owned(following.after(&self.keywords)),
