@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::browser::{Browser, Seen, cross_site_page, lead, rebinding_page};
@@ -187,6 +188,52 @@ fn the_memory_holds_none_of_a_thousand_secrets() -> Result<()> {
     let seen = providers.front.take();
     let last = seen.last().context("no request")?;
     ensure!(String::from_utf8_lossy(&last.body).contains("[SECRET:"), "the index does not know the secret");
+    Ok(())
+}
+
+/// Decision 20 with as many as a company's vault may hold. Of each value the search wants its first twelve characters
+/// only: together they are a search of a size that a test can build.
+#[test]
+fn the_memory_holds_none_of_a_hundred_thousand_secrets() -> Result<()> {
+    const FILES: usize = 5;
+    const EACH: usize = 20_000;
+    let mut noise = secrets::Noise(47);
+    let values: Vec<String> = (0..FILES * EACH).map(|_| noise.string(secrets::ALNUM, 24)).collect();
+    let providers = Providers::emulated()?;
+    let planted = "a control string that stands in the environment of the engine";
+    let mut stage = providers.stage()?.with_environment(vec![("PLANTED".into(), planted.into())]);
+    let mut files = Vec::new();
+    for (number, some) in values.chunks(EACH).enumerate() {
+        let lines = some.iter().enumerate().map(|(i, value)| format!("S{number}_{i}={value}\n"));
+        let path = stage.path(&format!("secrets-{number}.env"));
+        fs::write(&path, lines.collect::<String>())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        files.push(path);
+    }
+    stage = stage.set("/secrets/files", json!(files));
+    stage.start()?;
+    // An unoptimised build takes its time over so many.
+    wait::within(Duration::from_secs(120), "all secrets to be known", || {
+        let known = stage.status().ok()?["secrets"]["secrets"].as_u64()?;
+        (known == values.len() as u64).then_some(())
+    })?;
+    let mut needles = vec![planted.as_bytes().to_vec()];
+    needles.extend(values.iter().map(|value| value.as_bytes()[..12].to_vec()));
+    for value in values.iter().step_by(100) {
+        needles.extend(encodings::traces(value).into_iter().map(|(_, needle)| needle));
+    }
+    let (counts, read) = memory::count(stage.pid()?, &needles)?;
+    ensure!(counts[0] > 0, "the control string was not found in {read} bytes: the search does not work");
+    let found = counts.iter().skip(1).filter(|count| **count > 0).count();
+    ensure!(found == 0, "the engine's memory holds {found} of {} needles", needles.len());
+    println!("{} needles in {} MiB: only the control string", needles.len(), read >> 20);
+    for value in [&values[0], &values[99_999]] {
+        let body = prompt(Family::OpenAi, &format!("the key is {value}"), false);
+        stage.client()?.curl_post(&Family::OpenAi.url(), &[], body.as_bytes())?.ok()?;
+        let seen = providers.front.take();
+        let last = seen.last().context("no request")?;
+        ensure!(String::from_utf8_lossy(&last.body).contains("[SECRET:S"), "the index does not know {value}");
+    }
     Ok(())
 }
 

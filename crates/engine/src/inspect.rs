@@ -502,6 +502,17 @@ mod tests {
         content_type: &str,
         body: &str,
     ) -> Inspected {
+        inspect_all(memory, scanner, family, content_type, body, FromFiles::default())
+    }
+
+    fn inspect_all(
+        memory: &ScanMemory<Found>,
+        scanner: &Scanner,
+        family: Family,
+        content_type: &str,
+        body: &str,
+        from_files: FromFiles,
+    ) -> Inspected {
         let mut placeholders = Placeholders::new([2; 32]);
         let limits = Limits::default();
         let generations = Generations { scanner: scanner.generation(), policy: 1 };
@@ -512,7 +523,7 @@ mod tests {
             &ScanOptions::default(),
             &Remembered { memory, generations },
             &InjectionGuard::new(&conduct, &snapshot, true),
-            FromFiles::default(),
+            from_files,
             &mut placeholders,
         )
     }
@@ -611,5 +622,43 @@ mod tests {
         let other = Scanner::new(scanner.rules().clone(), Arc::new(SecretIndex::empty()));
         let unknown = inspect_with(&memory, &other, Family::AnthropicMessages, "application/json", &first);
         assert!(unknown.found.is_empty());
+    }
+
+    #[test]
+    fn what_came_from_an_allowed_file_keeps_its_findings_and_no_known_value() {
+        let words = format!("AKIAQ3EGRVX7T5OMKL2P and {SECRET}");
+        let body = format!(
+            r#"{{"messages":[{{"role":"user","content":"{words}"}},{{"role":"user","content":[
+            {{"type":"tool_result","tool_use_id":"t1","content":"{words}"}}]}}]}}"#
+        );
+        let result = body.rfind(&words).unwrap() - 1..body.rfind(&words).unwrap() + words.len() + 1;
+        let allow = |rule: Option<&str>| {
+            let allowed = Passages::in_one(result.clone(), rule);
+            let from_files = FromFiles { withheld: Vec::new(), allowed };
+            let scanner = scanner().with_allowed(sallyport_detect::AllowList {
+                fingerprinter: sallyport_detect::Fingerprinter::new(
+                    &[5; 32],
+                    &sallyport_detect::OrdinaryMemory,
+                ),
+                entries: HashSet::new(),
+                rules: HashSet::new(),
+                known_too: false,
+            });
+            inspect_all(
+                &ScanMemory::new(Arc::new(Zeroizing::new([3; 32]))),
+                &scanner,
+                Family::AnthropicMessages,
+                "application/json",
+                &body,
+                from_files,
+            )
+        };
+        for (rule, left) in [(None, 1), (Some("aws_key"), 1), (Some("jwt"), 0)] {
+            let inspected = allow(rule);
+            let new = redacted(&inspected);
+            assert_eq!((new.matches("AKIA").count(), new.matches(SECRET).count()), (left, 0), "{new}");
+            let told: Vec<_> = inspected.found.iter().filter_map(Placed::for_the_trail).collect();
+            assert_eq!(told.len(), 2 - left, "a known value has no fingerprint in the trail");
+        }
     }
 }

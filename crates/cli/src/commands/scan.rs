@@ -358,7 +358,7 @@ fn summary(args: &Args, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
     }
     out.line(format!("{}.", parts.join("; ")))?;
     if args.mode.contains(&Mode::Secrets) {
-        let note = "Built-in rules only: known secrets are looked for by the engine alone.";
+        let note = "Known secrets are looked for by the engine alone.";
         out.line(out.paint(Accent::Faint, note))?;
     }
     Ok(())

@@ -69,4 +69,10 @@ impl Passages {
                 }
         })
     }
+
+    #[cfg(test)]
+    pub(crate) fn in_one(range: Range<usize>, rule: Option<&str>) -> Passages {
+        let allowed = rule.map_or(Allowed::All, |rule| Allowed::Rules(vec![RuleId::new(rule)]));
+        Passages(vec![(range, allowed)])
+    }
 }
