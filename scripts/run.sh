@@ -33,6 +33,7 @@ fi
 echo
 echo "Start a tool through it:   $sallyport exec -- claude"
 echo "Or a whole shell:          eval \"\$($sallyport env)\""
+echo "So that it is found:       export PATH=$(cd "$(dirname "$sallyport")" && pwd):\$PATH"
 if [ "${#programs[@]}" -gt 2 ]; then
   "${CARGO_TARGET_DIR:-target}/release/sallyport-desktop" &
   desktop=$!

@@ -411,7 +411,10 @@ fn filter_of(filter: AuditFilter) -> Result<Filter, ControlError> {
         Some(id) => {
             let parsed = id.parse();
             Some(parsed.map_err(|_| {
-                wrong("That is no exchange id.", "An exchange id is a UUID, as `audit query` shows it.")
+                wrong(
+                    "That is no exchange id.",
+                    "An exchange id is a UUID, as `audit query --json` shows it.",
+                )
             })?)
         }
     };

@@ -60,7 +60,8 @@ impl KeychainErrorCode {
     pub fn hint(self) -> &'static str {
         match self {
             KeychainErrorCode::NoService => {
-                "Start a keychain for this session (on Linux: install gnome-keyring or KWallet and log in again)."
+                "Start a keychain for this session (on Linux: install gnome-keyring or KWallet and log in again), or name a file \
+                 of NAME=value lines under `secrets.files` in config.yaml."
             }
             KeychainErrorCode::NoKeyring => {
                 "Create a default keyring, for instance with Passwords and Keys (seahorse), or log in graphically once."
