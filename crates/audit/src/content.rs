@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
+use zstd::bulk::Compressor;
 
 use crate::canonical::{Hash, hex};
 use crate::keys::random_key;
@@ -18,6 +19,9 @@ pub const CONTENT_KEY: &str = "audit-content-key";
 
 /// The most that is kept of one body. Half a body would be bound to nothing, so a longer one is not kept.
 pub const MAX_CONTENT: usize = 256 * 1024;
+
+/// zstd's quickest.
+const LEVEL: i32 = 1;
 
 /// What is recorded: an event, and perhaps what was said.
 pub struct Entry {
@@ -60,10 +64,10 @@ impl ContentKey {
     }
 
     /// None where the operating system gives no random bytes, or for a key of another length.
-    fn seal(&self, database: &Uuid, unsealed: &Unsealed) -> Option<Vec<u8>> {
+    fn seal(&self, packer: &mut Compressor<'_>, database: &Uuid, unsealed: &Unsealed) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
-        let mut text = Zeroizing::new(zstd::bulk::compress(&unsealed.body, 1).ok()?);
+        let mut text = Zeroizing::new(packer.compress(&unsealed.body).ok()?);
         let bound = bound(database, unsealed.seq, &unsealed.hash);
         let tag = self
             .cipher()?
@@ -98,9 +102,14 @@ pub(crate) fn write(
     database: &Uuid,
     waiting: &[Unsealed],
 ) -> Result<(), rusqlite::Error> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    // One for all of them: making one costs more than packing a short body.
+    let mut packer = Compressor::new(LEVEL).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let mut insert = connection.prepare_cached("INSERT INTO content VALUES (?1, ?2)")?;
     for unsealed in waiting {
-        match key.seal(database, unsealed) {
+        match key.seal(&mut packer, database, unsealed) {
             Some(sealed) => insert.execute(params![unsealed.seq, sealed])?,
             None => {
                 tracing::warn!(row = unsealed.seq, "content could not be sealed, so it is not kept");

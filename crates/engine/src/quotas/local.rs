@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -189,7 +189,8 @@ fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
 fn write(mut connection: Connection, pending: &mpsc::Receiver<Line>) {
     let mut swept = super::now();
     while let Ok(first) = pending.recv() {
-        let batch = gather(first, pending);
+        std::thread::sleep(GATHER);
+        let batch: Vec<Line> = std::iter::once(first).chain(pending.try_iter().take(BATCH - 1)).collect();
         if let Err(error) = write_batch(&mut connection, &batch) {
             tracing::warn!(%error, changes = batch.len(), "changes of the quotas could not be written down");
         }
@@ -206,19 +207,6 @@ fn write(mut connection: Connection, pending: &mpsc::Receiver<Line>) {
             }
         }
     }
-}
-
-fn gather(first: Line, pending: &mpsc::Receiver<Line>) -> Vec<Line> {
-    let until = Instant::now() + GATHER;
-    let mut batch = vec![first];
-    while batch.len() < BATCH && !matches!(batch.last(), Some(Line::Flush(_))) {
-        // A closed journal gives what is left and then ends this as well.
-        match pending.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(line) => batch.push(line),
-            Err(_) => break,
-        }
-    }
-    batch
 }
 
 fn write_batch(connection: &mut Connection, batch: &[Line]) -> Result<(), rusqlite::Error> {
