@@ -10,6 +10,7 @@ mod common;
 mod constraints;
 mod crash_durability;
 mod daily_use;
+mod dangerous;
 mod desk;
 mod elevation;
 mod hold;

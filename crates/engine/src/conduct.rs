@@ -10,17 +10,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sallyport_detect::Found;
 use sallyport_detect::injection::{self, Lane};
-use sallyport_detect::output::{self, OutputOptions};
 use sallyport_policy::Severity;
 use sallyport_policy::config::Profile;
-use sallyport_policy::settings::{OutputAction, Snapshot, ToolInjection, UserInjection};
+use sallyport_policy::settings::{Snapshot, ToolInjection, UserInjection};
 use sallyport_wire::Role;
 
 /// As the trail and the refusal name it; the alert on a surge counts it.
 pub(crate) const VIOLATION: &str = "prompt_injection";
-
-/// As the trail names an answer with dangerous words.
-pub(crate) const DANGEROUS: &str = "dangerous_output";
 
 /// What was done about one stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,67 +204,12 @@ impl<'g> InjectionGuard<'g> {
     }
 }
 
-/// How answers are looked at for dangerous commands and code.
-#[derive(Debug, Clone)]
-pub(crate) struct Output {
-    options: Option<Arc<OutputOptions>>,
-}
-
-/// More of one channel is not kept for the look at its end.
-const KEPT: usize = 256 * 1024;
-
-impl Default for Output {
-    fn default() -> Output {
-        Output { options: Some(Arc::default()) }
-    }
-}
-
-impl Output {
-    pub(crate) fn of(snapshot: &Snapshot) -> Output {
-        let listed = snapshot.profile.value == Profile::Strict;
-        let options = OutputOptions { listed, ..OutputOptions::default() };
-        let looks = snapshot.conduct.completions.value == OutputAction::Annotate;
-        Output { options: looks.then(|| Arc::new(options)) }
-    }
-
-    pub(crate) fn listens(&self) -> bool {
-        self.options.is_some()
-    }
-
-    /// Keeps what a channel says, up to a limit.
-    pub(crate) fn gather(&self, said: &mut String, text: &str) {
-        let room = KEPT.saturating_sub(said.len());
-        said.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
-    }
-
-    /// The rules that speak about `said`.
-    pub(crate) fn rules(&self, said: &str) -> Vec<&'static str> {
-        let Some(options) = &self.options else { return Vec::new() };
-        // A call's arguments: the command is a string in JSON.
-        let arguments = said.trim_start().starts_with('{').then(|| serde_json::from_str(said).ok()).flatten();
-        let mut texts = Vec::new();
-        match &arguments {
-            Some(arguments) => leaves(arguments, &mut texts),
-            None => texts.push(said),
-        }
-        texts.into_iter().flat_map(|text| output::find(text, options)).map(|found| found.rule).collect()
-    }
-}
-
-fn leaves<'v>(value: &'v serde_json::Value, texts: &mut Vec<&'v str>) {
-    match value {
-        serde_json::Value::String(text) => texts.push(text),
-        serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
-        serde_json::Value::Object(members) => members.values().for_each(|member| leaves(member, texts)),
-        _ => {}
-    }
-}
-
 /// Puts the notices among the replacements of values; a value inside a stretch goes with it.
-pub(crate) fn overlay(replacements: &mut Vec<(Range<usize>, String)>, stretches: &[Stretch]) {
-    for stretch in stretches {
-        let Some(replacement) = &stretch.replacement else { continue };
-        let mut span = stretch.span.clone();
+pub(crate) fn overlay(
+    replacements: &mut Vec<(Range<usize>, String)>,
+    notices: impl IntoIterator<Item = (Range<usize>, String)>,
+) {
+    for (mut span, notice) in notices {
         replacements.retain(|(range, _)| {
             let overlaps = range.start < span.end && span.start < range.end;
             if overlaps {
@@ -277,7 +218,7 @@ pub(crate) fn overlay(replacements: &mut Vec<(Range<usize>, String)>, stretches:
             !overlaps
         });
         let at = replacements.partition_point(|(range, _)| range.start < span.start);
-        replacements.insert(at, (span, replacement.clone()));
+        replacements.insert(at, (span, notice));
     }
 }
 
@@ -342,26 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn commands_in_a_calls_arguments_are_heard() {
-        let output = Output::of(&snapshot());
-        assert_eq!(output.rules(r#"{"command":"sudo rm -rf /","timeout":5}"#), ["destroys_files"]);
-        assert_eq!(output.rules("see `ls -la`\n"), Vec::<&str>::new());
-        let mut said = String::new();
-        output.gather(&mut said, &"é".repeat(KEPT));
-        assert!(said.len() <= KEPT);
-    }
-
-    #[test]
     fn a_value_inside_a_stretch_goes_with_it() {
-        let stretch = |span| Stretch {
-            rule: "x",
-            span,
-            outcome: Outcome::Neutralised,
-            replacement: Some("N".into()),
-            fresh: true,
-        };
         let mut replacements = vec![(0..2, "a".into()), (5..8, "b".into()), (20..22, "c".into())];
-        overlay(&mut replacements, &[stretch(6..12), stretch(15..18)]);
+        overlay(&mut replacements, [(6..12, "N".into()), (15..18, "N".into())]);
         let expected: Vec<(Range<usize>, String)> =
             vec![(0..2, "a".into()), (5..12, "N".into()), (15..18, "N".into()), (20..22, "c".into())];
         assert_eq!(replacements, expected);

@@ -34,6 +34,7 @@ use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
 use crate::head;
 use crate::inspect::{FromFiles, Parsed, Placed, Remembered};
+use crate::output::Output;
 use crate::policy::Policy;
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
@@ -336,7 +337,7 @@ impl Exchange<'_> {
                 scanner,
                 options: self.policy.answer.clone(),
                 placeholders,
-                output: conduct::Output::of(&self.policy.snapshot),
+                output: Output::of(&self.policy.snapshot),
             },
             started: self.started,
             limits,
@@ -370,6 +371,7 @@ impl Exchange<'_> {
             self.account.name.clone(),
             self.parties.actor.agent_id.clone().unwrap_or_default(),
         ))
+        .with_output(Output::of(&self.policy.snapshot))
     }
 
     fn limits(&self) -> Limits {

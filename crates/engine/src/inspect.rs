@@ -393,7 +393,7 @@ impl<'a> Look<'a> {
             outcome: stretch.outcome,
             fresh: stretch.fresh,
         }));
-        overlay(replacements, &stretches);
+        overlay(replacements, stretches.into_iter().filter_map(|one| Some((one.span, one.replacement?))));
     }
 
     fn place(&self, document: &RequestDocument, segment: &Segment) -> String {

@@ -29,6 +29,7 @@ mod inspect;
 mod keys;
 pub mod loader;
 mod local;
+mod output;
 mod own_rules;
 mod policy;
 mod ports;

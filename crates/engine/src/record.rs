@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::conduct::{self, Spoken};
+use crate::output::{DANGEROUS, Spoke};
 
 /// What stays the same over all events of one exchange.
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ pub(crate) struct ReceivedFacts {
     pub(crate) finish_reason: String,
     pub(crate) redactions: Vec<String>,
     /// Rules for dangerous output that spoke.
-    pub(crate) dangerous: Vec<&'static str>,
+    pub(crate) dangerous: Vec<Spoke>,
 }
 
 pub(crate) fn prompt_sent(parties: &Parties, sent: &SentFacts, at: Timestamp) -> Event {
@@ -129,14 +130,14 @@ pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, a
             requires_review: Some(false),
         })
         .collect();
-    event.actions.extend(received.dangerous.iter().map(|rule| Action {
+    event.actions.extend(received.dangerous.iter().map(|(rule, outcome)| Action {
         action_type: format!("output:{rule}"),
         target: event.ai_provider.endpoint.clone(),
-        outcome: Some("annotated".into()),
+        outcome: Some((*outcome).to_owned()),
         requires_review: Some(true),
     }));
     if !received.dangerous.is_empty() {
-        event.violation_type = Some(conduct::DANGEROUS.to_owned());
+        event.violation_type = Some(DANGEROUS.to_owned());
     }
     event
 }

@@ -126,6 +126,8 @@ pub enum DenialRule {
     CommandDenied,
     CommandUnclear,
     UnknownTool,
+    /// Words in the call that policy stops in `output`.
+    DangerousOutput,
 }
 
 impl DenialRule {
@@ -142,6 +144,7 @@ impl DenialRule {
             DenialRule::CommandDenied => "command_denied",
             DenialRule::CommandUnclear => "command_unclear",
             DenialRule::UnknownTool => "unknown_tool",
+            DenialRule::DangerousOutput => "dangerous_output",
         }
     }
 }

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 pub use agents::{AgentMode, AgentRules, AgentSettings};
-pub use conduct::{ConductSettings, InjectionRules, OutputAction, OutputRules, ToolInjection, UserInjection};
+pub use conduct::{
+    ConductSettings, InjectionRules, OutputAction, OutputRules, OutputSettings, ToolInjection, UserInjection,
+};
 pub use detection::{DetectionRules, DetectionSettings, KnownValues, OwnEntries};
 pub use governance::{Governance, Requirement, Reroute, RerouteTarget, Tool, Workspaces};
 pub use layers::{Layers, ResolveError, resolve};

@@ -8,6 +8,20 @@ use sallyport_policy::Severity;
 
 use Severity::{Critical, High, Low, Medium};
 
+/// The rules here that speak of habits; the others say what a command would do.
+pub(super) const HABITS: &[&str] = &[
+    "tls_verification_off",
+    "weak_password_hash",
+    "sql_by_concatenation",
+    "debug_on",
+    "unsafe_deserialisation",
+    "shell_with_input",
+    "runs_user_input",
+    "world_writable",
+    "weak_cipher",
+    "predictable_token",
+];
+
 const PATTERNS: &[(&str, Severity, &str)] = &[
     (
         "tls_verification_off",
@@ -164,6 +178,11 @@ mod tests {
         ] {
             assert!(rules(line).contains(&rule), "{line}: {:?}", rules(line));
         }
+    }
+
+    #[test]
+    fn every_habit_has_a_pattern() {
+        assert!(HABITS.iter().all(|habit| PATTERNS.iter().any(|(rule, ..)| rule == habit)));
     }
 
     #[test]

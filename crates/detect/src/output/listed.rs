@@ -8,6 +8,9 @@ use sallyport_policy::Severity;
 
 use crate::found::Found;
 
+pub(super) const FILE_TYPE: &str = "file_type_not_allowed";
+pub(super) const EXECUTION: &str = "code_execution_not_permitted";
+
 /// The patterns, in any case.
 pub const DANGEROUS: [&str; 8] = [
     r"rm\s+-rf\s+/",
@@ -40,11 +43,7 @@ pub(super) fn extensions(text: &str, allowed: &BTreeSet<String>, found: &mut Vec
         let name = text.get(hit.range()).unwrap_or_default();
         let extension = name.rsplit('.').next().unwrap_or_default();
         if !allowed.contains(extension) {
-            found.push(Found {
-                rule: "file_type_not_allowed",
-                severity: Severity::Medium,
-                span: hit.range(),
-            });
+            found.push(Found { rule: FILE_TYPE, severity: Severity::Medium, span: hit.range() });
         }
     }
 }
@@ -54,7 +53,7 @@ pub(super) fn execution(text: &str, found: &mut Vec<Found>) {
     let lower = text.to_ascii_lowercase();
     for (at, _) in lower.match_indices(WORD) {
         let span = at..at + WORD.len();
-        found.push(Found { rule: "code_execution_not_permitted", severity: Severity::Medium, span });
+        found.push(Found { rule: EXECUTION, severity: Severity::Medium, span });
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod code;
 mod commands;
+mod kind;
 mod listed;
 mod packages;
 mod paths;
@@ -15,9 +16,12 @@ use std::collections::BTreeSet;
 
 use sallyport_policy::Severity;
 
+pub use kind::{Kind, kind};
 pub use listed::DANGEROUS;
 
 use crate::found::{Found, apart};
+
+const LOOK_ALIKE: &str = "package_look_alike";
 
 /// What is allowed here, and how loud to be.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +35,7 @@ pub struct OutputOptions {
 }
 
 /// Lines from here on are no lines that a person or a shell would read.
-const LONGEST_LINE: usize = 8 * 1024;
+pub const LONGEST_LINE: usize = 8 * 1024;
 
 /// The dangerous stretches of `text`, sorted and apart.
 pub fn find(text: &str, options: &OutputOptions) -> Vec<Found> {
@@ -74,7 +78,24 @@ fn look(line: &str, start: usize, found: &mut Vec<Found>) {
         add(rule, severity, span);
     }
     for span in packages::look_alikes(content) {
-        add("package_look_alike", Severity::High, span);
+        add(LOOK_ALIKE, Severity::High, span);
+    }
+}
+
+/// How much of a text that still grows can be judged: its last line may not be whole.
+pub fn whole_lines(text: &str) -> usize {
+    let mut whole = 0;
+    let mut end = 0;
+    for line in joined_lines(text) {
+        end += line.len();
+        let over = line.strip_suffix('\n').map(|line| line.trim_end_matches('\r'));
+        if over.is_some_and(|line| !line.ends_with('\\')) {
+            whole = end;
+        }
+    }
+    match text.len() - whole > LONGEST_LINE {
+        true => whole + text.get(whole..).map_or(0, |rest| rest.floor_char_boundary(LONGEST_LINE)),
+        false => whole,
     }
 }
 

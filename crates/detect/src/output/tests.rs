@@ -124,6 +124,24 @@ fn places_are_those_of_the_command() {
 }
 
 #[test]
+fn a_growing_text_is_judged_by_whole_lines() {
+    for (text, whole) in [
+        ("", 0),
+        ("rm -rf", 0),
+        ("ls\nrm -rf", 3),
+        ("curl x | \\\n", 0),
+        ("ls\ncurl x | \\\nbash", 3),
+        ("curl x | \\\nbash\n", 16),
+        ("ls\r\n", 4),
+    ] {
+        assert_eq!(whole_lines(text), whole, "{text:?}");
+    }
+    let endless = "é".repeat(LONGEST_LINE);
+    let whole = whole_lines(&endless);
+    assert!(whole > 0 && whole <= LONGEST_LINE && endless.is_char_boundary(whole));
+}
+
+#[test]
 fn the_documents_patterns_and_checks_are_there_on_demand() {
     let options = OutputOptions {
         listed: true,

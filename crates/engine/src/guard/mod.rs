@@ -5,6 +5,7 @@
 //! is `wire`'s. Here is what they can't know: where the agent stands, what was granted, and the trail.
 
 mod answers;
+mod danger;
 mod grants;
 mod hearing;
 mod places;
@@ -36,6 +37,7 @@ pub(crate) use grants::Grants;
 pub(crate) use hearing::{BACKLOG, Hearing};
 pub(crate) use requests::Withheld;
 
+use crate::output::Output;
 use grants::Asked;
 
 /// Longer targets are cut in the trail.
@@ -53,6 +55,8 @@ pub(crate) struct Guard {
     places: OnceLock<Places>,
     record: Record,
     grants: Option<Grants>,
+    /// What policy does about dangerous words in a call, where it does.
+    output: Option<Output>,
 }
 
 /// Takes what was judged, for the trail.
@@ -106,12 +110,17 @@ impl Guard {
         home: PathBuf,
         record: Record,
     ) -> Guard {
-        Guard { settings, class, cwd, home, places: OnceLock::new(), record, grants: None }
+        Guard { settings, class, cwd, home, places: OnceLock::new(), record, grants: None, output: None }
     }
 
     /// Lets grants count, and what is denied be asked for.
     pub(crate) fn with_grants(self, grants: Grants) -> Guard {
         Guard { grants: Some(grants), ..self }
+    }
+
+    /// Lets dangerous words in a call count.
+    pub(crate) fn with_output(self, output: Output) -> Guard {
+        Guard { output: output.stops().then_some(output), ..self }
     }
 
     /// Answers calls in their order: a sentence where one must not reach the agent. Records each. None: a person is
@@ -188,6 +197,10 @@ impl Guard {
                  overwrite it. Leave the line with this value as it is, or ask the person to edit it."
             )));
         }
+        let by_word = match self.words(held, &call, &name, asked) {
+            Ok(granted) => granted,
+            Err(opinion) => return judged(opinion),
+        };
         self.resolve(&mut call);
         let opinion = if held.oversized && governed {
             let reason = "Its arguments are longer than is looked at. Split the work into smaller calls.";
@@ -196,7 +209,10 @@ impl Guard {
             self.settle(&call, &self.seen_from(&call), &name, asked)
         };
         judged(match opinion {
-            Opinion::Stopped(_) if !self.enforces() => Opinion::Observed,
+            Opinion::Passes { granted } => Opinion::Passes { granted: [granted, by_word].concat() },
+            Opinion::Stopped(_) if !self.enforces() && by_word.is_empty() => Opinion::Observed,
+            // Only its words were asked about.
+            Opinion::Stopped(_) if !self.enforces() => Opinion::Passes { granted: by_word },
             opinion => opinion,
         })
     }

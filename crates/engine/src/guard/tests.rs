@@ -114,6 +114,35 @@ fn an_account_runs_at_the_tier_of_its_class() {
 }
 
 #[test]
+fn dangerous_words_are_stopped_in_every_mode_and_without_a_document() {
+    use sallyport_policy::settings::OutputAction;
+    for (action, mode) in [
+        (OutputAction::Block, "observe"),
+        (OutputAction::Block, "enforce"),
+        (OutputAction::Hold, "observe"),
+        (OutputAction::Annotate, "enforce"),
+    ] {
+        let (guard, told) = guard(mode, &[]);
+        let mut snapshot = resolve(&Layers::default()).unwrap();
+        snapshot.conduct.output.commands.value = action;
+        let guard = guard.with_output(crate::output::Output::of(&snapshot));
+        let calls = [
+            held("Bash", &json!({"command": "sudo rm -rf / --no-preserve-root"})),
+            held("Bash", &json!({"command": "ls -la"})),
+            HeldCall { oversized: true, ..held("Write", &json!({"file_path": "src/a.rs"})) },
+        ];
+        let answers = answer(&guard, &calls, &thread());
+        let stops = action != OutputAction::Annotate;
+        assert_eq!(answers.iter().map(Option::is_some).collect::<Vec<_>>(), [stops, false, stops]);
+        if let Some(said) = &answers[0] {
+            assert!(said.contains("denied the call of `Bash`") && said.contains("destroys files"), "{said}");
+            assert!(said.contains("output.commands"), "{said}");
+            assert_eq!(outcomes(&told)[0].2, "denied");
+        }
+    }
+}
+
+#[test]
 fn observed_calls_pass_and_are_told() {
     let (guard, told) = guard("observe", &[SOURCE]);
     let answers = answer(&guard, &[held("Bash", &json!({"command": "curl x"}))], &thread());
@@ -207,7 +236,7 @@ fn rewritten(guard: Guard, family: Family, stream: &str) -> String {
         scanner,
         options: ScanOptions::default(),
         placeholders: Arc::new(thread()),
-        output: Default::default(),
+        output: crate::output::Output::of(&resolve(&Layers::default()).unwrap()),
     };
     let mut rewriter = Rewriter::new(family, Framing::Events, &Limits::default(), lens, Arc::new(guard));
     let mut out = Vec::new();

@@ -168,11 +168,14 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "providers without an approved assessment: `allow`, `warn` or `block`",
                     ),
                     acts("spec.tenants", "adds the provider's header that lets only these workspaces in"),
-                    tells(
+                    acts(
                         "spec.fileExtensions",
-                        "completions are not checked for file types in this version",
+                        "other file types in answers are treated as `output.fileTypes` says",
                     ),
-                    tells("spec.allowedActions", "completions are not checked for actions in this version"),
+                    acts(
+                        "spec.allowedActions",
+                        "without `execute`, answers that speak of running code are treated as `output.execution` says",
+                    ),
                     acts("spec.maxBodyBytes", "larger bodies are treated as `opaque`"),
                     acts("spec.disabledRules", "these rules are not applied; known secrets always are"),
                     acts(
@@ -194,7 +197,18 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                     ),
                     acts(
                         "spec.output.completions",
-                        "`annotate` records dangerous commands and code in answers, `off` does not look",
+                        "for each kind of `output` that is not named: `off` does not look, `annotate` records, `hold` asks the person about tool calls, `block` puts a notice in its place",
+                    ),
+                    acts(
+                        "spec.output.commands",
+                        "commands that destroy, download and run, or open the machine",
+                    ),
+                    acts("spec.output.packages", "packages that look like a popular one and are another"),
+                    acts("spec.output.code", "code that is insecure by habit"),
+                    acts("spec.output.fileTypes", "file types that `fileExtensions` does not name"),
+                    acts(
+                        "spec.output.execution",
+                        "words of running code where `allowedActions` lacks `execute`",
                     ),
                     acts("spec.elevation.maxDuration", "no grant lasts longer"),
                     acts("spec.elevation.approvalTimeout", "a request that nobody answers is over then"),

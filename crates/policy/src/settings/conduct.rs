@@ -21,8 +21,18 @@ pub struct InjectionRules {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct OutputRules {
-    /// What a model says.
+    /// What a model says: for each kind below that is not named.
     pub completions: Option<OutputAction>,
+    /// Commands that destroy, that download and run, that open the machine.
+    pub commands: Option<OutputAction>,
+    /// Packages that look like a popular one and are another.
+    pub packages: Option<OutputAction>,
+    /// Code that is insecure by habit.
+    pub code: Option<OutputAction>,
+    /// File types that `fileExtensions` does not name.
+    pub file_types: Option<OutputAction>,
+    /// Words of running code where `allowedActions` lacks `execute`.
+    pub execution: Option<OutputAction>,
 }
 
 /// Ordered: the later the stricter.
@@ -96,13 +106,46 @@ pub enum OutputAction {
     /// Passes, recorded.
     #[default]
     Annotate,
+    /// A tool call waits for the person's word; in text a notice takes its place.
+    Hold,
+    /// A notice takes its place.
+    Block,
 }
 
 #[derive(Debug, Clone)]
 pub struct ConductSettings {
     pub user: Setting<UserInjection>,
     pub tool_result: Setting<ToolInjection>,
-    pub completions: Setting<OutputAction>,
+    pub output: OutputSettings,
+}
+
+/// What happens to what a model says, by kind.
+#[derive(Debug, Clone)]
+pub struct OutputSettings {
+    pub commands: Setting<OutputAction>,
+    pub packages: Setting<OutputAction>,
+    pub code: Setting<OutputAction>,
+    pub file_types: Setting<OutputAction>,
+    pub execution: Setting<OutputAction>,
+}
+
+impl OutputSettings {
+    fn of(policies: &Policies<'_>, rank: Rank, implied: OutputAction) -> OutputSettings {
+        let pick = |read: fn(&OutputRules) -> Option<OutputAction>| {
+            let word = |policy: &SallyportPolicy| {
+                let rules = policy.output.as_ref()?;
+                read(rules).or(rules.completions)
+            };
+            policies.pick(word, rank, implied)
+        };
+        OutputSettings {
+            commands: pick(|rules| rules.commands),
+            packages: pick(|rules| rules.packages),
+            code: pick(|rules| rules.code),
+            file_types: pick(|rules| rules.file_types),
+            execution: pick(|rules| rules.execution),
+        }
+    }
 }
 
 impl ConductSettings {
@@ -115,6 +158,10 @@ impl ConductSettings {
             Profile::Strict => (rank, UserInjection::Block),
             Profile::Balanced => (Rank::Default, UserInjection::default()),
         };
+        let (output_rank, output) = match profile {
+            Profile::Strict => (rank, OutputAction::Block),
+            Profile::Balanced => (Rank::Default, OutputAction::default()),
+        };
         let (tool_rank, tool) = match profile {
             Profile::Strict => (rank, ToolInjection::Block),
             Profile::Balanced => (Rank::Default, ToolInjection::default()),
@@ -122,19 +169,19 @@ impl ConductSettings {
         ConductSettings {
             user: policies.pick(|p| injection(p)?.user, user_rank, user),
             tool_result: policies.pick(|p| injection(p)?.tool_result, tool_rank, tool),
-            completions: policies.pick(
-                |p| p.output.as_ref()?.completions,
-                Rank::Default,
-                OutputAction::default(),
-            ),
+            output: OutputSettings::of(policies, output_rank, output),
         }
     }
 
-    pub(super) fn rows(&self) -> [SettingRow; 3] {
+    pub(super) fn rows(&self) -> [SettingRow; 7] {
         [
             snapshot::row("injection.user", &self.user),
             snapshot::row("injection.tool_result", &self.tool_result),
-            snapshot::row("output.completions", &self.completions),
+            snapshot::row("output.commands", &self.output.commands),
+            snapshot::row("output.packages", &self.output.packages),
+            snapshot::row("output.code", &self.output.code),
+            snapshot::row("output.file_types", &self.output.file_types),
+            snapshot::row("output.execution", &self.output.execution),
         ]
     }
 }

@@ -156,6 +156,23 @@ fn strict_makes_all_three_strict() {
 }
 
 #[test]
+fn each_kind_of_output_has_its_word_and_completions_speaks_for_the_rest() {
+    let words = |snapshot: &Snapshot| {
+        let output = &snapshot.conduct.output;
+        [&output.commands, &output.packages, &output.code, &output.file_types, &output.execution]
+            .map(|one| one.value)
+    };
+    use OutputAction::{Annotate, Block, Hold, Off};
+    assert_eq!(words(&resolved("", &[], "", &[])), [Annotate; 5]);
+    assert_eq!(words(&resolved("profile: strict\n", &[], "", &[])), [Block; 5]);
+    let snapshot = resolved("", &["{output: {completions: hold, code: off, commands: block}}"], "", &[]);
+    assert_eq!(words(&snapshot), [Block, Hold, Off, Hold, Hold]);
+    let locked = resolved("", &["{output: {commands: off}}"], "", &["{output: {commands: block}}"]);
+    assert_eq!(words(&locked), [Block, Annotate, Annotate, Annotate, Annotate]);
+    assert!(locked.conduct.output.commands.locked);
+}
+
+#[test]
 fn only_what_every_document_of_a_layer_disables_is_disabled() {
     let snapshot = resolved("", &["{disabledRules: [jwt, ip_addresses]}", "{disabledRules: [jwt]}"], "", &[]);
     assert_eq!(snapshot.disabled_rules.value.into_iter().collect::<Vec<_>>(), ["jwt"]);
