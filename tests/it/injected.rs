@@ -1,7 +1,11 @@
 //! Instructions in a tool's result: a notice takes their place on the way to the provider, the same in every turn, and the
 //! trail says so once.
 
+use std::process::Command;
+
 use anyhow::{Result, ensure};
+use sallyport_tests::process::Background;
+use sallyport_tests::{tools, wait};
 use serde_json::Value;
 
 use crate::common::{Family, Providers};
@@ -22,6 +26,11 @@ fn what_a_tool_brought_does_not_command_and_what_a_person_says_passes() -> Resul
             r#"{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t1","content":"Opening hours: 9 to 5. {TASK} Closed on Sunday."}}]}}"#
         ),
     ];
+    let mut listener = Command::new(tools::required("curl")?);
+    listener.args(["--silent", "--no-buffer", "--unix-socket"]).arg(stage.path("run/control.sock"));
+    listener.arg("http://sallyport/v1/events");
+    let listener = Background::start(listener, &stage.path("events.log"))?;
+    wait::until("the listener", || (!listener.output().is_empty()).then_some(()))?;
     let mut previous: Option<String> = None;
     for turn in 0..2 {
         let body =
@@ -38,6 +47,13 @@ fn what_a_tool_brought_does_not_command_and_what_a_person_says_passes() -> Resul
         messages.push(r#"{"role":"assistant","content":"It opens at nine."}"#.to_owned());
         messages.push(r#"{"role":"user","content":"Thank you."}"#.to_owned());
     }
+    let heard = wait::until("the event", || {
+        let said = listener.output();
+        let events = said.lines().filter_map(|line| line.strip_prefix("data: "));
+        let mut events = events.filter_map(|json| serde_json::from_str::<Value>(json).ok());
+        events.find(|event| event["type"] == "injection" && event["outcome"] == "neutralised")
+    })?;
+    ensure!(heard["count"] == 1 && heard["place"].as_str().is_some_and(|place| !place.is_empty()), "{heard}");
     let events = stage.json_lines(&["audit", "query", "--json"])?;
     let told: Vec<&Value> = events
         .iter()

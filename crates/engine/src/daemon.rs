@@ -408,6 +408,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         memory: ScanMemory::new(installation.memory),
         threads: Threads::new(installation.threads, installation.tags),
         conduct: Default::default(),
+        injections: Default::default(),
         trail: ArcSwapOption::empty(),
         authority: Arc::new(authority),
         key_store: match keys.kind {

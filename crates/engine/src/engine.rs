@@ -66,6 +66,7 @@ pub(crate) struct Engine {
     pub(crate) memory: ScanMemory<Found>,
     /// Blocks that were looked at for injected instructions.
     pub(crate) conduct: crate::conduct::Memory,
+    pub(crate) injections: crate::injections::Injections,
     /// None while the trail can't be opened: nothing goes upstream then.
     pub(crate) trail: ArcSwapOption<Trail>,
     pub(crate) authority: Arc<CertAuthority>,

@@ -25,6 +25,7 @@ mod handler;
 mod head;
 mod health;
 mod hold;
+mod injections;
 mod inspect;
 mod keys;
 pub mod loader;

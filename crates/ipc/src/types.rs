@@ -400,6 +400,17 @@ pub enum Event {
         /// Its requests are refused, as policy says.
         refused: bool,
     },
+    /// Words that want to be instructions, in what a tool sent. Those that follow soon are told together.
+    Injection {
+        /// As the trail's `agent_id` names it.
+        tool: String,
+        outcome: InjectionOutcome,
+        /// Stretches that no earlier request held.
+        count: u32,
+        rules: Vec<String>,
+        /// Where the first of them stands.
+        place: String,
+    },
     /// A request for a permission waits for an answer, or got one.
     Approval {
         request: Box<ElevationView>,
@@ -413,6 +424,18 @@ pub enum Event {
     Missed {
         events: u64,
     },
+}
+
+/// What became of words that want to be instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum InjectionOutcome {
+    /// They passed, recorded.
+    Warned,
+    /// A notice took their place.
+    Neutralised,
+    /// The request was refused.
+    Blocked,
 }
 
 /// A request for a permission, and what became of it.

@@ -302,7 +302,19 @@ times: number,
 /**
  * Its requests are refused, as policy says.
  */
-refused: boolean, } | { "type": "approval", request: ElevationView, } | { "type": "held", request: number, until: string | null, } | { "type": "missed", events: number, };
+refused: boolean, } | { "type": "injection", 
+/**
+ * As the trail's `agent_id` names it.
+ */
+tool: string, outcome: InjectionOutcome, 
+/**
+ * Stretches that no earlier request held.
+ */
+count: number, rules: Array<string>, 
+/**
+ * Where the first of them stands.
+ */
+place: string, } | { "type": "approval", request: ElevationView, } | { "type": "held", request: number, until: string | null, } | { "type": "missed", events: number, };
 
 /**
  * One open connection.
@@ -343,6 +355,11 @@ export type HealthItem = {
 code: string, severity: HealthSeverity, title: string, sentence: string, fix: string, since: string, };
 
 export type HealthSeverity = "info" | "warning" | "critical";
+
+/**
+ * What became of words that want to be instructions.
+ */
+export type InjectionOutcome = "warned" | "neutralised" | "blocked";
 
 /**
  * A session as its owner gets it, once.
