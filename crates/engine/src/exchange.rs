@@ -274,7 +274,7 @@ impl Exchange<'_> {
         if let Some(spoken) = sent.spoken.iter().find(|spoken| spoken.outcome == Outcome::Blocked) {
             return Err(self.refuse_instruction(&sent, spoken).await.into());
         }
-        self.tell_of_instructions(&sent.spoken);
+        injections::tell(self.engine, &self.parties, &sent.spoken);
         let thread = session.as_deref().unwrap_or_default();
         let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
         self.engine.counters.redacted(found.len());
@@ -526,15 +526,9 @@ impl Exchange<'_> {
         Refusal::new(code, format!("Sallyport stopped this request. {}", said.join(" ")))
     }
 
-    fn tell_of_instructions(&self, spoken: &[Spoken]) {
-        self.engine.counters.injected(spoken);
-        let tool = self.parties.actor.agent_id.as_deref().unwrap_or_default();
-        injections::tell(self.engine, tool, spoken);
-    }
-
     /// Records a request that is refused for words that want to be instructions.
     async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
-        self.tell_of_instructions(&sent.spoken);
+        injections::tell(self.engine, &self.parties, &sent.spoken);
         if self.engine.record_violation(&self.parties, sent, conduct::VIOLATION).await.is_err() {
             return Refusal::trail_unavailable();
         }

@@ -10,6 +10,7 @@ use sallyport_ipc::types::{Event, InjectionOutcome};
 
 use crate::conduct::{Outcome, Spoken};
 use crate::engine::Engine;
+use crate::record::Parties;
 
 /// How long what follows is gathered.
 const GATHERED_FOR: Duration = Duration::from_secs(10);
@@ -80,8 +81,10 @@ impl Injections {
     }
 }
 
-/// Tells of what no earlier request held.
-pub(crate) fn tell(engine: &Arc<Engine>, tool: &str, spoken: &[Spoken]) {
+/// Counts what no earlier request held, and tells of it.
+pub(crate) fn tell(engine: &Arc<Engine>, parties: &Parties, spoken: &[Spoken]) {
+    engine.counters.injected(spoken);
+    let tool = parties.actor.agent_id.as_deref().unwrap_or_default();
     for (subject, found) in engine.injections.note(tool, spoken) {
         let _ = engine.events.send(found.event(subject.clone()));
         let engine = engine.clone();
