@@ -33,9 +33,7 @@ use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
 use crate::head;
-use crate::injections;
 use crate::inspect::{FromFiles, Parsed, Placed, Remembered};
-use crate::output::Output;
 use crate::policy::Policy;
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
@@ -274,7 +272,7 @@ impl Exchange<'_> {
         if let Some(spoken) = sent.spoken.iter().find(|spoken| spoken.outcome == Outcome::Blocked) {
             return Err(self.refuse_instruction(&sent, spoken).await.into());
         }
-        injections::tell(self.engine, &self.parties, &sent.spoken);
+        crate::injections::tell(self.engine, &self.parties, &sent.spoken);
         let thread = session.as_deref().unwrap_or_default();
         let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
         self.engine.counters.redacted(found.len());
@@ -338,7 +336,7 @@ impl Exchange<'_> {
                 scanner,
                 options: self.policy.answer.clone(),
                 placeholders,
-                output: Output::of(&self.policy.snapshot),
+                output: crate::output::Output::of(&self.policy.snapshot),
             },
             started: self.started,
             limits,
@@ -372,7 +370,7 @@ impl Exchange<'_> {
             self.account.name.clone(),
             self.parties.actor.agent_id.clone().unwrap_or_default(),
         ))
-        .with_output(Output::of(&self.policy.snapshot))
+        .with_output(crate::output::Output::of(&self.policy.snapshot))
     }
 
     fn limits(&self) -> Limits {
@@ -528,7 +526,7 @@ impl Exchange<'_> {
 
     /// Records a request that is refused for words that want to be instructions.
     async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
-        injections::tell(self.engine, &self.parties, &sent.spoken);
+        crate::injections::tell(self.engine, &self.parties, &sent.spoken);
         if self.engine.record_violation(&self.parties, sent, conduct::VIOLATION).await.is_err() {
             return Refusal::trail_unavailable();
         }
