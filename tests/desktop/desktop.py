@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -14,7 +15,15 @@ from pathlib import Path
 from session import Session, TrayMenu, WebDriverError, Window, wait_for
 
 SECRET = "kZ8#rT2!vQx7-Lm4pWd9"
-DRIVER, PLAIN_DRIVER = 4571, 4572
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+DRIVER, PLAIN_DRIVER = free_port(), free_port()
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -228,6 +237,48 @@ def not_a_secret(window, shots):
     say("a finding was said to be no secret, passed, and is taken out again after the undo")
 
 
+def the_pages_are_true(work, window):
+    """Quotas, Secrets and Settings show what the engine answers on its socket, number by number."""
+    window.go("#/quotas")
+    use = wait_for("use of a model", lambda: engine("quota", "history")["models"])[0]
+    row = [use["model"], f"{use['requests']:,}", f"{use['input']:,}", f"{use['output']:,}"]
+    cells = "return [...document.querySelectorAll('table.plain td')].map((cell) => cell.innerText.trim())"
+    wait_for(f"the model's row {row}", lambda: window.run(cells)[:4] == row)
+    cost = window.run(cells)[4]
+    dollars = use["cost_micros"] / 1e6
+    assert cost == ("no price" if use["unpriced"] else f"${dollars:.2f}" if dollars >= 0.01 else "< $0.01"), (cost, use)
+    meters = "return [...document.querySelectorAll('[role=meter]')].map((m) => [m.getAttribute('aria-valuenow'), m.getAttribute('aria-valuemax')])"
+    # The minute goes on while we look.
+    gauges = lambda: [[str(g["used"]), str(g["size"])] for g in engine("quota")["subjects"][0]["gauges"][1:]]
+    wait_for("the gauges", lambda: window.run(meters)[1:] == gauges())
+    assert window.run("return document.querySelector('.uplot canvas').width") > 0, "no plot of the history"
+    say(f"Quotas shows the engine's own numbers: {' '.join(row)} {cost}")
+
+    window.go("#/secrets")
+    wait_for("the source", lambda: "1 secret of 1 source" in window.text())
+    with open(work / "secrets.env", "a") as file:
+        file.write("SECOND_PASSWORD=Vb7!nQe4-Zr9xLs2Kd\n")
+    window.click("button", "Read again")
+    wait_for("the second secret", lambda: "2 secrets of 1 source" in window.text())
+    window.click(".source button")
+    names = engine("secrets", "list")[0]["names"]
+    wait_for("the names", lambda: all(name in window.text(".source") for name in names))
+    page = window.run("return document.documentElement.outerHTML")
+    assert len(names) == 2 and SECRET not in page and "Vb7!nQe4" not in page, "the page holds a value"
+    say("Secrets reads its sources again and names what is in them, never a value")
+
+    window.go("#/settings")
+    words = {"default": "built in", "user": "yours", "managed": "managed", "document": "policy"}
+    settings = engine("policy", "show")["settings"]
+    rows = "return [...document.querySelectorAll('table')][0] ? [...document.querySelectorAll('table')[0].querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.innerText.trim())) : []"
+    shown = wait_for("the settings", lambda: window.run(rows))
+    assert [row[0] for row in shown] == [setting["key"] for setting in settings], shown
+    for (key, _, whose), setting in zip(shown, settings):
+        assert words[setting["origin"]] in whose and ("locked" in whose) == setting["locked"], (key, whose, setting)
+    assert any(setting["origin"] == "user" for setting in settings), "nothing of our own is in force"
+    say(f"Settings shows all {len(settings)} with the engine's own word on whose they are")
+
+
 def the_tray(session, window):
     tray = TrayMenu()
     wait_for("protection shown as on", lambda: tray.items().get("Protection", (0, 0, 0))[1] == 1)
@@ -402,6 +453,7 @@ def main():
         if options.profile == "debug":
             window = the_window(session, options.driven, shots)
             not_a_secret(window, shots)
+            the_pages_are_true(options.work, window)
             tray = the_tray(session, window)
             a_pause_with_a_reason(session, window, tray, shots)
             an_approval(session, window, tray, shots)

@@ -126,6 +126,13 @@ test('verify and export say what they did', async ({ page }) => {
   await expect(page.getByText('2,400 rows written to')).toBeVisible();
 });
 
+test('a secret that is due for a change is named where secrets are', async ({ page }) => {
+  await page.goto('/?mock=attention#/secrets');
+  const rotate = page.getByRole('region', { name: 'To rotate' });
+  await expect(rotate).toContainText('DEPLOY_TOKEN was last changed 97 days ago');
+  await expect(rotate.getByText('sallyport secrets sync')).toHaveJSProperty('tagName', 'CODE');
+});
+
 test('the first run goes forward and back, proves itself, and is over when done', async ({ page }) => {
   await page.goto('/?mock=first');
   await page.getByRole('button', { name: 'Continue' }).click();

@@ -156,6 +156,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let provider = |name: &str| Filter { provider: Some(name.into()), ..Filter::default() };
     let day = |day: i64| Timestamp::from_second(END - day * 86_400).ok();
     let last = event(rows / 3, rows);
+    let is_act = |n: &u64| event(*n, rows).event_type == EventType::ActionExecuted;
+    let acted = (0..rows).find(is_act).unwrap_or_default();
     let exchange = last.exchange_id.map(|id| id.to_string()).unwrap_or_default();
     println!("| page of {PAGE}, newest first | rows | p50 | p99 |\n| --- | ---: | ---: | ---: |");
     for (name, filter) in [
@@ -172,15 +174,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ),
         ("two filters that no row meets", Filter { model: Some("gpt-5".into()), ..provider("anthropic") }),
         ("a word of many rows", word("sonnet")),
-        (
-            "a word of one row",
-            word(&format!(
-                "part-{}",
-                (0..rows)
-                    .find(|n| event(*n, rows).event_type == EventType::ActionExecuted)
-                    .unwrap_or_default()
-            )),
-        ),
+        ("a word of one row", word(&format!("/part-{acted}.rs"))),
         ("a word of no row", word("nowhere")),
         ("two words and a filter", Filter { redacted: Some(true), ..word("violation google") }),
         ("a filter, far down", Filter { before_seq: Some(rows / 100), ..provider("google") }),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::error::Tried;
 use crate::facet::Seen;
+use crate::rows::RowSet;
 use crate::scan::Span;
 use crate::segment::{self, Encoded, Entry, Field};
 use crate::{AuditError, EventType, Reader};
@@ -35,6 +36,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    fn join(&mut self, more: Counts) {
+        self.prompts += more.prompts;
+        self.redacted += more.redacted;
+        self.violations += more.violations;
+        self.errors += more.errors;
+    }
+
     fn add(&mut self, event_type: Option<EventType>, redacted: bool) {
         self.redacted += u64::from(redacted);
         match event_type {
@@ -58,8 +66,13 @@ struct Tally {
 }
 
 impl Tally {
+    fn index_of(&self, time: i64) -> usize {
+        usize::try_from((time - self.since) / self.part).unwrap_or(usize::MAX)
+    }
+
     fn part_of(&mut self, time: i64) -> Option<&mut Counts> {
-        self.activity.parts.get_mut(usize::try_from((time - self.since) / self.part).unwrap_or(usize::MAX))
+        let index = self.index_of(time);
+        self.activity.parts.get_mut(index)
     }
 
     fn row(&mut self, time: i64, event_type: Option<EventType>, redacted: bool) {
@@ -94,28 +107,49 @@ impl Tally {
         self.row(time, event_type, !rules.is_empty());
     }
 
+    /// All of a segment's rows lie in one part of the stretch: their times need not be looked at.
+    fn lies_in_one_part(&self, min_time: i64, max_time: i64) -> bool {
+        min_time >= self.since && max_time < self.until && self.index_of(min_time) == self.index_of(max_time)
+    }
+
+    fn whole_segment(&mut self, entries: &[Entry<'_>], min_time: i64) {
+        let rows = |field, value| segment::rows_of(entries, field, value).len() as u64;
+        let of_type = |event_type: EventType| rows(Field::EventType, event_type.as_str());
+        let counts = Counts {
+            prompts: of_type(EventType::PromptSent),
+            redacted: rows(Field::Redacted, ""),
+            violations: of_type(EventType::PolicyViolation),
+            errors: of_type(EventType::Error),
+        };
+        self.activity.total.join(counts);
+        if let Some(part) = self.part_of(min_time) {
+            part.join(counts);
+        }
+        self.names(entries, &segment::rows_of(entries, Field::Any, ""));
+    }
+
     fn segment(&mut self, entries: &[Entry<'_>], times: &[u8]) {
         let mut within = segment::rows_of(entries, Field::Any, "");
         within.keep(&segment::within(times, Some(self.since), Some(self.until)));
-        let among = |field, value| {
-            let mut rows = segment::rows_of(entries, field, value);
-            rows.keep(&within);
-            rows
-        };
-        let redacted = among(Field::Redacted, "");
-        let of_type = EventType::ALL.map(|t| (t, among(Field::EventType, t.as_str())));
+        let redacted = segment::rows_of(entries, Field::Redacted, "");
+        let of_type = EventType::ALL.map(|t| (t, segment::rows_of(entries, Field::EventType, t.as_str())));
         for (time, place) in segment::times(times).zip(0..).filter(|(_, place)| within.contains(*place)) {
             let event_type = of_type.iter().find(|(_, rows)| rows.contains(place)).map(|(t, _)| *t);
             self.row(time, event_type, redacted.contains(place));
         }
-        let prompts = among(Field::EventType, EventType::PromptSent.as_str());
+        self.names(entries, &within);
+    }
+
+    fn names(&mut self, entries: &[Entry<'_>], within: &RowSet) {
+        let mut prompts = segment::rows_of(entries, Field::EventType, EventType::PromptSent.as_str());
+        prompts.keep(within);
         for entry in entries {
             let (names, among) = if entry.is(Field::Agent) {
                 (&mut self.agents, &prompts)
             } else if entry.is(Field::Provider) {
                 (&mut self.providers, &prompts)
             } else if entry.is(Field::Rule) {
-                (&mut self.rules, &within)
+                (&mut self.rules, within)
             } else {
                 continue;
             };
@@ -143,12 +177,17 @@ impl Reader {
         for span in self.spans(1, i64::MAX as u64, true)? {
             match span {
                 Span::Segment { min_time, max_time, .. } if max_time < since || min_time >= until => {}
-                Span::Segment { number, .. } => {
+                Span::Segment { number, min_time, max_time } => {
                     let Some(found) = Encoded::read(self.connection(), number).tried("read")? else {
                         continue;
                     };
-                    if let Some(entries) = segment::entries(&found.entries) {
-                        tally.segment(&entries, &found.times);
+                    match segment::entries(&found.entries) {
+                        Some(entries) if tally.lies_in_one_part(min_time, max_time) => {
+                            tally.whole_segment(&entries, min_time);
+                        }
+                        Some(entries) => tally.segment(&entries, &found.times),
+                        // `verify` names it.
+                        None => {}
                     }
                 }
                 Span::Facets { from, to } | Span::Bodies { from, to } => {

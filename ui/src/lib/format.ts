@@ -19,6 +19,7 @@ export function bytes(n: number): string {
 }
 
 export function money(n: number): string {
+  if (n > 0 && n < 0.01) return '< $0.01';
   return n.toLocaleString('en-US', { style: 'currency', currency: 'USD', maximumFractionDigits: n < 1000 ? 2 : 0 });
 }
 

@@ -215,6 +215,14 @@ const HEALTH = (now: Date): HealthItem[] => [
     fix: 'Rotate it to a random value.',
     since: minutesFrom(now, -190),
   },
+  {
+    code: 'rotation-overdue',
+    severity: 'warning',
+    title: 'A secret is due for a change',
+    sentence: 'DEPLOY_TOKEN was last changed 97 days ago; secrets of the class critical are to be changed every 90d.',
+    fix: 'Change it where it is kept, then read the sources again: `sallyport secrets sync`.',
+    since: minutesFrom(now, -70),
+  },
 ];
 
 const SOURCES = (now: Date): SourceStatus[] => [
