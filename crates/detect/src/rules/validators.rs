@@ -37,6 +37,7 @@ const ALL: &[(&str, Validator)] = &[
     ("grafana_token", grafana_token),
     ("internal_host", internal_host),
     ("jwt", jwt),
+    ("kubernetes_data", kubernetes_data),
     ("lone_token", lone_token),
     ("named_token", named_token),
     ("pem", pem),
@@ -383,6 +384,16 @@ fn pem_in_base64(seen: &Seen<'_>) -> bool {
     let whole = value.get(..value.len() - usize::from(value.len() % 4 == 1)).unwrap_or_default();
     let Ok(decoded) = BASE64_NOPAD.decode(whole.as_bytes()) else { return false };
     decoded.windows(11).take(64).any(|window| window == b"PRIVATE KEY")
+}
+
+/// Lines `key: value`, of which one holds more than a stand-in, encoded or not.
+fn kubernetes_data(seen: &Seen<'_>) -> bool {
+    seen.value().lines().filter_map(|line| line.split_once(':')).any(|(_, value)| {
+        let value = value.trim().trim_matches(['"', '\'']);
+        let decoded = BASE64_NOPAD.decode(value.trim_end_matches('=').as_bytes()).ok();
+        let plain = decoded.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or(value);
+        plain.trim().len() >= 6 && !shape::is_stand_in(plain.trim()) && !shape::is_stand_in(value)
+    })
 }
 
 fn basic_auth(seen: &Seen<'_>) -> bool {
