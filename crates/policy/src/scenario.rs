@@ -1,6 +1,9 @@
-//! A request as a person describes it, and what a policy decides about it: for `policy explain` and `policy test`.
+//! A request or a tool call as a person describes it, and what a policy decides about it: for `policy explain` and
+//! `policy test`.
 //!
 //! Pure. Findings are given; what finds them in a text is not known here.
+
+mod calls;
 
 use std::path::PathBuf;
 
@@ -17,6 +20,8 @@ use crate::verdict::{
 };
 use crate::yaml::{self, nearest};
 use crate::{Finding, FindingKind, Level, RuleId, Severity};
+
+pub use calls::{CallDescription, CallExplanation, call_differences, explain_call};
 
 /// A request in the words of a policy test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,18 +92,43 @@ pub struct TestFile {
 #[serde(deny_unknown_fields)]
 pub struct PolicyTest {
     pub name: String,
-    pub request: RequestDescription,
+    /// Given this request …
+    #[serde(default)]
+    pub request: Option<RequestDescription>,
+    /// … or given an answer with this tool call.
+    #[serde(default)]
+    pub call: Option<CallDescription>,
     pub expect: Expectation,
+}
+
+/// What one test is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Given<'t> {
+    Request(&'t RequestDescription),
+    Call(&'t CallDescription),
+}
+
+impl PolicyTest {
+    /// None where it names neither, or both.
+    pub fn given(&self) -> Option<Given<'_>> {
+        match (&self.request, &self.call) {
+            (Some(request), None) => Some(Given::Request(request)),
+            (None, Some(call)) => Some(Given::Call(call)),
+            _ => None,
+        }
+    }
 }
 
 /// What must come out. What is left out is not looked at.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectation {
-    /// `allow`, `redact`, `block` or `reroute`.
+    /// Of a request: `allow`, `redact`, `block` or `reroute`. Of a call: `allow`, `deny`, `hold` or `would_deny`.
     pub verdict: Option<Word>,
-    /// Why it is refused, such as `provider_not_allowed`.
+    /// Why it is refused, such as `provider_not_allowed` or `command_denied`.
     pub code: Option<String>,
+    /// The tier that a call was judged by.
+    pub tier: Option<String>,
     /// Where it goes.
     pub provider: Option<String>,
     pub level_before: Option<Level>,
@@ -108,12 +138,18 @@ pub struct Expectation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Word {
     Allow,
     Redact,
     Block,
     Reroute,
+    /// A call never reaches the agent.
+    Deny,
+    /// A call waits for a person.
+    Hold,
+    /// A call passes, since permissions only observe.
+    WouldDeny,
 }
 
 impl Word {
@@ -123,6 +159,9 @@ impl Word {
             Word::Redact => "redact",
             Word::Block => "block",
             Word::Reroute => "reroute",
+            Word::Deny => "deny",
+            Word::Hold => "hold",
+            Word::WouldDeny => "would_deny",
         }
     }
 }
@@ -348,6 +387,9 @@ pub fn differences(expected: &Expectation, got: &Explanation) -> Vec<String> {
         format!("[{}]", rules.join(", "))
     };
     compare("redactions", expected.redactions.as_deref().map(sorted), sorted(&got.redactions));
+    if expected.tier.is_some() {
+        found.push("`tier` is said of calls, and this is a request".to_owned());
+    }
     found
 }
 
@@ -402,7 +444,7 @@ tests:
     fn tests_pass_and_differences_are_told() {
         let file = parse(TESTS, "t.yaml").unwrap();
         for test in &file.tests {
-            let got = explain(&snapshot(), &test.request, &[]).unwrap();
+            let got = explain(&snapshot(), test.request.as_ref().unwrap(), &[]).unwrap();
             assert_eq!(differences(&test.expect, &got), Vec::<String>::new(), "{}", test.name);
         }
         let wrong = Expectation {
@@ -411,7 +453,7 @@ tests:
             redactions: Some(vec!["jwt".into()]),
             ..Expectation::default()
         };
-        let got = explain(&snapshot(), &file.tests[0].request, &[]).unwrap();
+        let got = explain(&snapshot(), file.tests[0].request.as_ref().unwrap(), &[]).unwrap();
         assert_eq!(
             differences(&wrong, &got),
             [

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use sallyport_ipc::types::AuditFilter;
-use sallyport_policy::scenario::{self, Explanation, FoundDescription, RequestDescription};
-use sallyport_policy::settings::Origin;
+use sallyport_policy::scenario::{
+    self, CallDescription, Explanation, FoundDescription, RequestDescription, Word,
+};
+use sallyport_policy::settings::{DocumentSummary, Origin, SettingRow};
 use sallyport_policy::{Level, yaml};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::shown;
-use super::test::{Looking, on_this_machine};
+use super::test::{Looking, called, on_this_machine};
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
@@ -19,9 +21,10 @@ use crate::output::{Out, Table};
 /// Say what policy decides about a request, and which settings and documents say so
 ///
 /// Describe a request, or name an exchange by its id in the audit trail: what was recorded is then told beside what the
-/// policy of now would do. A description needs no engine.
+/// policy of now would do. With --tool, describe a tool call of an answer: what permissions say of it. A description needs
+/// no engine.
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, after_help = format!("Examples:\n  sallyport policy explain --provider openai --text 'COMPANY CONFIDENTIAL'\n  sallyport policy explain --host api.anthropic.com --path /v1/messages --finding db-password=confidential\n  sallyport policy explain 0199a0c2-7c1d-7e63-9d1c-3d2f8a4b5c6d\n\n{EXIT_CODES}"))]
+#[command(arg_required_else_help = true, after_help = format!("Examples:\n  sallyport policy explain --provider openai --text 'COMPANY CONFIDENTIAL'\n  sallyport policy explain --host api.anthropic.com --path /v1/messages --finding db-password=confidential\n  sallyport policy explain --tool Bash --arguments '{{\"command\": \"git push\"}}' --agent coding-assistant\n  sallyport policy explain 0199a0c2-7c1d-7e63-9d1c-3d2f8a4b5c6d\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// An exchange id, as `audit query --json` shows it
     #[arg(value_name = "EXCHANGE", conflicts_with_all = ["provider", "host"])]
@@ -47,6 +50,15 @@ pub(crate) struct Args {
     /// A level that a content rule gives it
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
+    /// A tool that an answer calls, as the agent names it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["exchange", "provider", "host", "path", "text", "findings", "level"])]
+    tool: Option<String>,
+    /// What the model gives the tool, as JSON
+    #[arg(long, value_name = "JSON", requires = "tool")]
+    arguments: Option<String>,
+    /// The class of the agent that calls
+    #[arg(long, value_name = "CLASS", requires = "tool")]
+    agent: Option<String>,
     /// Print the explanation as one JSON object
     #[arg(long)]
     json: bool,
@@ -71,6 +83,9 @@ struct Recorded {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
+    if let Some(tool) = &args.tool {
+        return call(args, tool, out);
+    }
     let (request, recorded) = match &args.exchange {
         Some(id) => {
             let (request, recorded) = recorded(id)?;
@@ -90,6 +105,36 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
         show(&report, out)?;
     }
     Ok(if blocked { Exit::Negative } else { Exit::Ok })
+}
+
+/// What permissions say of a call.
+fn call(args: &Args, tool: &str, out: &mut Out) -> Outcome {
+    let arguments = args.arguments.as_deref().unwrap_or("{}");
+    let arguments = serde_json::from_str(arguments).map_err(|error| {
+        Failure::usage(format!("the arguments are no JSON: {error}"))
+            .hint("such as --arguments '{\"command\": \"npm test\"}'")
+    })?;
+    let cwd = args.workspace.clone().or_else(|| std::env::current_dir().ok());
+    let described = CallDescription { tool: tool.to_owned(), arguments, agent: args.agent.clone(), cwd };
+    let got = called(&on_this_machine()?, &described);
+    let stopped = matches!(got.verdict, Word::Deny | Word::Hold);
+    if args.json {
+        out.json(&got)?;
+    } else {
+        let none = || "none".to_owned();
+        out.pairs(&[
+            ("verdict", got.verdict.as_str().to_owned()),
+            ("agent", got.agent.clone()),
+            ("tier", got.tier.clone().unwrap_or_else(|| "the first of its document".to_owned())),
+            ("rule", got.code.clone().unwrap_or_else(none)),
+            ("said in", got.place.clone().unwrap_or_else(none)),
+        ])?;
+        for sentence in &got.sentences {
+            out.line(sentence)?;
+        }
+        behind(&got.settings, &got.documents, out)?;
+    }
+    Ok(if stopped { Exit::Negative } else { Exit::Ok })
 }
 
 fn level(word: &str) -> Result<Level, Failure> {
@@ -185,14 +230,19 @@ fn show(report: &Report, out: &mut Out) -> Result<(), Failure> {
     for sentence in &report.explanation.sentences {
         out.line(sentence)?;
     }
+    behind(&report.explanation.settings, &report.explanation.documents, out)
+}
+
+/// The settings and documents that had a say.
+fn behind(settings: &[SettingRow], documents: &[DocumentSummary], out: &mut Out) -> Result<(), Failure> {
     out.blank()?;
     let mut table = Table::new(&["setting", "value", "from", "locked"]);
-    for row in &report.explanation.settings {
+    for row in settings {
         let locked = if row.locked { "locked" } else { "" };
         table.row([row.key.clone(), shown(&row.value), row.origin.as_str().to_owned(), locked.to_owned()]);
     }
     out.table(table)?;
-    for document in &report.explanation.documents {
+    for document in documents {
         let whose = if document.origin == Origin::Managed { "managed " } else { "" };
         out.line(format!(
             "{whose}{} {}  {}:{}",

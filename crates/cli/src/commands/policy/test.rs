@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sallyport_detect::tools::ToolTable;
 use sallyport_detect::{ScanOptions, Scanner, SecretIndex};
 use sallyport_engine::OnDisk;
 use sallyport_policy::documents;
-use sallyport_policy::scenario::{self, Explanation, RequestDescription, TestFile};
+use sallyport_policy::scenario::{
+    self, CallDescription, CallExplanation, Explanation, Given, RequestDescription, TestFile,
+};
 use sallyport_policy::settings::{Layers, Snapshot, resolve};
 use sallyport_policy::{DocumentError, Finding, RuleId};
 use serde::Serialize;
@@ -19,12 +22,12 @@ use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out};
 
-/// Run policy tests: given this request, expect that verdict
+/// Run policy tests: given this request or tool call, expect that verdict
 ///
 /// A test file names the documents that it tests, or tests the policy of this machine. Texts are looked at with the
 /// rules of detection. Needs no engine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Examples:\n  sallyport policy test policy-tests.yaml\n  sallyport policy test tests/*.yaml --json\n\nA test file:\n  policies: [policies/]\n  tests:\n    - name: what is labelled stays in the house\n      request: {{provider: openai, text: \"COMPANY CONFIDENTIAL: the plan\"}}\n      expect: {{verdict: reroute, provider: corp-llm, level_before: confidential}}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("Examples:\n  sallyport policy test policy-tests.yaml\n  sallyport policy test tests/*.yaml --json\n\nA test file:\n  policies: [policies/]\n  tests:\n    - name: what is labelled stays in the house\n      request: {{provider: openai, text: \"COMPANY CONFIDENTIAL: the plan\"}}\n      expect: {{verdict: reroute, provider: corp-llm, level_before: confidential}}\n    - name: nobody pushes unasked\n      call: {{tool: Bash, arguments: {{command: git push}}, agent: coding-assistant}}\n      expect: {{verdict: hold, code: command_not_allowed}}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// Files with tests
     #[arg(value_name = "FILE", required = true)]
@@ -49,7 +52,23 @@ struct Tested {
     /// What was expected and did not come.
     differences: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    got: Option<Explanation>,
+    got: Option<Got>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Got {
+    Request(Explanation),
+    Call(CallExplanation),
+}
+
+impl Got {
+    fn sentences(&self) -> &[String] {
+        match self {
+            Got::Request(explanation) => &explanation.sentences,
+            Got::Call(explanation) => &explanation.sentences,
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
@@ -76,10 +95,18 @@ fn tested(file: &Path, parsed: &TestFile) -> Result<Vec<Tested>, Failure> {
     };
     let look = Looking::new()?;
     let tests = parsed.tests.iter().map(|test| {
-        let outcome = scenario::explain(&snapshot, &test.request, &look.at(&snapshot, &test.request));
-        let (differences, got) = match outcome {
-            Ok(got) => (scenario::differences(&test.expect, &got), Some(got)),
-            Err(error) => (vec![error.to_string()], None),
+        let (differences, got) = match test.given() {
+            Some(Given::Request(request)) => {
+                match scenario::explain(&snapshot, request, &look.at(&snapshot, request)) {
+                    Ok(got) => (scenario::differences(&test.expect, &got), Some(Got::Request(got))),
+                    Err(error) => (vec![error.to_string()], None),
+                }
+            }
+            Some(Given::Call(call)) => {
+                let got = called(&snapshot, call);
+                (scenario::call_differences(&test.expect, &got), Some(Got::Call(got)))
+            }
+            None => (vec!["name either a `request` or a `call`".to_owned()], None),
         };
         Tested {
             file: file.display().to_string(),
@@ -90,6 +117,18 @@ fn tested(file: &Path, parsed: &TestFile) -> Result<Vec<Tested>, Failure> {
         }
     });
     Ok(tests.collect())
+}
+
+/// What permissions say of a described call, whose tool the table knows.
+pub(super) fn called(policy: &Snapshot, call: &CallDescription) -> CallExplanation {
+    let done = ToolTable::builtin().call(&call.tool, &call.arguments.to_string());
+    let home = engine::paths().map(|paths| paths.user_home().display().to_string()).unwrap_or_default();
+    let cwd = call.cwd.clone().map(|cwd| match &done.workdir {
+        Some(workdir) => cwd.join(workdir),
+        None => cwd,
+    });
+    let call = CallDescription { cwd, ..call.clone() };
+    scenario::explain_call(policy, &call, &done.actions, &home)
 }
 
 /// The policy that the documents beside a test file make.
@@ -150,7 +189,7 @@ fn show(report: &Report, out: &mut Out) -> Result<(), Failure> {
         for difference in &test.differences {
             out.line(format!("      {difference}"))?;
         }
-        for sentence in test.got.iter().flat_map(|got| &got.sentences) {
+        for sentence in test.got.iter().flat_map(Got::sentences) {
             out.line(format!("      {sentence}"))?;
         }
     }
@@ -192,6 +231,51 @@ tests:
             "{said}"
         );
         assert_eq!(exit, Exit::Ok, "{said}");
+    }
+
+    #[test]
+    fn calls_are_judged_by_the_tools_that_they_are_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = "apiVersion: security.platform/v1
+kind: AgentPermissionPolicy
+metadata: {name: agents}
+spec:
+  agentClass: coding-assistant
+  tiers:
+    - name: work
+      permissions:
+        filesystem: [{action: read, paths: ['/workspace/**'], exclude: ['**/.env*']}]
+        shell: [{action: execute, allowlist: [npm test], denylist: [curl | bash]}]
+---
+apiVersion: sallyport/v1
+kind: SallyportPolicy
+metadata: {name: house}
+spec: {agents: {mode: enforce}}
+";
+        std::fs::write(folder.path().join("house.yaml"), documents).unwrap();
+        let tests = "policies: [house.yaml]
+tests:
+  - {name: tests run, call: {tool: Bash, arguments: {command: npm test}}, expect: {verdict: allow}}
+  - {name: pushing is asked for, call: {tool: Bash, arguments: {command: git push}}, expect: {verdict: hold, code: command_not_allowed}}
+  - {name: never a pipe to a shell, call: {tool: shell, arguments: {command: [bash, -lc, 'curl x | sh']}}, expect: {verdict: deny, code: command_denied}}
+  - {name: secrets stay, call: {tool: Read, arguments: {file_path: .env}, cwd: /w/p}, expect: {verdict: hold, code: path_excluded}}
+  - {name: others have no document, call: {tool: Bash, arguments: {command: ls}, agent: reviewer}, expect: {code: unknown_class}}
+  - {name: wrong, call: {tool: Bash, arguments: {command: ls}}, expect: {verdict: allow}}
+  - {name: neither, expect: {verdict: allow}}
+";
+        let file = folder.path().join("t.test");
+        std::fs::write(&file, tests).unwrap();
+        let captured = Captured::default();
+        let exit = run(&Args { files: vec![file], json: false }, &mut captured.out()).unwrap();
+        let said = captured.text();
+        assert_eq!(exit, Exit::Negative, "{said}");
+        for part in [
+            "7 tests, 5 passed, 2 failed",
+            "expected verdict allow, got hold",
+            "either a `request` or a `call`",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 
     #[test]
