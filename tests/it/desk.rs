@@ -194,8 +194,9 @@ impl Desk {
         let listen = status["listen"].as_str().context("no address")?;
         let wrapper = self.polkit.wrapper();
         let mut command = Command::new(&wrapper[0]);
-        command.args(&wrapper[1..]).arg(program).args(arguments).env_clear();
-        command.current_dir(self.home.join("user/project"));
+        // Whoever enters the namespace stands at its root.
+        command.args(&wrapper[1..]).args(["env", "-C"]).arg(self.home.join("user/project"));
+        command.arg(program).args(arguments).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", self.home.join("user"));
         command.env("LANG", "C.UTF-8").env("TERM", "dumb").env("HTTPS_PROXY", format!("http://{listen}"));
         let trust = self.home.join("state/ca/root.pem");

@@ -26,6 +26,8 @@ enum Arrival {
     Data(Bytes),
     Trailers(HeaderMap),
     End,
+    /// It broke off. What came before is the client's all the same.
+    Broke(BoxError),
 }
 
 type Waiting = Pin<Box<dyn Future<Output = (Hold, Step)> + Send>>;
@@ -147,15 +149,16 @@ impl Streamed {
     }
 
     /// What comes next from the provider.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, BoxError>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx)).transpose()?;
-        let arrival = match frame.map(Frame::into_data) {
-            Some(Ok(data)) => Arrival::Data(data),
-            Some(Err(frame)) => Arrival::Trailers(frame.into_trailers().unwrap_or_default()),
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Arrival> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let arrival = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => Arrival::Data(data),
+            Some(Ok(Err(frame))) => Arrival::Trailers(frame.into_trailers().unwrap_or_default()),
+            Some(Err(error)) => Arrival::Broke(error.into()),
             None => Arrival::End,
         };
         self.complete = !matches!(arrival, Arrival::Data(_));
-        Poll::Ready(Ok(arrival))
+        Poll::Ready(arrival)
     }
 
     /// Waits for the person, and reads on as far as there is room. Ready: something goes to the client.
@@ -173,7 +176,7 @@ impl Streamed {
         }
         self.waiting = Some(waiting);
         while !self.complete && self.backlog_bytes < BACKLOG {
-            let arrival = ready!(self.poll_arrival(cx))?;
+            let arrival = ready!(self.poll_arrival(cx));
             if let Arrival::Data(data) = &arrival {
                 self.backlog_bytes += data.len();
             }
@@ -191,7 +194,7 @@ impl Streamed {
         }
         let arrival = match self.backlog.pop_front() {
             Some(arrival) => arrival,
-            None => ready!(self.poll_arrival(cx))?,
+            None => ready!(self.poll_arrival(cx)),
         };
         Poll::Ready(match arrival {
             Arrival::Data(data) => {
@@ -203,6 +206,7 @@ impl Streamed {
                 self.end()
             }
             Arrival::End => self.end(),
+            Arrival::Broke(error) => Err(error),
         })
     }
 }
