@@ -6,6 +6,7 @@ mod architecture;
 mod audit_tamper;
 mod bad_days;
 mod broker;
+mod chained;
 mod common;
 mod constraints;
 mod crash_durability;

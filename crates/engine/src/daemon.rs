@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hudson_proxy::{Authority, DialerConfig, Limits, Proxy, UpstreamProxy as Chain};
+use hudson_proxy::{Authority, Limits, Proxy};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use rustls::RootCertStore;
@@ -20,7 +20,6 @@ use sallyport_ipc::ControlListener;
 use sallyport_ipc::types::{Event, KeyStoreKind};
 use sallyport_platform::process::Processes;
 use sallyport_platform::{Keys, Paths, Unlock};
-use sallyport_policy::config::{ProxyScheme, UpstreamProxy};
 use sallyport_policy::settings::Origin;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
@@ -43,7 +42,7 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switch};
+use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -71,6 +70,8 @@ pub enum DaemonError {
     Control(#[from] sallyport_ipc::BindError),
     #[error("the proxy could not be built")]
     Proxy(#[from] hudson_proxy::BuildError),
+    #[error("the way out is not usable")]
+    WayOut(#[from] way_out::NoWayOut),
     #[error("the built-in rules could not be used")]
     Rules(#[from] sallyport_detect::RuleError),
     #[error("the self-test's provider could not be started: {0}")]
@@ -602,13 +603,7 @@ fn proxy(engine: &Arc<Engine>) -> Result<Proxy, DaemonError> {
     let policy = engine.policy();
     let upstream = &policy.snapshot.upstream;
     let handler = EngineHandler { engine: engine.clone(), listen: engine.listen };
-    let mut dialer =
-        DialerConfig { upstream_proxy: chain(upstream.proxy.value.as_ref()), ..DialerConfig::default() };
-    for (name, address) in &upstream.resolve.value {
-        if let Ok(target) = Authority::new(&name.host, name.port) {
-            dialer.resolve.insert(target, vec![*address]);
-        }
-    }
+    let mut dialer = way_out::dialer(upstream, &|name| std::env::var(name).ok(), engine.listen)?;
     if let Ok(target) = Authority::new(self_test::HOST, self_test::PORT) {
         dialer.resolve.insert(target, vec![engine.self_test.address]);
     }
@@ -651,19 +646,4 @@ fn add_roots(store: &mut RootCertStore, file: &std::path::Path) -> Result<(), St
         any = true;
     }
     if any { Ok(()) } else { Err("it holds no PEM certificate".into()) }
-}
-
-fn chain(proxy: Option<&UpstreamProxy>) -> Option<Chain> {
-    let Some(UpstreamProxy::Via(address)) = proxy else { return None };
-    let scheme = match address.scheme {
-        ProxyScheme::Http => "http",
-        ProxyScheme::Https => "https",
-        ProxyScheme::Socks5 => "socks5",
-    };
-    let login = match address.credentials() {
-        Some((user, password)) => format!("{user}:{password}@"),
-        None => String::new(),
-    };
-    // The configuration was checked already, so what can't be read here can't be there.
-    Chain::parse(&format!("{scheme}://{login}{}:{}", address.host, address.port)).ok()
 }

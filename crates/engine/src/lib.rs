@@ -52,6 +52,7 @@ mod threads;
 mod trail_views;
 mod undo_ca;
 mod waiting;
+mod way_out;
 
 pub use daemon::{DaemonError, run};
 pub use policy::OnDisk;

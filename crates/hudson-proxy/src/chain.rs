@@ -24,10 +24,14 @@ pub struct UpstreamProxy {
     login: Option<Login>,
 }
 
+/// How a proxy is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ProxyKind {
+pub enum ProxyKind {
+    /// HTTP CONNECT in clear.
     Http,
+    /// HTTP CONNECT inside TLS.
     Https,
+    /// SOCKS version 5.
     Socks5,
 }
 
@@ -37,51 +41,33 @@ struct Login {
     password: Vec<u8>,
 }
 
-/// A text that names no upstream proxy. It is not repeated here: it may hold a password.
+/// What can be no upstream proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyUrlError {
-    /// Another scheme.
-    #[error("the upstream proxy's address must begin with http://, https://, socks5:// or socks5h://")]
-    Scheme,
-    /// No host, or a port that is none.
-    #[error("the upstream proxy's address has no usable host and port")]
-    Address,
-    /// `%` that is no percent-encoding, or a user or password over 255 bytes.
-    #[error("the user or password in the upstream proxy's address can't be read")]
+pub enum UnusableProxy {
+    /// No certificate can be for this name.
+    #[error("the upstream proxy's name can't be verified")]
+    Name,
+    /// More than the protocols carry.
+    #[error("the upstream proxy's user or password has more than 255 bytes")]
     Login,
 }
 
 impl UpstreamProxy {
-    /// Reads `scheme://[user[:password]@]host[:port]`; a path is ignored. A text without a scheme is taken as HTTP,
-    /// as in `HTTPS_PROXY`.
-    pub fn parse(url: &str) -> Result<Self, ProxyUrlError> {
-        let (scheme, rest) = url.trim().split_once("://").unwrap_or(("http", url.trim()));
-        let (kind, port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (ProxyKind::Http, 80),
-            "https" => (ProxyKind::Https, 443),
-            "socks5" | "socks5h" => (ProxyKind::Socks5, 1080),
-            _ => return Err(ProxyUrlError::Scheme),
-        };
-        let rest = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        let (login, address) = match rest.rsplit_once('@') {
-            Some((login, address)) => (Some(login), address),
-            None => (None, rest),
-        };
+    /// `login`: user and password, as they are, without any encoding.
+    pub fn new(
+        kind: ProxyKind,
+        address: Authority,
+        login: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, UnusableProxy> {
         let login = match login {
-            Some(text) => {
-                let (user, password) = text.split_once(':').unwrap_or((text, ""));
-                let (user, password) = (decoded(user)?, decoded(password)?);
-                if user.len() > 255 || password.len() > 255 {
-                    return Err(ProxyUrlError::Login);
-                }
-                Some(Login { user, password })
+            Some((user, password)) if user.len() > 255 || password.len() > 255 => {
+                return Err(UnusableProxy::Login);
             }
-            None => None,
+            login => login.map(|(user, password)| Login { user: user.to_vec(), password: password.to_vec() }),
         };
-        let address = Authority::parse(address, Some(port)).map_err(|_| ProxyUrlError::Address)?;
         let tls_name = match kind {
             ProxyKind::Https => {
-                Some(ServerName::try_from(address.host().to_owned()).map_err(|_| ProxyUrlError::Address)?)
+                Some(ServerName::try_from(address.host().to_owned()).map_err(|_| UnusableProxy::Name)?)
             }
             ProxyKind::Http | ProxyKind::Socks5 => None,
         };
@@ -261,21 +247,6 @@ where
     Ok(())
 }
 
-fn decoded(text: &str) -> Result<Vec<u8>, ProxyUrlError> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16)).ok_or(ProxyUrlError::Login);
-        let value = digit()? * 16 + digit()?;
-        out.push(u8::try_from(value).map_err(|_| ProxyUrlError::Login)?);
-    }
-    Ok(out)
-}
-
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let symbol = |bits: u32| ALPHABET.get((bits & 63) as usize).map_or('A', |b| char::from(*b));
@@ -296,18 +267,18 @@ mod tests {
 
     use super::*;
 
+    fn proxy(kind: ProxyKind, login: Option<(&[u8], &[u8])>) -> Result<UpstreamProxy, UnusableProxy> {
+        UpstreamProxy::new(kind, Authority::parse("proxy.corp.test:3128", None).unwrap(), login)
+    }
+
     #[test]
-    fn proxy_addresses_are_read_and_never_shown_with_their_login() {
-        let proxy = UpstreamProxy::parse("http://me:p%40ss@proxy.corp.test:3128/").unwrap();
-        assert_eq!(proxy.address().to_string(), "proxy.corp.test:3128");
-        assert_eq!(proxy.authorization().unwrap(), "Basic bWU6cEBzcw==");
-        assert!(!format!("{proxy:?}").contains("ss@"));
-        assert_eq!(UpstreamProxy::parse("proxy.test:8080").unwrap().kind, ProxyKind::Http);
-        assert_eq!(UpstreamProxy::parse("https://p.test").unwrap().address().port(), 443);
-        assert_eq!(UpstreamProxy::parse("socks5://[::1]").unwrap().address().to_string(), "[::1]:1080");
-        assert_eq!(UpstreamProxy::parse("ftp://p.test"), Err(ProxyUrlError::Scheme));
-        assert_eq!(UpstreamProxy::parse("http://"), Err(ProxyUrlError::Address));
-        assert_eq!(UpstreamProxy::parse("http://a%zz@p.test"), Err(ProxyUrlError::Login));
+    fn a_login_is_sent_and_never_shown() {
+        let known = proxy(ProxyKind::Http, Some((b"me", b"p@ss"))).unwrap();
+        assert_eq!(known.address().to_string(), "proxy.corp.test:3128");
+        assert_eq!(known.authorization().unwrap(), "Basic bWU6cEBzcw==");
+        assert!(!format!("{known:?}").contains("ss"));
+        assert_eq!(proxy(ProxyKind::Socks5, Some((&[b'x'; 256], b""))), Err(UnusableProxy::Login));
+        assert!(proxy(ProxyKind::Https, None).unwrap().tls_name().is_some());
     }
 
     #[test]
@@ -320,11 +291,12 @@ mod tests {
 
     /// Plays the proxy's part: for each pair, expects the first and answers with the second.
     async fn dialogue(
-        proxy: &str,
+        kind: ProxyKind,
+        login: Option<(&[u8], &[u8])>,
         target: &str,
         script: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<Vec<u8>, ChainFailure> {
-        let proxy = UpstreamProxy::parse(proxy).unwrap();
+        let proxy = proxy(kind, login).unwrap();
         let target = Authority::parse(target, None).unwrap();
         let (mut ours, mut theirs) = duplex(4096);
         let play = tokio::spawn(async move {
@@ -347,7 +319,8 @@ mod tests {
         let asked =
             b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n";
         let told = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nSSH-2.0".to_vec();
-        let rest = dialogue("http://u:p@proxy.test", "api.test:443", vec![(asked.to_vec(), told)]).await;
+        let rest =
+            dialogue(ProxyKind::Http, Some((b"u", b"p")), "api.test:443", vec![(asked.to_vec(), told)]).await;
         assert_eq!(rest.unwrap(), b"SSH-2.0");
     }
 
@@ -361,7 +334,7 @@ mod tests {
             ("", ChainFailure::Closed),
         ] {
             let script = vec![(asked.clone(), told.as_bytes().to_vec())];
-            assert_eq!(dialogue("http://proxy.test", "api.test:443", script).await, Err(reason));
+            assert_eq!(dialogue(ProxyKind::Http, None, "api.test:443", script).await, Err(reason));
         }
     }
 
@@ -375,7 +348,10 @@ mod tests {
                 b"\x05\x00\x00\x01\x0a\x00\x00\x01\x12\x34hello".to_vec(),
             ),
         ];
-        assert_eq!(dialogue("socks5://u:pw@p.test", "api.test:443", script).await.unwrap(), b"hello");
+        assert_eq!(
+            dialogue(ProxyKind::Socks5, Some((b"u", b"pw")), "api.test:443", script).await.unwrap(),
+            b"hello"
+        );
     }
 
     #[tokio::test]
@@ -384,8 +360,14 @@ mod tests {
             (vec![5, 1, 0], vec![5, 0]),
             (vec![5, 1, 0, 1, 10, 0, 0, 1, 0, 80], vec![5, 5, 0, 1, 0, 0, 0, 0, 0, 0]),
         ];
-        assert_eq!(dialogue("socks5://p.test", "10.0.0.1:80", script).await, Err(ChainFailure::Socks(5)));
+        assert_eq!(
+            dialogue(ProxyKind::Socks5, None, "10.0.0.1:80", script).await,
+            Err(ChainFailure::Socks(5))
+        );
         let script = vec![(vec![5, 1, 0], vec![5, 255])];
-        assert_eq!(dialogue("socks5://p.test", "10.0.0.1:80", script).await, Err(ChainFailure::Credentials));
+        assert_eq!(
+            dialogue(ProxyKind::Socks5, None, "10.0.0.1:80", script).await,
+            Err(ChainFailure::Credentials)
+        );
     }
 }

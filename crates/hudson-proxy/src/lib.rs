@@ -31,7 +31,7 @@ mod watch;
 
 pub use authority::{Authority, AuthorityError, Scheme};
 pub use body::{Body, BodyError, Gathered};
-pub use chain::{ProxyUrlError, UpstreamProxy};
+pub use chain::{ProxyKind, UnusableProxy, UpstreamProxy};
 pub use dialer::DialerConfig;
 pub use error::{BuildError, ChainFailure, UpstreamError};
 pub use handler::{

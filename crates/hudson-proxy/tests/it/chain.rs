@@ -1,18 +1,25 @@
 //! Through another proxy.
 
 use http::{Response, StatusCode};
-use hudson_proxy::{NoProxy, UpstreamProxy};
+use hudson_proxy::{NoProxy, ProxyKind};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 
 use crate::support::client::{Line, full, handshake};
 use crate::support::origin::{HttpOrigin, RawOrigin};
 use crate::support::pki::Pki;
-use crate::support::{API, Rig, Script};
+use crate::support::{API, Rig, Script, upstream};
 
-async fn through(url: &str, pki: Pki) -> Rig {
+const LOGIN: Option<(&str, &str)> = Some(("me", "pw"));
+
+async fn through(
+    kind: ProxyKind,
+    address: impl std::fmt::Display,
+    login: Option<(&str, &str)>,
+    pki: Pki,
+) -> Rig {
     let mut script = Script::default();
-    script.dialer.upstream_proxy = Some(UpstreamProxy::parse(url).unwrap());
+    script.dialer.upstream_proxy = Some(upstream(kind, address, login));
     script.start_with(pki).await
 }
 
@@ -22,7 +29,7 @@ async fn intercepted_hosts_and_tunnels_go_through_an_http_proxy() {
     let origin =
         HttpOrigin::tls(pki.server("api.ai.test", &["h2"]), |_| async { Response::new(full("x")) }).await;
     let corporate = RawOrigin::plain().await;
-    let rig = through(&format!("http://me:pw@{}", corporate.address), pki).await;
+    let rig = through(ProxyKind::Http, corporate.address, LOGIN, pki).await;
     let to = origin.address;
     let play = tokio::spawn(async move {
         for target in [API, "other.test:22"] {
@@ -52,7 +59,7 @@ async fn intercepted_hosts_and_tunnels_go_through_an_http_proxy() {
 #[tokio::test]
 async fn plain_http_is_put_to_an_http_proxy_in_absolute_form() {
     let corporate = RawOrigin::plain().await;
-    let rig = through(&format!("http://me:pw@{}", corporate.address), Pki::new()).await;
+    let rig = through(ProxyKind::Http, corporate.address, LOGIN, Pki::new()).await;
     for host in ["other.test", "api.ai.test"] {
         let mut client = rig.dial().await;
         client.say(format!("GET http://{host}/p?q HTTP/1.1\r\nHost: {host}\r\nProxy-Authorization: Basic bWluZQ==\r\n\r\n")).await;
@@ -72,7 +79,7 @@ async fn plain_http_is_put_to_an_http_proxy_in_absolute_form() {
 #[tokio::test]
 async fn a_websocket_over_plain_http_asks_the_proxy_for_a_tunnel() {
     let corporate = RawOrigin::plain().await;
-    let rig = through(&format!("http://{}", corporate.address), Pki::new()).await;
+    let rig = through(ProxyKind::Http, corporate.address, None, Pki::new()).await;
     let mut client = rig.dial().await;
     client.say("GET http://api.ai.test/ws HTTP/1.1\r\nHost: api.ai.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
     let mut line = corporate.next().await;
@@ -88,7 +95,7 @@ async fn an_https_proxy_is_verified_and_spoken_to_in_tls() {
     let distrustful = pki.distrustful_client();
     let bank = std::sync::Arc::new(pki.server("bank.test", &[]));
     let mut script = Script::default();
-    script.dialer.upstream_proxy = Some(UpstreamProxy::parse("https://proxy.test").unwrap());
+    script.dialer.upstream_proxy = Some(upstream(ProxyKind::Https, "proxy.test:443", None));
     let rig = script.resolve("proxy.test:443", corporate.address).start_with(pki).await;
     let play = tokio::spawn(async move {
         let mut line = corporate.next_tls().await;
@@ -107,7 +114,7 @@ async fn an_https_proxy_is_verified_and_spoken_to_in_tls() {
 #[tokio::test]
 async fn socks5_carries_names_to_the_proxy() {
     let corporate = RawOrigin::plain().await;
-    let rig = through(&format!("socks5://{}", corporate.address), Pki::new()).await;
+    let rig = through(ProxyKind::Socks5, corporate.address, None, Pki::new()).await;
     let play = tokio::spawn(async move {
         let mut line = corporate.next().await;
         line.hears("\u{5}\u{1}\0").await;
@@ -124,7 +131,7 @@ async fn socks5_carries_names_to_the_proxy() {
 #[tokio::test]
 async fn a_proxy_that_refuses_is_named_in_the_answer() {
     let corporate = RawOrigin::plain().await;
-    let rig = through(&format!("http://{}", corporate.address), Pki::new()).await;
+    let rig = through(ProxyKind::Http, corporate.address, None, Pki::new()).await;
     let mut client = rig.dial().await;
     client.say("CONNECT other.test:22 HTTP/1.1\r\nHost: other.test:22\r\n\r\n").await;
     let mut line = corporate.next().await;
@@ -143,7 +150,7 @@ async fn a_proxy_that_refuses_is_named_in_the_answer() {
 async fn exceptions_and_resolved_names_go_past_the_proxy() {
     let origin = RawOrigin::plain().await;
     let mut script = Script::default().resolve("mapped.test:22", origin.address);
-    script.dialer.upstream_proxy = Some(UpstreamProxy::parse("http://no-such-host.invalid").unwrap());
+    script.dialer.upstream_proxy = Some(upstream(ProxyKind::Http, "no-such-host.invalid:80", None));
     script.dialer.no_proxy = NoProxy::parse("127.0.0.0/8");
     let rig = script.start().await;
     for target in ["mapped.test:22".to_owned(), origin.address.to_string()] {
@@ -160,7 +167,7 @@ async fn a_proxy_that_is_ourselves_is_a_loop() {
     let own = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut script = Script::default();
-    script.dialer.upstream_proxy = Some(UpstreamProxy::parse(&format!("http://{own}")).unwrap());
+    script.dialer.upstream_proxy = Some(upstream(ProxyKind::Http, own, None));
     let rig = script.start_on(tokio::net::TcpListener::from_std(listener).unwrap(), Pki::new()).await;
     let mut client = rig.dial().await;
     client.say("CONNECT other.test:22 HTTP/1.1\r\nHost: other.test:22\r\n\r\n").await;

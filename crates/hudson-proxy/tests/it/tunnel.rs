@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hudson_proxy::{TunnelEnd, TunnelKind, UpstreamProxy};
+use hudson_proxy::{ProxyKind, TunnelEnd, TunnelKind};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::client::{Line, handshake};
 use crate::support::origin::RawOrigin;
 use crate::support::pki::Pki;
-use crate::support::{Script, until, within};
+use crate::support::{Script, until, upstream, within};
 
 #[tokio::test]
 async fn bytes_pass_as_they_are_and_each_side_ends_by_itself() {
@@ -105,7 +105,7 @@ async fn a_dial_that_does_not_end_is_a_timeout() {
     // A chained proxy that takes the connection and says nothing.
     let silent = RawOrigin::plain().await;
     let mut script = Script::default().limits(|limits| limits.connect = Duration::from_millis(100));
-    script.dialer.upstream_proxy = Some(UpstreamProxy::parse(&format!("http://{}", silent.address)).unwrap());
+    script.dialer.upstream_proxy = Some(upstream(ProxyKind::Http, silent.address, None));
     let rig = script.start().await;
     let mut client = rig.dial().await;
     client.say("CONNECT x.test:443 HTTP/1.1\r\nHost: x.test:443\r\n\r\n").await;

@@ -66,13 +66,13 @@ pub struct ProxyAddress {
     pub scheme: ProxyScheme,
     pub host: String,
     pub port: u16,
-    credentials: Option<(String, String)>,
+    credentials: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl ProxyAddress {
-    /// User name and password as they stood in the address, percent-encoding not undone.
-    pub fn credentials(&self) -> Option<(&str, &str)> {
-        self.credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
+    /// User name and password, their percent-encoding undone.
+    pub fn credentials(&self) -> Option<(&[u8], &[u8])> {
+        self.credentials.as_ref().map(|(user, password)| (user.as_slice(), password.as_slice()))
     }
 }
 
@@ -109,7 +109,7 @@ impl UpstreamProxy {
         let (credentials, address) = match authority.rsplit_once('@') {
             Some((login, address)) => {
                 let (user, password) = login.split_once(':').unwrap_or((login, ""));
-                (Some((user.to_owned(), password.to_owned())), address)
+                (Some((decoded(user)?, decoded(password)?)), address)
             }
             None => (None, authority),
         };
@@ -121,6 +121,31 @@ impl UpstreamProxy {
         };
         Some(UpstreamProxy::Via(ProxyAddress { scheme, host, port, credentials }))
     }
+
+    /// As people write `HTTPS_PROXY`: the scheme may be missing, and a path means nothing.
+    pub fn from_variable(text: &str) -> Option<ProxyAddress> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        match UpstreamProxy::parse(&format!("{}://{authority}", scheme.to_ascii_lowercase()))? {
+            UpstreamProxy::Via(address) => Some(address),
+            UpstreamProxy::Direct => None,
+        }
+    }
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        decoded.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    Some(decoded)
 }
 
 /// Never shows the password.
@@ -246,12 +271,25 @@ mod tests {
         assert_eq!(via.to_string(), "http://…@proxy.corp.example:3128");
         assert!(!format!("{via:?}").contains("s3cret"));
         let UpstreamProxy::Via(address) = via else { panic!() };
-        assert_eq!(address.credentials(), Some(("ann", "s3cret")));
+        assert_eq!(address.credentials(), Some((&b"ann"[..], &b"s3cret"[..])));
         assert!(!format!("{address:?}").contains("s3cret"));
         assert_eq!(UpstreamProxy::parse("socks5://[::1]").unwrap().to_string(), "socks5://[::1]:1080");
         assert_eq!(UpstreamProxy::parse("none"), Some(UpstreamProxy::Direct));
-        for bad in ["ftp://x:1", "proxy:3128", "http://", "http://a b:1", "http://x:0"] {
+        for bad in ["ftp://x:1", "proxy:3128", "http://", "http://a b:1", "http://x:0", "http://a%zz@x:1"] {
             assert_eq!(UpstreamProxy::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_environments_notation_is_looser() {
+        let read =
+            |text: &str| UpstreamProxy::from_variable(text).map(|via| UpstreamProxy::Via(via).to_string());
+        assert_eq!(read("proxy.corp:3128").as_deref(), Some("http://proxy.corp:3128"));
+        assert_eq!(read(" HTTP://me:p%40ss@proxy.corp/x?y ").as_deref(), Some("http://…@proxy.corp:80"));
+        let login = UpstreamProxy::from_variable("me:p%40ss@h:1").unwrap();
+        assert_eq!(login.credentials(), Some((&b"me"[..], &b"p@ss"[..])));
+        for bad in ["", "none:x", "ftp://x:1", "http://"] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

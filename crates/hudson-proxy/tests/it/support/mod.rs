@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use http::{HeaderValue, Request, Response};
 use hudson_proxy::{
     Authority, Body, ClientTlsFailed, ConnectionInfo, DialerConfig, Drained, ExchangeContext, Handler,
-    Limits, LocalContext, LocalReply, Peer, Proxy, Refused, Route, TunnelClosed, Upstream,
+    Limits, LocalContext, LocalReply, Peer, Proxy, ProxyKind, Refused, Route, TunnelClosed, Upstream,
+    UpstreamProxy,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -28,6 +29,17 @@ pub(crate) const API: &str = "api.ai.test:443";
 
 /// Longer than anything here takes, shorter than a person's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A proxy to go through.
+pub(crate) fn upstream(
+    kind: ProxyKind,
+    address: impl std::fmt::Display,
+    login: Option<(&str, &str)>,
+) -> UpstreamProxy {
+    let address = Authority::parse(&address.to_string(), None).unwrap();
+    UpstreamProxy::new(kind, address, login.map(|(user, password)| (user.as_bytes(), password.as_bytes())))
+        .unwrap()
+}
 
 pub(crate) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type ExchangeFn = dyn Fn(ExchangeContext, Request<Body>, Upstream) -> Later<Response<Body>> + Send + Sync;
