@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::aimock::ANSWER;
 use sallyport_tests::vault::Vault;
-use sallyport_tests::{Stage, secrets, tools};
+use sallyport_tests::{Answer, Stage, secrets, tools, wait};
 use serde_json::{Value, json};
 
 use crate::common::{Family, Providers, prompt};
@@ -93,8 +93,8 @@ fn another_host_account_or_name_gets_no_key() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_key_comes_from_the_vault_on_demand() -> Result<()> {
+/// A vault with one key, a front, and an engine that brokers it to the hosts.
+fn with_vault(host: &str) -> Result<(Vault, Providers, Stage, String)> {
     let vault = Vault::start()?;
     let stored = secrets::some("ai-provider-keys/openai", 1, 5, false);
     vault.store(&stored, 2)?;
@@ -108,21 +108,95 @@ fn a_key_comes_from_the_vault_on_demand() -> Result<()> {
     fs::create_dir_all(stage.path("config/policies"))?;
     let policy = json!({
         "apiVersion": "sallyport/v1", "kind": "SallyportPolicy", "metadata": {"name": "house"},
-        "spec": {"broker": [{"name": "openai", "source": named, "hosts": ["api.openai.com"], "accounts": ["a"]}]},
+        "spec": {"broker": [{"name": "openai", "source": named, "hosts": [host], "accounts": ["a"]}]},
     });
     fs::write(stage.path("config/policies/house.yaml"), policy.to_string())?;
     stage.start()?;
+    stage.wait_for_secrets(1)?;
+    Ok((vault, providers, stage, stored[0].value.clone()))
+}
+
+/// A request with the placeholder in its header, from a session; gives status and body.
+fn ask(stage: &Stage) -> Result<String> {
     let body = prompt(Family::OpenAi, "hello", false);
     let command = format!(
-        "curl -sS -H 'authorization: Bearer sallyport:openai' -H 'content-type: application/json' --data-binary '{body}' {}",
+        "curl -sS -w ' %{{http_code}}' -H 'authorization: Bearer sallyport:openai' -H 'content-type: application/json' \
+         --data-binary '{body}' {}",
         Family::OpenAi.url()
     );
-    stage.cli(&["exec", "--agent", "a", "--", "sh", "-c", &command])?.ok()?;
-    let [seen] = &providers.front.take()[..] else { anyhow::bail!("not one request") };
-    ensure!(
-        seen.header("authorization") == Some(format!("Bearer {}", stored[0].value)),
-        "{:?}",
-        seen.headers
-    );
+    Ok(stage.cli(&["exec", "--agent", "a", "--", "sh", "-c", &command])?.ok()?.stdout)
+}
+
+#[test]
+fn a_key_comes_from_the_vault_and_is_kept_for_a_moment() -> Result<()> {
+    let (mut vault, providers, stage, key) = with_vault("api.openai.com")?;
+    let sent =
+        || providers.front.take().iter().filter_map(|seen| seen.header("authorization")).collect::<Vec<_>>();
+    ensure!(ask(&stage)?.ends_with(" 200"));
+    ensure!(sent() == [format!("Bearer {key}")]);
+
+    // The vault is not asked again at once, but it is once policy changed.
+    vault.stop();
+    ensure!(ask(&stage)?.ends_with(" 200"));
+    ensure!(sent() == [format!("Bearer {key}")]);
+    let version = || Some(stage.status().ok()?["policy"]["version"].clone());
+    let before = version();
+    let other =
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: b}\nspec: {opaque: warn}\n";
+    fs::write(stage.path("config/policies/other.yaml"), other)?;
+    wait::until("the changed policy", || (version() != before).then_some(()))?;
+    let refused = ask(&stage)?;
+    ensure!(refused.ends_with(" 400") && refused.contains("could not be fetched from vault:"), "{refused}");
+    ensure!(sent().is_empty() && !refused.contains(&key));
+    Ok(())
+}
+
+#[test]
+fn a_key_that_a_provider_refuses_is_fetched_anew() -> Result<()> {
+    let (vault, providers, stage, old) = with_vault("api.openai.com")?;
+    let new = "sk-made-up-after-rotation-5Tg8";
+    providers.front.answer(move |seen| {
+        let good = seen.header("authorization") == Some(format!("Bearer {new}"));
+        Answer::json(
+            if good { 200 } else { 401 },
+            &json!({"choices": [], "error": {"message": "no such key"}}),
+        )
+    });
+    ensure!(ask(&stage)?.ends_with(" 401"));
+    let mut stored = secrets::some("ai-provider-keys/openai", 1, 5, false);
+    stored[0].value = new.into();
+    vault.store(&stored, 2)?;
+    ensure!(ask(&stage)?.ends_with(" 200"));
+    let sent: Vec<_> =
+        providers.front.take().iter().filter_map(|seen| seen.header("authorization")).collect();
+    ensure!(sent == [format!("Bearer {old}"), format!("Bearer {new}")]);
+    Ok(())
+}
+
+#[test]
+fn a_key_goes_into_a_url_where_the_provider_takes_it_there() -> Result<()> {
+    let host = "generativelanguage.googleapis.com";
+    let (_vault, providers, stage, key) = with_vault(host)?;
+    providers.front.answer(|_| Answer::json(200, &json!({"candidates": []})));
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "hello"}]}]});
+    let path = "/v1beta/models/gemini-2.5-flash:generateContent";
+    for (query, sent) in [("key=sallyport%3Aopenai&alt=json", true), ("alt=sallyport:openai", false)] {
+        let command = format!(
+            "curl -sS -w ' %{{http_code}}' -H 'content-type: application/json' --data-binary '{body}' 'https://{host}{path}?{query}'"
+        );
+        let outcome = stage.cli(&["exec", "--agent", "a", "--", "sh", "-c", &command])?.ok()?;
+        ensure!(outcome.stdout.ends_with(" 200"), "{outcome:?}");
+        let [seen] = &providers.front.take()[..] else { anyhow::bail!("not one request") };
+        let expected = match sent {
+            true => format!("{path}?key={key}&alt=json"),
+            false => format!("{path}?{query}"),
+        };
+        ensure!(seen.target == expected, "{}", seen.target);
+    }
+    let refused = format!("curl -sS -d '{body}' 'https://{host}{path}?key=sallyport:openai'");
+    let outcome = stage.cli(&["exec", "--agent", "b", "--", "sh", "-c", &refused])?.ok()?;
+    ensure!(outcome.stdout.contains("not for agents of the class `b`"), "{outcome:?}");
+    ensure!(providers.front.take().is_empty());
+    ensure!(!serde_json::to_string(&stage.audit_events()?)?.contains(&key) && !stage.output().contains(&key));
     Ok(())
 }

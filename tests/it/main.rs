@@ -14,6 +14,7 @@ mod daily_use;
 mod dangerous;
 mod desk;
 mod elevation;
+mod handed_over;
 mod hold;
 mod hold_clients;
 mod injected;

@@ -30,7 +30,8 @@ use crate::roots::{TestRoot, client_trusting};
 use crate::wait;
 
 /// The model hosts, and the hosts that real clients talk to on the side.
-pub const PROVIDER_NAMES: [&str; 2] = ["api.openai.com", "api.anthropic.com"];
+pub const PROVIDER_NAMES: [&str; 3] =
+    ["api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com"];
 
 /// One request as the front received it.
 #[derive(Clone)]

@@ -10,9 +10,9 @@ use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
     AllowRemoval, AuditFilter, AuditHead, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer,
-    ElevationDraft, ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession, KeptContent,
-    OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView, SecretTotals, SelfTestReport,
-    SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
+    ElevationDraft, ElevationToken, ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem,
+    IssuedSession, KeptContent, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView,
+    SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
 };
 use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
 use sallyport_policy::settings::{OffPolicy, ReasonPolicy};
@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::foyer::Foyer;
 use crate::record::ControlAction;
 use crate::switch::Position;
-use crate::{quotas, refresh, reload, self_test, trail_views, undo_ca};
+use crate::{handover, quotas, refresh, reload, self_test, trail_views, undo_ca};
 
 /// The longest pause; longer ones are `off`.
 const MAX_PAUSE: u64 = 24 * 3600;
@@ -228,6 +228,14 @@ impl Control for EngineControl {
         let outcome = format!("{names} secrets of {} sources", states.len());
         engine.record_control(ControlAction::SecretsSynced, &outcome).await.map_err(trail_failed)?;
         Ok(states)
+    }
+
+    async fn secrets_handover(
+        &self,
+        caller: &Caller,
+        request: HandoverRequest,
+    ) -> Result<Handover, ControlError> {
+        handover::hand_over(self.engine()?, caller, request).await
     }
 
     async fn ca(&self) -> Result<CaView, ControlError> {

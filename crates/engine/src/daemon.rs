@@ -433,6 +433,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         holds: Holds::new(),
         processes: Arc::new(Processes::new()),
         sessions: Default::default(),
+        leases: Default::default(),
         quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),
         events: broadcast::channel(EVENTS).0,
         self_test,

@@ -84,6 +84,7 @@ pub(crate) struct Engine {
     pub(crate) holds: crate::hold::Holds,
     pub(crate) processes: Arc<Processes>,
     pub(crate) sessions: Sessions,
+    pub(crate) leases: crate::broker::Leases,
     pub(crate) quotas: crate::quotas::Quotas,
     pub(crate) events: broadcast::Sender<sallyport_ipc::types::Event>,
     pub(crate) self_test: crate::self_test::Stage,

@@ -289,14 +289,13 @@ impl Exchange<'_> {
             _ => context.target.host(),
         };
         let auth = &self.provider.auth;
-        let inserted =
-            broker::insert(self.engine, self.policy, auth, host, self.account, &mut parts.headers).await;
-        if let Err(refusal) = inserted {
-            if self.engine.record_violation(&self.parties, &sent, refusal.code).await.is_err() {
-                return Err(Refusal::trail_unavailable().into());
-            }
-            return Err(refusal.into());
+        let inserted = broker::insert(self.engine, self.policy, auth, host, self.account, &mut parts).await;
+        if let Err(refusal) = &inserted
+            && self.engine.record_violation(&self.parties, &sent, refusal.code).await.is_err()
+        {
+            return Err(Refusal::trail_unavailable().into());
         }
+        let brokered = inserted?;
         let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
         if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned, said).await {
             if !self.policy.is_open_on_failure() {
@@ -312,6 +311,9 @@ impl Exchange<'_> {
         let response = match upstream.send(Request::from_parts(parts, body)).await {
             Ok(response) => {
                 unanswered.close();
+                if brokered && response.status() == StatusCode::UNAUTHORIZED {
+                    self.engine.leases.end();
+                }
                 if let Some(header) = tenant.filter(|_| response.status() == StatusCode::FORBIDDEN) {
                     self.engine.record_other_tenant(&self.parties, header);
                 }

@@ -22,6 +22,7 @@ mod flow;
 mod foyer;
 mod guard;
 mod handler;
+mod handover;
 mod head;
 mod health;
 mod hold;

@@ -117,6 +117,17 @@ impl Sources {
         self.known.lock().extra = set.map(Arc::new);
     }
 
+    /// Recognises values from now on that no source may have shown yet. False where all of them are known.
+    pub(crate) fn remember(&self, set: SecretSet, now: Timestamp) -> bool {
+        let mut known = self.known.lock();
+        let sets = known.by_id.values().filter_map(|source| source.set.as_ref());
+        let sets = sets.chain(known.retired.iter().map(|retired| &retired.set));
+        let fresh = sets.fold(set, |fresh, known| fresh.entries_missing_from(known));
+        let is_news = !fresh.is_empty();
+        known.retire(fresh, now);
+        is_news
+    }
+
     /// The index over everything known now.
     pub(crate) fn index(&self) -> SecretIndex {
         let known = self.known.lock();
@@ -385,6 +396,24 @@ mod tests {
         assert!(finds(&again, "first-secret-1"));
         again.absorb(vec![loaded("v", "vault", &["second-secret-2"])], now + DAY * 31);
         assert!(!finds(&again, "first-secret-1") && finds(&again, "second-secret-2"));
+    }
+
+    #[test]
+    fn what_is_remembered_is_found_and_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = open(&folder);
+        let now = Timestamp::now();
+        sources.absorb(vec![loaded("v", "vault", &["first-secret-1"])], now);
+        let set = |value: &'static str| {
+            let entry = SecretEntry { name: "n", value: value.as_bytes(), weak: false };
+            SecretSet::build(&key(), "handed over", [entry])
+        };
+        assert!(!sources.remember(set("first-secret-1"), now));
+        assert!(sources.remember(set("second-secret-2"), now));
+        assert!(!sources.remember(set("second-secret-2"), now));
+        assert!(finds(&sources, "second-secret-2"));
+        sources.absorb(vec![loaded("v", "vault", &["first-secret-1"])], now + DAY * 31);
+        assert!(finds(&sources, "first-secret-1") && !finds(&sources, "second-secret-2"));
     }
 
     #[test]

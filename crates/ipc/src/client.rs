@@ -20,8 +20,9 @@ use crate::transport;
 use crate::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
     AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, Done, ElevationAnswer,
-    ElevationDraft, ElevationToken, ElevationView, Flow, HealthItem, IssuedSession, KeptContent, OffRequest,
-    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+    ElevationDraft, ElevationToken, ElevationView, Flow, Handover, HandoverRequest, HealthItem,
+    IssuedSession, KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
+    SourceStatus, Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -73,6 +74,14 @@ impl Client {
 
     pub async fn secrets_sync(&self) -> Result<Vec<SourceStatus>, ClientError> {
         self.call(Call::SecretsSync, &()).await
+    }
+
+    /// The secrets of one class for this process's environment.
+    pub async fn secrets_handover(&self, request: &HandoverRequest) -> Result<Handover, ClientError> {
+        let route = row(Call::SecretsHandover)?;
+        let bytes = self.asked(route, request).await?;
+        Handover::parse(&bytes)
+            .map_err(|broken| ClientError::Garbled { route: route.label(), source: broken.into() })
     }
 
     pub async fn ca(&self) -> Result<CaView, ClientError> {
@@ -185,6 +194,12 @@ impl Client {
 
     async fn call<Q: Serialize, A: DeserializeOwned>(&self, call: Call, body: &Q) -> Result<A, ClientError> {
         let route = row(call)?;
+        let bytes = self.asked(route, body).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|source| ClientError::Garbled { route: route.label(), source: source.into() })
+    }
+
+    async fn asked<Q: Serialize>(&self, route: &'static Route, body: &Q) -> Result<Bytes, ClientError> {
         let body = match serde_json::to_vec(body) {
             // `()` is `null`: nothing to send.
             Ok(json) if json == b"null" => Bytes::new(),
@@ -199,8 +214,7 @@ impl Client {
             if !status.is_success() {
                 return Err(refused(route, &bytes));
             }
-            serde_json::from_slice(&bytes)
-                .map_err(|source| ClientError::Garbled { route: route.label(), source: source.into() })
+            Ok(bytes)
         };
         let late = |_| ClientError::TimedOut { route: route.label(), seconds: patience.as_secs() };
         timeout(patience, answer).await.map_err(late)?

@@ -10,8 +10,9 @@ use crate::routes::Route;
 use crate::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
     AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer, ElevationDraft,
-    ElevationToken, ElevationView, Event, Flow, HealthItem, IssuedSession, KeptContent, OffRequest,
-    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
+    ElevationToken, ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem, IssuedSession,
+    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
+    Status, TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -52,6 +53,12 @@ pub trait Control: Send + Sync + 'static {
     async fn sources(&self) -> Result<Vec<SourceStatus>, ControlError>;
     /// Reads every source again; answers when that is done.
     async fn secrets_sync(&self) -> Result<Vec<SourceStatus>, ControlError>;
+    /// Values for the environment of the calling process, if a human has granted them.
+    async fn secrets_handover(
+        &self,
+        caller: &Caller,
+        request: HandoverRequest,
+    ) -> Result<Handover, ControlError>;
     async fn ca(&self) -> Result<CaView, ControlError>;
     /// Deletes the certificate and its key, and begins to drain: without it nothing can be intercepted.
     async fn ca_remove(&self) -> Result<(), ControlError>;

@@ -58,6 +58,7 @@ pub enum Call {
     Off,
     Sources,
     SecretsSync,
+    SecretsHandover,
     Ca,
     CaRemove,
     Policy,
@@ -119,6 +120,14 @@ pub const ROUTES: &[Route] = &[
     post(Call::Off, "/v1/off", Access::Admin, HUMAN, "tunnel everything unread, for a time or until `on`"),
     get(Call::Sources, "/v1/secrets", "sources of secrets with names and counts, never values"),
     post(Call::SecretsSync, "/v1/secrets/sync", Access::Operate, SLOW, "read every source of secrets again"),
+    // The grant of a human is what authorises.
+    post(
+        Call::SecretsHandover,
+        "/v1/secrets/handover",
+        Access::Operate,
+        SLOW,
+        "the secrets of one class for the calling process, once a human has granted them",
+    ),
     get(Call::Ca, "/v1/ca", "the root certificate, its limits and where its key is kept"),
     post(
         Call::CaRemove,

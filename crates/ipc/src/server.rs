@@ -200,6 +200,13 @@ impl Session {
             Call::Off => ok(&control.off(parsed(body)?).await?),
             Call::Sources => ok(&control.sources().await?),
             Call::SecretsSync => ok(&control.secrets_sync().await?),
+            Call::SecretsHandover => {
+                let handed = control.secrets_handover(&self.caller, parsed(body)?).await?;
+                let bytes = handed
+                    .to_bytes()
+                    .map_err(|broken| ControlError::new(ErrorCode::Internal, format!("{broken}")))?;
+                Ok(answer(StatusCode::OK, Bytes::from_owner(bytes)))
+            }
             Call::Ca => ok(&control.ca().await?),
             Call::Policy => ok(&control.policy().await?),
             Call::PolicyReload => ok(&control.policy_reload().await?),
@@ -310,7 +317,11 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
             )
         }
     };
-    let mut response = Response::new(BodyExt::boxed_unsync(Full::new(Bytes::from(bytes))));
+    answer(status, Bytes::from(bytes))
+}
+
+fn answer(status: StatusCode, json: Bytes) -> Response<Body> {
+    let mut response = Response::new(BodyExt::boxed_unsync(Full::new(json)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use sallyport_platform::peer;
+use sallyport_platform::{LockedBytes, peer};
 use sallyport_policy::elevation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -201,6 +201,18 @@ impl Control for Example {
     }
     async fn secrets_sync(&self) -> Result<Vec<SourceStatus>, ControlError> {
         self.sources().await
+    }
+    async fn secrets_handover(
+        &self,
+        caller: &Caller,
+        request: HandoverRequest,
+    ) -> Result<Handover, ControlError> {
+        assert!(caller.pid.is_some());
+        if request.class == "waits" {
+            return self.counted(Handover::Waits(Box::new(elevation(elevation::State::Pending))));
+        }
+        let value = LockedBytes::from_wiped(&mut request.class.into_bytes()).unwrap();
+        self.counted(Handover::Granted(vec![Variable { name: "A_KEY".into(), value }]))
     }
     async fn ca(&self) -> Result<CaView, ControlError> {
         self.counted(CaView {
@@ -464,6 +476,12 @@ async fn the_client_has_every_call() {
     assert_eq!(client.off(&pause).await.unwrap().state, State::Paused);
     assert_eq!(client.sources().await.unwrap()[0].names, ["db-password"]);
     assert_eq!(client.secrets_sync().await.unwrap().len(), 1);
+    let class = |class: &str| HandoverRequest { class: class.into(), justification: String::new() };
+    let Handover::Granted(handed) = client.secrets_handover(&class("made-up-1")).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((handed[0].name.as_str(), &handed[0].value[..]), ("A_KEY", &b"made-up-1"[..]));
+    assert!(matches!(client.secrets_handover(&class("waits")).await.unwrap(), Handover::Waits(_)));
     assert_eq!(client.ca().await.unwrap().key_store, KeyStoreKind::Keychain);
     assert_eq!(client.policy().await.unwrap().settings[0].key, "opaque");
     assert_eq!(client.policy_reload().await.unwrap().documents, []);

@@ -2,6 +2,7 @@
 
 mod agents;
 mod allow;
+mod handover;
 mod quota;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use ts_rs::TS;
 
 pub use agents::{AgentSession, AgentSessionRequest, IssuedSession};
 pub use allow::{AllowAnswer, AllowDraft, AllowEntry, AllowQuestion, AllowRemoval, AllowState};
+pub use handover::{Handover, HandoverBroken, HandoverRequest, Variable};
 pub use quota::{ModelUse, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage, UsagePeriod};
 
 /// Is this person protected right now?

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod elevation;
 pub mod error;
 pub mod finding;
+pub mod handover;
 pub mod level;
 pub mod permissions;
 pub mod providers;

@@ -6,7 +6,7 @@ use sallyport_policy::config::SecretsConfig;
 
 use crate::report::{ProblemCode, SourceError};
 use crate::value::NamedSecret;
-use crate::{Judge, SecretValue, files, keychain, vault};
+use crate::{Judge, MIN_LENGTH, SecretValue, files, keychain, vault};
 
 /// The value that `wanted` names, as `sallyport secrets list` shows the name. `None`: its source answered, and has no
 /// such secret. Values of any length count here: nothing is searched for.
@@ -54,17 +54,43 @@ pub async fn fetch_class(
             for vault in &config.vaults {
                 let folder = format!("{}/{class}", vault.path.trim_end_matches('/'));
                 let vault = sallyport_policy::config::VaultConfig { path: folder, ..vault.clone() };
-                all.extend(vault::load(&vault, paths, judge).await.result?.into_iter().filter(|s| !s.part));
+                let report = vault::load(&vault, paths, judge).await;
+                let found = report.result?;
+                // Half an environment would be worse than none; so would a value that nobody recognises.
+                let partial = [ProblemCode::VaultDenied, ProblemCode::Truncated];
+                if let Some(unread) = report.warnings.into_iter().find(|w| partial.contains(&w.code)) {
+                    return Err(unread);
+                }
+                if report.skipped_short > 0 {
+                    return Err(too_short(class, report.skipped_short));
+                }
+                all.extend(found.into_iter().filter(|secret| !secret.part));
             }
             Ok(all)
         }
-        SecretPlace::Keychain => of_keychain(&format!("{class}/")),
+        SecretPlace::Keychain => {
+            let all = of_keychain(&format!("{class}/"))?;
+            match all.iter().filter(|secret| secret.value.as_bytes().len() < MIN_LENGTH).count() {
+                0 => Ok(all),
+                short => Err(too_short(class, short)),
+            }
+        }
         SecretPlace::File => Err(SourceError::new(
             ProblemCode::FileMalformed,
             "Files hold no classes of secrets.",
             "Keep the secrets of this class in Vault or in the keychain.",
         )),
     }
+}
+
+fn too_short(class: &str, count: usize) -> SourceError {
+    SourceError::new(
+        ProblemCode::ValueTooShort,
+        format!(
+            "{count} value(s) of the class have fewer than {MIN_LENGTH} bytes, so they could not be taken out of prompts."
+        ),
+        format!("Change them to longer ones, or move them out of `{class}/`."),
+    )
 }
 
 /// The item of exactly this name; for a name that ends in a slash all below it.

@@ -145,6 +145,8 @@ problem_codes! {
     CredentialFile = "credential_file",
     /// Other users of this machine can read a file with a credential.
     CredentialFileOpen = "credential_file_open",
+    /// A value that could not be taken out of texts, so it is not handed to a tool either.
+    ValueTooShort = "value_too_short",
     FileMissing = "file_missing",
     FileUnreadable = "file_unreadable",
     FileMalformed = "file_malformed",

@@ -100,6 +100,8 @@ const CONTROL: Record<string, string> = {
   protection_on: 'Protection switched on',
   secrets_synced: 'Secrets read again',
   key_inserted: 'Key put into a request',
+  secrets_handed_over: 'Secrets handed to a tool',
+  secrets_refused: 'Secrets refused to a tool',
   self_test: 'Self-test run',
   shadow_ai_seen: 'AI host seen that policy has not approved',
   audit_discontinuity: 'The trail did not continue from its head',

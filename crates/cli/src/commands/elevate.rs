@@ -288,7 +288,7 @@ fn resources(view: &ElevationView) -> String {
     view.question.request.resources.iter().map(Resource::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn sentence(view: &ElevationView) -> String {
+pub(crate) fn sentence(view: &ElevationView) -> String {
     let request = &view.question.request;
     let what = format!(
         "Request {}: {} {} for {}",

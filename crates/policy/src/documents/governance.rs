@@ -104,12 +104,15 @@ pub enum AiAccess {
     Denied,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How secrets reach a tool that is started with `exec --with-secrets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct InjectionPolicy {
     pub method: InjectionMethod,
+    /// Values are fetched before the tool starts; its environment can't be filled later.
     #[serde(default)]
     pub prefetch: bool,
+    /// Values are handed over from locked memory alone.
     #[serde(default)]
     pub memory_protection: bool,
 }

@@ -77,27 +77,44 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
         DocumentKind::AiSecretsPolicy => {
             const {
                 &[
-                    tells("spec.secretClasses[].name", "a label for people"),
+                    acts(
+                        "spec.secretClasses[].name",
+                        "the folder of its secrets, and what `exec --with-secrets` names",
+                    ),
                     tells("spec.secretClasses[].description", "a label for people"),
-                    tells("spec.secretClasses[].storage", "sources are set in config.yaml under `secrets`"),
+                    acts(
+                        "spec.secretClasses[].storage",
+                        "from where `exec --with-secrets` fetches them: a vault of config.yaml, or the keychain",
+                    ),
                     acts(
                         "spec.secretClasses[].rotation",
                         "secrets in the vault folder of this name that are older raise a health item",
                     ),
-                    tells(
+                    acts(
                         "spec.secretClasses[].accessPattern",
-                        "keys are not handed to tools in this version",
+                        "either asks for `exec --agent`; `per-session` wants a grant for each session anew",
                     ),
-                    tells(
+                    acts(
                         "spec.secretClasses[].neverExpose",
-                        "every known secret is taken out of prompts and completions and kept out of logs, with or without this",
+                        "taken out of prompts and completions, kept out of logs; every other known secret is, too",
                     ),
                     acts("spec.secretClasses[].patterns", "the files that `aiAccess` speaks of"),
                     acts(
                         "spec.secretClasses[].aiAccess",
                         "`denied` denies reading such files, and takes what tools have read of them out of requests",
                     ),
-                    tells("spec.injectionPolicy", "keys are not handed to tools in this version"),
+                    acts(
+                        "spec.injectionPolicy.method",
+                        "`exec --with-secrets` sets environment variables of that one process",
+                    ),
+                    tells(
+                        "spec.injectionPolicy.prefetch",
+                        "values are fetched before the command starts, with or without this",
+                    ),
+                    acts(
+                        "spec.injectionPolicy.memoryProtection",
+                        "values are handed over from locked memory alone, or not at all",
+                    ),
                 ]
             }
         }

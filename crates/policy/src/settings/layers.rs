@@ -153,6 +153,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
             .common(|policy| Some(policy.broker.clone()?.into_iter().collect()))
             .map(|keys: BTreeSet<BrokeredKey>| keys.into_iter().collect()),
         secret_classes: secret_classes(layers),
+        memory_protection: memory_protection(layers),
         providers: Arc::new(providers),
         documents: summaries(layers),
     })
@@ -297,6 +298,24 @@ fn secret_classes(layers: &Layers) -> Vec<SecretClass> {
         }
     }
     classes
+}
+
+/// One document that asks for it is enough.
+fn memory_protection(layers: &Layers) -> Setting<bool> {
+    let asks = |documents: &[Document]| {
+        documents.iter().any(|document| match &document.body {
+            DocumentBody::AiSecrets(body) => {
+                body.injection_policy.is_some_and(|policy| policy.memory_protection)
+            }
+            _ => false,
+        })
+    };
+    let rank = match (asks(&layers.managed_documents), asks(&layers.user_documents)) {
+        (true, _) => Rank::Locked,
+        (false, true) => Rank::User,
+        (false, false) => Rank::Default,
+    };
+    rank.setting(rank != Rank::Default)
 }
 
 fn registry(policies: &Policies<'_>) -> Result<Registry, ResolveError> {

@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub broker: Setting<Vec<BrokeredKey>>,
     /// Of all `AISecretsPolicy` documents; of one name the managed one.
     pub secret_classes: Vec<SecretClass>,
+    /// Secrets are handed to tools from locked memory alone.
+    pub memory_protection: Setting<bool>,
     pub providers: Arc<Registry>,
     pub documents: Vec<DocumentSummary>,
 }
@@ -236,6 +238,7 @@ impl Snapshot {
         rows.extend(self.detection.rows());
         rows.extend(self.quotas.rows());
         rows.push(row("broker", &self.broker));
+        rows.push(row("memory_protection", &self.memory_protection));
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
         rows.extend(added.map(|provider| SettingRow {
             key: format!("providers.{}", provider.name),
