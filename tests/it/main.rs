@@ -20,6 +20,7 @@ mod hold_clients;
 mod injected;
 mod kept_content;
 mod listener;
+mod policy_in_force;
 mod quotas;
 mod refusals;
 mod routing;

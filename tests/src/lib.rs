@@ -11,6 +11,7 @@ pub mod encodings;
 pub mod expect;
 pub mod front;
 pub mod keychain;
+pub mod managed;
 pub mod memory;
 pub mod polkit;
 pub mod process;

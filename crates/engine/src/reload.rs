@@ -1,4 +1,4 @@
-//! Puts a changed policy in force: at once and whole, or not at all. Files are looked at every second; what can't be
+//! Puts a changed policy in force: at once and whole, or not at all. Files are looked at again and again; what can't be
 //! used leaves the last good policy standing and raises a health item with its place.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::record::ControlAction;
 
 /// Files are looked at this often. A change is taken when it is still the same one look later, so that a file that is
 /// being written is not read half.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(800);
 
 /// Reads all files and puts what they say in force.
 pub(crate) async fn now(engine: &Arc<Engine>, foyer: &Foyer) -> Result<String, Unrecorded> {
