@@ -14,6 +14,7 @@ pub mod error;
 pub mod finding;
 pub mod handover;
 pub mod level;
+mod ordered;
 pub mod permissions;
 pub mod providers;
 pub mod quotas;

@@ -11,6 +11,7 @@ mod paths;
 mod shell;
 
 use crate::elevation::{Scope, Target};
+use crate::ordered::ordered;
 use crate::shell::ShellLine;
 
 pub use compiled::Permissions;
@@ -56,27 +57,14 @@ pub struct Who<'a> {
     pub tier: Option<&'a str>,
 }
 
-/// Whether tools that are not in the table may be used. Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum UnknownTools {
-    /// They pass and are recorded.
-    #[default]
-    Allow,
-    Deny,
+ordered! {
+    /// Whether tools that are not in the table may be used.
+    pub enum UnknownTools {
+        /// They pass and are recorded.
+        #[default]
+        Allow,
+        Deny,
+    }
 }
 
 /// What permissions say.

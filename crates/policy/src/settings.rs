@@ -19,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::ordered::ordered;
+
 pub use agents::{AgentMode, AgentRules, AgentSettings};
 pub use conduct::{
     ConductSettings, InjectionRules, OutputAction, OutputRules, OutputSettings, ToolInjection, UserInjection,
@@ -76,96 +78,82 @@ impl<T> Setting<T> {
     }
 }
 
-/// Bodies that can't be read. Ordered: the later the stricter.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OpaquePolicy {
-    Allow,
-    /// Passes, counted and shown.
-    #[default]
-    Warn,
-    Block,
+ordered! {
+    /// Bodies that can't be read.
+    pub enum OpaquePolicy {
+        Allow,
+        /// Passes, counted and shown.
+        #[default]
+        Warn,
+        Block,
+    }
 }
 
-/// Bodies that are not what they say they are, in whose raw text nothing was found.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum MalformedPolicy {
-    #[default]
-    Allow,
-    Block,
+ordered! {
+    /// Bodies that are not what they say they are, in whose raw text nothing was found.
+    pub enum MalformedPolicy {
+        #[default]
+        Allow,
+        Block,
+    }
 }
 
-/// What clients report about themselves.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum TelemetryPolicy {
-    /// Passes unread.
-    Allow,
-    /// Treated like a prompt.
-    #[default]
-    Scan,
-    Block,
+ordered! {
+    /// What clients report about themselves.
+    pub enum TelemetryPolicy {
+        /// Passes unread.
+        Allow,
+        /// Treated like a prompt.
+        #[default]
+        Scan,
+        Block,
+    }
 }
 
-/// What happens to AI traffic that can't be looked at: an internal error, no secrets loaded, no trail, a
-/// dead engine.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum FailMode {
-    Open,
-    #[default]
-    Closed,
+ordered! {
+    /// What happens to AI traffic that can't be looked at: an internal error, no secrets loaded, no trail, a
+    /// dead engine.
+    pub enum FailMode {
+        Open,
+        #[default]
+        Closed,
+    }
 }
 
-/// What happens to an AI host that policy has not approved. Ordered: the later the stricter.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ShadowAi {
-    /// Passes; only a number.
-    #[default]
-    Count,
-    /// Passes; the trail and the person are told.
-    Warn,
-    Block,
+ordered! {
+    /// What happens to an AI host that policy has not approved.
+    pub enum ShadowAi {
+        /// Passes; only a number.
+        #[default]
+        Count,
+        /// Passes; the trail and the person are told.
+        Warn,
+        Block,
+    }
 }
 
-/// What happens when a provider may not see the class of a request. Ordered: the later the stricter.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OnViolation {
-    /// Findings are taken out; what is left decides.
-    #[default]
-    Redact,
-    /// What the client wrote decides; the request goes to a self-hosted provider instead.
-    Reroute,
-    /// What the client wrote decides; the request is refused.
-    Block,
+ordered! {
+    /// What happens when a provider may not see the class of a request.
+    pub enum OnViolation {
+        /// Findings are taken out; what is left decides.
+        #[default]
+        Redact,
+        /// What the client wrote decides; the request goes to a self-hosted provider instead.
+        Reroute,
+        /// What the client wrote decides; the request is refused.
+        Block,
+    }
 }
 
-/// What happens to tools without an approved security assessment. Ordered: the later the stricter.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum UnapprovedTools {
-    #[default]
-    Allow,
-    /// Pass; the trail is told.
-    Warn,
-    Block,
+ordered! {
+    /// What happens to tools without an approved security assessment.
+    pub enum UnapprovedTools {
+        #[default]
+        Allow,
+        /// Pass; the trail is told.
+        Warn,
+        Block,
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{Configs, Layers, Policies, Rank};
 use super::{Setting, SettingRow, snapshot};
 use crate::documents::SallyportPolicy;
+use crate::ordered::ordered;
 use crate::permissions::{Permissions, UnknownTools};
 
 /// `agents` of a `SallyportPolicy`.
@@ -23,27 +24,13 @@ pub struct AgentRules {
     pub tiers: Option<BTreeMap<String, String>>,
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum AgentMode {
-    /// What would be denied is recorded and passes.
-    #[default]
-    Observe,
-    Enforce,
+ordered! {
+    pub enum AgentMode {
+        /// What would be denied is recorded and passes.
+        #[default]
+        Observe,
+        Enforce,
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use super::layers::{Policies, Rank};
 use super::{Setting, SettingRow, snapshot};
 use crate::config::Profile;
 use crate::documents::SallyportPolicy;
+use crate::ordered::ordered;
 
 /// `injection` of a `SallyportPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -35,81 +36,39 @@ pub struct OutputRules {
     pub execution: Option<OutputAction>,
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum UserInjection {
-    Off,
-    /// Passes, recorded.
-    #[default]
-    Warn,
-    Block,
+ordered! {
+    pub enum UserInjection {
+        Off,
+        /// Passes, recorded.
+        #[default]
+        Warn,
+        Block,
+    }
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ToolInjection {
-    Off,
-    /// Passes, recorded.
-    Warn,
-    /// The suspicious stretch gives way to a notice, the same in every turn.
-    #[default]
-    Neutralise,
-    Block,
+ordered! {
+    pub enum ToolInjection {
+        Off,
+        /// Passes, recorded.
+        Warn,
+        /// The suspicious stretch gives way to a notice, the same in every turn.
+        #[default]
+        Neutralise,
+        Block,
+    }
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputAction {
-    Off,
-    /// Passes, recorded.
-    #[default]
-    Annotate,
-    /// A tool call waits for the person's word; in text a notice takes its place.
-    Hold,
-    /// A notice takes its place.
-    Block,
+ordered! {
+    pub enum OutputAction {
+        Off,
+        /// Passes, recorded.
+        #[default]
+        Annotate,
+        /// A tool call waits for the person's word; in text a notice takes its place.
+        Hold,
+        /// A notice takes its place.
+        Block,
+    }
 }
 
 #[derive(Debug, Clone)]

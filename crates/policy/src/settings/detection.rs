@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{Policies, Rank};
 use super::{Setting, SettingRow, snapshot};
 use crate::documents::SallyportPolicy;
+use crate::ordered::ordered;
 
 /// `detection` of a `SallyportPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -18,50 +19,22 @@ pub struct DetectionRules {
     pub own_rules: Option<OwnEntries>,
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OwnEntries {
-    #[default]
-    Allow,
-    Forbid,
+ordered! {
+    pub enum OwnEntries {
+        #[default]
+        Allow,
+        Forbid,
+    }
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum KnownValues {
-    /// By fingerprint, as any other value (never by rule or path).
-    Allow,
-    /// Whatever the allowlist says, they are taken out.
-    #[default]
-    Protect,
+ordered! {
+    pub enum KnownValues {
+        /// By fingerprint, as any other value (never by rule or path).
+        Allow,
+        /// Whatever the allowlist says, they are taken out.
+        #[default]
+        Protect,
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use super::layers::{Policies, Rank};
 use super::{Setting, SettingRow, snapshot};
 use crate::documents::SallyportPolicy;
 use crate::elevation::{Approver, ElevationRules, Hold, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Scope, Terms};
+use crate::ordered::ordered;
 
 /// `protection` of a `SallyportPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,72 +23,30 @@ pub struct ProtectionRules {
     pub reason: Option<ReasonPolicy>,
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OffPolicy {
-    #[default]
-    Allow,
-    Forbid,
+ordered! {
+    pub enum OffPolicy {
+        #[default]
+        Allow,
+        Forbid,
+    }
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Authentication {
-    /// Asked for where the operating system can ask; elsewhere the word of the caller counts, and is recorded as such.
-    #[default]
-    Available,
-    /// Where the operating system can't ask, nothing is weakened.
-    Required,
+ordered! {
+    pub enum Authentication {
+        /// Asked for where the operating system can ask; elsewhere the word of the caller counts, and is recorded as such.
+        #[default]
+        Available,
+        /// Where the operating system can't ask, nothing is weakened.
+        Required,
+    }
 }
 
-/// Ordered: the later the stricter.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ReasonPolicy {
-    #[default]
-    Optional,
-    Required,
+ordered! {
+    pub enum ReasonPolicy {
+        #[default]
+        Optional,
+        Required,
+    }
 }
 
 #[derive(Debug, Clone)]
