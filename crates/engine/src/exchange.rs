@@ -284,10 +284,7 @@ impl Exchange<'_> {
         }
         let tenant = destination::restrict_tenant(self.policy, self.provider, &mut parts.headers);
         let head_only = parts.method == Method::HEAD;
-        let host = match &decision.route {
-            Route::Reroute(target) => target.to.host.as_str(),
-            _ => context.target.host(),
-        };
+        let host = decision.route.host(context.target.host());
         let auth = &self.provider.auth;
         let inserted = broker::insert(self.engine, self.policy, auth, host, self.account, &mut parts).await;
         if let Err(refusal) = &inserted

@@ -329,6 +329,43 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_get_exactly_the_slots_and_no_token_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(&folder.path().join("quota.db"), START).unwrap();
+        let tier = |tokens, slots| Tier {
+            requests_per_minute: 10_000,
+            requests_per_hour: 10_000,
+            tokens_per_day: tokens,
+            max_prompt_length: 10,
+            max_concurrent_requests: slots,
+        };
+        // One reservation, as `ask` makes it.
+        let each = local.reserve("probe", &tier(1_000_000, 1), &ask(9_999), START).ticket.unwrap().reserved;
+        let at_once = |subject: &str, tier: &Tier, first: u128| -> Vec<Ticket> {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..64_u128)
+                    .map(|thread| {
+                        let local = &local;
+                        scope.spawn(move || local.reserve(subject, tier, &ask(first + thread), START).ticket)
+                    })
+                    .collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+            })
+        };
+        // Slots: seven run, however often the others try; each that ends lets exactly one in.
+        let seven = tier(1_000_000, 7);
+        let running = at_once("ann", &seven, 0);
+        assert_eq!(running.len(), 7);
+        assert_eq!(at_once("ann", &seven, 100).len(), 0);
+        running.iter().take(3).for_each(|ticket| local.cancel("ann", *ticket));
+        assert_eq!(at_once("ann", &seven, 200).len(), 3);
+        // Tokens: reservations never pass the day's limit together.
+        let limit = each * 10 + each / 2;
+        assert_eq!(at_once("bob", &tier(limit, 1_000), 300).len(), 10);
+        assert!(local.look("bob", START).tokens <= limit);
+    }
+
+    #[test]
     fn a_broken_file_is_told_from_a_sound_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("quota.db");

@@ -19,6 +19,16 @@ pub enum Route {
     Reroute(Box<RerouteTarget>),
 }
 
+impl Route {
+    /// The host that receives a request which asked for `host`.
+    pub fn host<'a>(&'a self, host: &'a str) -> &'a str {
+        match self {
+            Route::AsAsked => host,
+            Route::Reroute(target) => &target.to.host,
+        }
+    }
+}
+
 /// Whether the host may be used at all; says so where it may although nobody has approved it.
 pub(super) fn host(
     policy: &Snapshot,
