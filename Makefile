@@ -51,7 +51,7 @@ accuracy: ## recall on labelled texts, false alarms on real files of this machin
 	cargo run --locked --release -q -p sallyport-detect --example train_injection -- ../shared/data/injection-dev.jsonl.gz \
 		$(CARGO_TARGET_DIR)/accuracy $(REAL)
 
-xcheck: ## type-check the workspace for Windows and macOS (about 10 minutes the first time)
+xcheck: ## type-check the workspace for Windows and macOS (about 20 minutes the first time)
 	@scripts/setup.sh xcheck
 	@scripts/xcheck.sh
 
@@ -74,7 +74,7 @@ ui/dist-mock/index.html: $(UI_SOURCES) ui/node_modules/.package-lock.json
 
 ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json
 	@command -v npm >/dev/null || scripts/setup.sh desktop
-	cd ui && npm ci --no-audit --no-fund --loglevel=error
+	cd ui && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	touch $@
 
 setup: ## install what the tests start (Debian packages, a Python venv, npm packages)

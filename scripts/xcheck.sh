@@ -3,7 +3,8 @@
 # The toolchain in use has no standard library for those systems, so Debian's own Rust, which ships the library's
 # source, is unpacked beside it in the cache folder (never installed) and builds the library on the way. A check never
 # links: C code is compiled for Windows by mingw, and for macOS a stand-in only touches the files that a compiler would
-# have made. About ten minutes the first time, seconds afterwards.
+# have made. About twenty processor minutes the first time, one or two afterwards. Left out: the whole-product tests, which
+# start Linux's own programs, and the tray app, whose web views and Windows icon nobody has brought through it yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
