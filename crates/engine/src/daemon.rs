@@ -383,7 +383,11 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let rules = own_rules.rules();
     // Automata are built when they are first used; the first exchange need not wait for that.
     let warming = rules.clone();
-    tokio::task::spawn_blocking(move || warming.warm());
+    tokio::task::spawn_blocking(move || {
+        warming.warm();
+        // Building them takes more than they weigh.
+        sallyport_platform::memory::give_back_freed();
+    });
     let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
     let (elevation, trouble) = Elevation::open(paths.state_dir(), installation.elevation);
     if let Some(why) = &trouble {

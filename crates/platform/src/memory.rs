@@ -19,6 +19,15 @@ pub fn harden_process() -> Hardening {
     crate::imp::harden_process()
 }
 
+/// Gives pages back to the system that the allocator keeps after much was freed. For rare moments: it walks the heap.
+pub fn give_back_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the allocator locks its own arenas, and nothing that is in use moves.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Whether the pages are held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockState {
