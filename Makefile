@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test whole bench accuracy lint fmt xcheck setup build ui ui-test desktop-test screenshots icons
+.PHONY: help run test whole bench accuracy lint fmt xcheck setup build ui ui-test desktop-test desktop-release screenshots icons
 
 export SALLYPORT_DEV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport-dev
 export CARGO_TARGET_DIR ?= $(SALLYPORT_DEV)/target
@@ -83,6 +83,10 @@ setup: ## install what the tests start (Debian packages, a Python venv, npm pack
 desktop-test: setup build ## the real tray app on a screen of its own: engine, client, popup, tray, window
 	cargo build --locked -p sallyport-desktop --example driven
 	tests/desktop/run.sh
+
+desktop-release: setup ui ## the release build of the tray app: that nobody can drive it, its memory, its first paint
+	cargo build --locked --release -p sallyport-cli -p sallyport-desktop
+	SALLYPORT_DESKTOP_PROFILE=release tests/desktop/run.sh
 
 icons: ## assets/icons anew from their SVGs
 	@scripts/icons.sh

@@ -279,9 +279,10 @@ def the_pages_are_true(work, window):
     say(f"Settings shows all {len(settings)} with the engine's own word on whose they are")
 
 
-def the_tray(session, window):
+def the_tray(session, window, shots):
     tray = TrayMenu()
     wait_for("protection shown as on", lambda: tray.items().get("Protection", (0, 0, 0))[1] == 1)
+    session.picture_of_menu(shots, "tray")
     tray.click("Protection")
     wait_for("protection off", lambda: engine("status").get("state") == "off")
     wait_for("the tray to say so", lambda: "Off: AI traffic passes unread" in tray.items())
@@ -454,7 +455,7 @@ def main():
             window = the_window(session, options.driven, shots)
             not_a_secret(window, shots)
             the_pages_are_true(options.work, window)
-            tray = the_tray(session, window)
+            tray = the_tray(session, window, shots)
             a_pause_with_a_reason(session, window, tray, shots)
             an_approval(session, window, tray, shots)
             the_engine_comes_back(window)

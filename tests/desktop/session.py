@@ -100,6 +100,15 @@ class Session:
             Path(folder).mkdir(parents=True, exist_ok=True)
             subprocess.run(["import", "-window", "root", f"{folder}/{name}.png"], check=False)
 
+    def picture_of_menu(self, folder, name):
+        """The tray's menu as the panel draws it: a click on the icon, and away again."""
+        if folder:
+            subprocess.run(["xdotool", "mousemove", "12", "782", "click", "1"], check=True)
+            # Only for pictures: a menu can't be told from the panel's other windows.
+            time.sleep(0.5)
+            self.picture(folder, name)
+            subprocess.run(["xdotool", "key", "Escape"], check=True)
+
     def close(self):
         for process in reversed(self.processes):
             if process.poll() is None:
