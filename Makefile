@@ -82,6 +82,7 @@ setup: ## install what the tests start (Debian packages, a Python venv, npm pack
 
 desktop-test: setup build ## the real tray app on a screen of its own: engine, client, popup, tray, window
 	cargo build --locked -p sallyport-desktop --example driven
+	cargo build --locked -p sallyport-tests --example with_polkit
 	tests/desktop/run.sh
 
 desktop-release: setup ui ## the release build of the tray app: that nobody can drive it, its memory, its first paint

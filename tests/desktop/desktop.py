@@ -15,6 +15,7 @@ from pathlib import Path
 from session import Session, TrayMenu, WebDriverError, Window, wait_for
 
 SECRET = "kZ8#rT2!vQx7-Lm4pWd9"
+CALLED = "make deploy"
 
 
 def free_port():
@@ -24,6 +25,18 @@ def free_port():
 
 
 DRIVER, PLAIN_DRIVER = free_port(), free_port()
+
+POLICIES = """\
+apiVersion: security.platform/v1
+kind: AgentPermissionPolicy
+metadata: {name: agents}
+spec: {agentClass: coding-assistant, tiers: [{name: work, permissions: {shell: [{action: execute, allowlist: [npm test]}]}}]}
+---
+apiVersion: sallyport/v1
+kind: SallyportPolicy
+metadata: {name: agents-mode}
+spec: {agents: {mode: enforce}}
+"""
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -35,6 +48,8 @@ class Provider(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         Provider.seen.append(body)
+        if b"deploy it" in body:
+            return self.call()
         answer = json.dumps({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-5.2",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}],
@@ -45,6 +60,24 @@ class Provider(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def call(self):
+        """A stream that calls for a command."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        arguments = json.dumps({"command": CALLED})
+        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "bash", "arguments": arguments}}
+        for delta, finish in (({"role": "assistant", "content": "On it. "}, None), ({"tool_calls": [call]}, None), ({}, "tool_calls")):
+            chunk = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5.2",
+                     "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+            self.piece(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.piece(b"data: [DONE]\n\n")
+        self.piece(b"")
+
+    def piece(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, *_):
         pass
@@ -75,6 +108,8 @@ def configure(work):
     secrets = work / "secrets.env"
     secrets.write_text(f"DESKTOP_TEST_PASSWORD={SECRET}\n")
     secrets.chmod(0o600)
+    (config / "policies").mkdir(mode=0o700)
+    (config / "policies" / "agents.yaml").write_text(POLICIES)
     (config / "config.yaml").write_text(
         f"listen: 127.0.0.1:0\n"
         f"upstream:\n  resolve: {{\"api.openai.com:443\": \"127.0.0.1:{port}\"}}\n  extra_roots: [{root}]\n"
@@ -96,6 +131,20 @@ def ask(prompt):
         capture_output=True, text=True,
     )
     assert "Done." in done.stdout, f"the client got {done.stdout!r} {done.stderr!r}"
+
+
+def the_person(process, says):
+    """How the person at the desk answers polkit for a process from now on; gives how often they were asked so far."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.connect(os.environ["SALLYPORT_TEST_AGENT"])
+        agent.sendall(f"{process} {says}\n".encode())
+        reply = agent.makefile().readline()
+    return int(reply)
+
+
+def the_app(session):
+    driver = session.named["driver"].pid
+    return next(pid for pid in descendants(driver) if Path(f"/proc/{pid}/comm").read_text().strip() == "driven")
 
 
 def say(words):
@@ -148,6 +197,8 @@ def the_window(session, driven, shots):
     status = wait_for("the engine that the app starts", lambda: engine("status"))
     assert status["state"] in ("protected", "attention"), status
     say("the app started the engine")
+    # Whatever weakens protection, the system asks first.
+    the_person(the_app(session), "yes")
 
     wait_for("the first run", lambda: "A certificate of your own" in window.text())
     session.picture(shots, "first-run")
@@ -341,13 +392,22 @@ def a_pause_with_a_reason(session, window, tray, shots):
 
 
 def an_approval(session, window, tray, shots):
-    """An agent asks; forged clicks decide nothing; the person decides in the window."""
-    asked = subprocess.run(
-        ["sallyport", "elevate", "request", "--scope", "shell:execute", "--resource", "make deploy", "--for", "15m",
-         "--justification", "the release of today", "--json"], capture_output=True, text=True)
-    request = json.loads(asked.stdout)
-    pending = lambda: next(r for r in engine("elevate", "list") if r["id"] == request["id"])["state"]
-    assert pending() == "pending", asked
+    """A client waits for a permission; what is no person decides nothing; the person decides in the window."""
+    tools = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
+    arguments = {"model": "gpt-5.2", "messages": [{"role": "user", "content": "deploy it"}], "tools": tools}
+    sdk = [os.environ["SALLYPORT_TEST_PYTHON"], str(Path(__file__).parent / "sdk.py"), "openai", "stream"]
+    client = subprocess.Popen(["sallyport", "exec", "--", *sdk], text=True, env={**os.environ, "OPENAI_API_KEY": "sk-test"},
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    client.stdin.write(json.dumps(arguments))
+    client.stdin.close()
+
+    def held():
+        assert client.poll() is None, f"the client did not wait: {client.stdout.read()} {client.stderr.read()}"
+        return next((r for r in engine("elevate", "list") if r["held_until"]), None)
+
+    request = wait_for("a client that is kept waiting", held)
+    assert request["resources"] == [CALLED] and request["state"] == "pending", request
+    state = lambda: next(r for r in engine("elevate", "list") if r["id"] == request["id"])["state"]
     title, _ = wait_for("its popup", lambda: next((p for p in session.popups() if "asks for a permission" in p[0]), None))
     wait_for("the tray to say so", lambda: "1 approval waits for you" in tray.items())
 
@@ -356,17 +416,37 @@ def an_approval(session, window, tray, shots):
         for action in ("default", "approve", "allow"):
             subprocess.run(["gdbus", "emit", "--session", "--object-path", "/org/freedesktop/Notifications", "--signal",
                             "org.freedesktop.Notifications.ActionInvoked", f"uint32 {number}", f"'{action}'"], check=True)
+    assert state() == "pending", "a forged click decided"
+    # Nor does speaking to the control socket.
+    control = Path(os.environ["SALLYPORT_HOME"]) / "run" / "control.sock"
+    direct = subprocess.run(["curl", "-sS", "--max-time", "30", "--unix-socket", str(control), "--data-binary", json.dumps({"id": request["id"]}),
+                             "http://sallyport/v1/elevation/approve"], capture_output=True, text=True).stdout
+    assert '"not_permitted"' in direct, direct
+    assert state() == "pending", "a program on the control socket decided"
+
     window.go("#/approvals")
-    wait_for("the request in the window", lambda: "make deploy" in window.text("article"))
-    assert pending() == "pending", "a forged click decided"
-    say(f"{title!r}; forged clicks decided nothing")
+    wait_for("the request in the window", lambda: CALLED in window.text("article"))
+    wait_for("the window to say who waits", lambda: "A tool waits for you" in window.text("article"))
     session.picture(shots, "approval")
+    # Nor does a click on the button, by whomever, without an answer to the system's question.
+    app = the_app(session)
+    asked = the_person(app, "no")
     window.click("article button", "Approve")
-    wait_for("the grant", lambda: pending() in ("approved", "used"))
+    wait_for("the window to say why not", lambda: "operating system asks who is there" in window.text("article"))
+    assert the_person(app, "yes") == asked + 1, "nobody was asked"
+    assert state() == "pending" and client.poll() is None, "a click alone decided"
+    say(f"{title!r}; forged clicks, the control socket and an unproven click decided nothing, and the client waits on")
+
+    window.click("article button", "Approve")
+    said, trouble = client.stdout.read(), client.stderr.read()
+    answer = json.loads(said) if said else trouble
+    assert answer["calls"] == [["bash", {"command": CALLED}]] and answer["text"].strip() == "On it.", answer
+    assert the_person(app, "yes") == asked + 2
+    assert state() == "used"
     wait_for("the grant in the window", lambda: "Take back" in window.text())
     window.click("button", "Take back")
-    wait_for("the end of the grant", lambda: pending() == "revoked")
-    say("it was approved in the window, and taken back")
+    wait_for("the end of the grant", lambda: state() == "revoked")
+    say("it was approved in the window after the system had asked, the client went on with its call, and the grant was taken back")
 
 
 def the_engine_comes_back(window):

@@ -3,6 +3,7 @@
 # it writes goes into one folder that is removed afterwards; SALLYPORT_DESKTOP_SHOTS=DIR keeps pictures of the screen.
 # Wants the built programs: `make desktop-test` builds them first. SALLYPORT_DESKTOP_PROFILE=release looks at the release build
 # instead, which nobody can drive: that it can't be, what it costs in the panel, and how fast its window is there.
+# It runs as another user, beside a real polkitd on a system bus of its own; that takes root.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 profile=${SALLYPORT_DESKTOP_PROFILE:-debug}
@@ -10,6 +11,13 @@ target=${CARGO_TARGET_DIR:-$here/../../target}/$profile
 
 work=$(mktemp -d -t sallyport-desktop.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+export SALLYPORT_TEST_PYTHON=${SALLYPORT_DEV:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-dev}/venv/bin/python
+# Where it was built, another user may not be let in.
+mkdir "$work/test"
+cp "$here"/*.py "$here/../clients/sdk.py" "$target/sallyport" "$target/sallyport-desktop" "$work/test"
+[ "$profile" = release ] || cp "$target/examples/driven" "$work/test"
+shots=${SALLYPORT_DESKTOP_SHOTS:-}
+export SALLYPORT_TEST_HOME=$HOME
 # Before the session bus: what the bus starts inherits its environment.
 export HOME=$work/home SALLYPORT_HOME=$work/sallyport
 export XDG_CONFIG_HOME=$HOME/.config XDG_DATA_HOME=$HOME/.local/share XDG_CACHE_HOME=$HOME/.cache XDG_STATE_HOME=$HOME/.local/state
@@ -18,6 +26,11 @@ mkdir -p "$XDG_CONFIG_HOME" "$XDG_DATA_HOME" "$XDG_CACHE_HOME" "$XDG_STATE_HOME"
 chmod 700 "$XDG_RUNTIME_DIR"
 unset DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 
-export PATH=$target:$PATH
-xvfb-run -a -s '-screen 0 1280x800x24' dbus-run-session -- \
-  python3 "$here/desktop.py" --work "$work" --app "$target/sallyport-desktop" --driven "$target/examples/driven" --profile "$profile" "$@"
+export PATH=$work/test:$PATH
+[ -z "$shots" ] || export SALLYPORT_DESKTOP_SHOTS=$work/shots
+status=0
+"$target/../debug/examples/with_polkit" "$work" \
+  xvfb-run -a -s '-screen 0 1280x800x24' dbus-run-session -- \
+  python3 "$work/test/desktop.py" --work "$work" --app "$work/test/sallyport-desktop" --driven "$work/test/driven" --profile "$profile" "$@" || status=$?
+[ -z "$shots" ] || { mkdir -p "$shots" && cp "$work"/shots/*.png "$shots"; }
+exit "$status"
