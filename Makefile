@@ -87,6 +87,7 @@ desktop-test: setup build ## the real tray app on a screen of its own: engine, c
 
 desktop-release: setup ui ## the release build of the tray app: that nobody can drive it, its memory, its first paint
 	cargo build --locked --release -p sallyport-cli -p sallyport-desktop
+	cargo build --locked -p sallyport-tests --example with_polkit
 	SALLYPORT_DESKTOP_PROFILE=release tests/desktop/run.sh
 
 icons: ## assets/icons anew from their SVGs
