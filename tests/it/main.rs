@@ -30,3 +30,4 @@ mod service_accounts;
 mod stable_turns;
 mod stage;
 mod streaming;
+mod verdicts;

@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::aimock::ANSWER;
+use sallyport_tests::process::Background;
 use sallyport_tests::{Answer, Stage, tools, wait};
 use serde_json::{Value, json};
 
@@ -292,6 +293,39 @@ fn an_agent_that_goes_round_in_a_circle_is_seen_and_stopped() -> Result<()> {
     calls.push("d");
     ensure!(send(&calls)? == "200");
     ensure!(stage.health()?.iter().all(|item| item["code"] != "agent-loop"));
+    Ok(())
+}
+
+#[test]
+fn a_filling_quota_and_a_loop_are_told_once() -> Result<()> {
+    let providers = Providers::scripted()?;
+    scripted(&providers, 10, 4);
+    let mut stage = stage(&providers, "requestsPerHour: 5", "repeats: {after: 7}")?;
+    stage.start()?;
+    let mut listen = Command::new(tools::required("curl")?);
+    listen.args(["--silent", "--no-buffer", "http://sallyport/v1/events", "--unix-socket"]);
+    listen.arg(stage.path("run/control.sock"));
+    let listener = Background::start(listen, &stage.path("events.log"))?;
+    // The first bytes come at once, so that a client knows that it listens.
+    wait::until("the event stream to open", || listener.output().contains(':').then_some(()))?;
+    for _ in 0..8 {
+        ensure!(post(&stage, Family::OpenAi, "hello")?.0 == 200, "it only warns");
+    }
+    // The eighth comes after all that the first seven could say.
+    wait::until("the loop to be told", || listener.output().contains("\"type\":\"loop\"").then_some(()))?;
+    let output = listener.output();
+    let events: Vec<Value> = output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .filter(|event: &Value| event["type"] == "quota" || event["type"] == "loop")
+        .collect();
+    let said: Vec<_> = events.iter().map(|e| e["percent"].as_u64().or(e["times"].as_u64())).collect();
+    ensure!(said == [Some(80), Some(100), Some(7)], "{events:?}");
+    ensure!(
+        events[0]["gauge"]["limit"] == "requests_per_hour" && events[0]["gauge"]["used"] == 4,
+        "{events:?}"
+    );
+    ensure!(events[2]["account"] == "unassigned" && events[2]["refused"] == false, "{events:?}");
     Ok(())
 }
 
