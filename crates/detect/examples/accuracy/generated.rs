@@ -28,7 +28,7 @@ impl Dice {
         (self.0 >> 11) as usize % below.max(1)
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.next(all.len())]
     }
 

@@ -7,6 +7,7 @@
 mod benign;
 mod generated;
 mod labelled;
+mod output;
 mod share;
 mod train;
 
@@ -17,22 +18,33 @@ use sallyport_detect::{Kinds, RuleSet, ScanOptions, Scanner, SecretIndex};
 use sallyport_policy::{Finding, FindingKind, Severity};
 
 /// `--dev FILE` labelled rows, `--benign DIR` real files (repeatable), `--show FILE` misses and false
-/// alarms in clear for the one who tunes, `--train FILE` makes the weights of the scored rules anew.
+/// alarms in clear for the one who tunes, `--train FILE` makes the weights of the scored rules anew, `--only output` looks
+/// at dangerous commands alone.
 fn main() -> std::process::ExitCode {
     let (mut dev, mut roots, mut show, mut weights) = (None, Vec::new(), None, None);
+    let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let (Some(flag), value) = (args.next(), args.next()) {
-        let path = PathBuf::from(value.unwrap_or_default());
+        let path = PathBuf::from(value.as_deref().unwrap_or_default());
         match flag.as_str() {
             "--dev" => dev = Some(path),
             "--benign" => roots.push(path),
             "--show" => show = Some(path),
             "--train" => weights = Some(path),
+            "--only" => only = value.unwrap_or_default(),
             other => {
                 eprintln!("accuracy: unknown option {other}");
                 return std::process::ExitCode::from(2);
             }
         }
+    }
+    if only == "output" {
+        let mut shown = Vec::new();
+        output::report(&roots, &mut shown);
+        if let Some(path) = show {
+            std::fs::write(path, shown.join("\n")).expect("the file of --show");
+        }
+        return std::process::ExitCode::SUCCESS;
     }
     let started = std::time::Instant::now();
     let rules = RuleSet::builtin().unwrap_or_else(|error| panic!("{error}"));
@@ -54,6 +66,7 @@ fn main() -> std::process::ExitCode {
     if !roots.is_empty() {
         benign::report(&scanner, &roots, &mut shown);
     }
+    output::report(&roots, &mut shown);
     if let Some(path) = show {
         std::fs::write(path, shown.join("\n")).expect("the file of --show");
     }

@@ -6,6 +6,7 @@ mod together;
 mod words;
 
 use sallyport_policy::Severity;
+use sallyport_policy::shell::SimpleCommand;
 
 use crate::shell;
 
@@ -77,6 +78,14 @@ pub(super) fn judge(line: &str) -> Option<Judgement> {
         take(interpreted::judge(command));
     }
     take(together::judge(&parsed));
+    // In `a && b < c` the grammar gives the redirection to both; the shell gives it to the last.
+    if let (Some(bare), Some(last)) =
+        (parsed.commands.iter().find(|command| command.words.is_empty()), parsed.commands.last())
+        && !bare.redirections.is_empty()
+    {
+        let redirections = bare.redirections.clone();
+        take(alone::redirected(&SimpleCommand { redirections, ..last.clone() }));
+    }
     worst
 }
 

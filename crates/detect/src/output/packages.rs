@@ -165,6 +165,24 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_lost_from_any_much_used_name_is_found() {
+        for (command, registry) in [("pip install", &PYPI), ("npm install", &NPM), ("cargo add", &CRATES)] {
+            let (mut lost, mut heard) = (0, 0);
+            for name in registry.imitated.iter().filter(|name| name.len() > SHORTEST + 1) {
+                let slip = format!("{}{}", &name[..2], &name[3..]);
+                if !registry.known.contains(slip.as_str()) && slip != *name {
+                    lost += 1;
+                    heard += usize::from(!found(&format!("{command} {slip}")).is_empty());
+                }
+            }
+            assert!(lost > 300 && heard * 100 >= lost * 97, "{command}: {heard} of {lost}");
+            assert!(
+                registry.known.iter().take(2_000).all(|name| found(&format!("{command} {name}")).is_empty())
+            );
+        }
+    }
+
+    #[test]
     fn names_that_are_themselves_are_not() {
         for line in [
             "pip install requests flask numpy pandas scikit-learn",

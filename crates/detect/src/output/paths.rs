@@ -84,6 +84,14 @@ pub(super) fn is_record(path: &str) -> bool {
             .any(|end| path.ends_with(end))
 }
 
+/// What each new shell of a person runs.
+pub(super) fn is_startup(path: &str) -> bool {
+    let path = path.trim_matches(['"', '\'']);
+    [".bashrc", ".bash_profile", ".profile", ".zshrc", ".zprofile", ".zshenv", ".bash_login"]
+        .iter()
+        .any(|name| path.ends_with(name))
+}
+
 /// What lets somebody in later.
 pub(super) fn is_entrance(path: &str) -> bool {
     let path = path.trim_matches(['"', '\'']);

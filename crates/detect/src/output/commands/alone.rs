@@ -5,7 +5,7 @@ use sallyport_policy::shell::{Redirection, SimpleCommand};
 
 use super::Judgement;
 use super::words::{SHELLS, flag, has, is_shell, narrow, targets, words};
-use crate::output::paths::{is_credential, is_disk, is_entrance, is_record, is_vital};
+use crate::output::paths::{is_credential, is_disk, is_entrance, is_record, is_startup, is_vital};
 
 use Severity::Critical;
 
@@ -485,6 +485,12 @@ pub(super) fn redirected(command: &SimpleCommand) -> Option<Judgement> {
                 Redirection::Read(from) if from.text.starts_with("/dev/tcp/") => {
                     Some(("reverse_shell", Severity::Critical))
                 }
+                Redirection::Read(from)
+                    if is_credential(&from.text)
+                        && matches!(command.name(), "nc" | "ncat" | "netcat" | "telnet" | "socat") =>
+                {
+                    Some(("sends_credentials", Critical))
+                }
                 _ => None,
             };
         };
@@ -506,6 +512,7 @@ pub(super) fn redirected(command: &SimpleCommand) -> Option<Judgement> {
                 empties.then_some(("wipes_records", Severity::High))
             }
             () if is_entrance(path) => Some(("leaves_an_entrance", Severity::High)),
+            () if is_startup(path) && says_to_fetch(command) => Some(("leaves_an_entrance", Severity::High)),
             () if path == "/proc/sysrq-trigger" => Some(("stops_everything", Severity::High)),
             () if is_vital(path) && path.len() > 1 && !path.starts_with("/dev/") => {
                 Some(("destroys_files", Severity::High))
@@ -513,4 +520,11 @@ pub(super) fn redirected(command: &SimpleCommand) -> Option<Judgement> {
             () => None,
         }
     })
+}
+
+/// Words that fetch or open a way in, written down instead of run.
+fn says_to_fetch(command: &SimpleCommand) -> bool {
+    let text = words(command).join(" ");
+    let runs = text.contains('|') || text.contains("$(") || text.contains("<(");
+    text.contains("/dev/tcp/") || runs && ["curl ", "wget "].iter().any(|word| text.contains(word))
 }

@@ -32,7 +32,10 @@ pub(super) fn judge(line: &ShellLine) -> Option<Judgement> {
             matches!(text, "-c" | "-m" | "-e" | "-n" | "-ne" | "-pe" | "-p" | "-lne" | "-nE" | "-r")
                 && !(text == "-e" && is_shell(name))
                 && !(matches!(text, "-p" | "-r") && is_shell(name))
-                || (!text.starts_with('-') && text != "/dev/stdin" && !is_shell(name))
+                || (!text.starts_with('-')
+                    && !text.starts_with("<(")
+                    && text != "/dev/stdin"
+                    && !is_shell(name))
         });
         interpreter && !own_script
     };

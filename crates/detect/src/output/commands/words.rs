@@ -25,8 +25,15 @@ pub(super) fn has(command: &SimpleCommand, wanted: &[&str]) -> bool {
     wanted.iter().all(|word| words.iter().any(|have| have == word))
 }
 
-/// A find that asks for age, name or size takes some, not all.
+/// A find that asks for age, name or size takes some, not all. Every name is no name.
 pub(super) fn narrow(command: &SimpleCommand) -> bool {
+    let every = command.arguments().windows(2).any(|pair| {
+        pair.first().is_some_and(|test| matches!(test.text.as_str(), "-name" | "-iname" | "-path"))
+            && pair.last().is_some_and(|name| matches!(name.text.as_str(), "*" | "*.*" | "*/*"))
+    });
+    if every {
+        return false;
+    }
     [
         "-name",
         "-iname",
