@@ -104,14 +104,14 @@ pub(crate) fn report(roots: &[PathBuf], shown: &mut Vec<String>) {
                 }
                 let found = find(line, &OutputOptions::default());
                 let hit = found.iter().find(|found| found.severity > Severity::Low);
-                if hash % 2 == 0 {
+                if hash.is_multiple_of(2) {
                     tuned.add(hit.is_some())
                 } else {
                     counted.add(hit.is_some())
                 }
                 if let Some(hit) = hit {
                     *by_rule.entry(hit.rule).or_default() += 1;
-                    if hash % 2 == 0 {
+                    if hash.is_multiple_of(2) {
                         shown.push(format!("shell line\t{}\t{line}", hit.rule));
                     }
                 }

@@ -62,7 +62,9 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
         Lane::User => {
             for _ in 0..count {
                 samples.push(Sample::new("grammar", true, grammar.make("user_attack", dice)));
-                samples.push(Sample::new("grammar", false, grammar.make("user_benign", dice)));
+                // A task is innocent from a person, and an attack from a tool.
+                let asked = if dice.chance(15) { "user_task" } else { "user_benign" };
+                samples.push(Sample::new("grammar", false, grammar.make(asked, dice)));
             }
             for _ in 0..count / 4 {
                 let joined = [grammar.make("user_benign", dice), grammar.make("benign", dice)].join(" ");

@@ -14,6 +14,10 @@ impl Class {
     pub(super) const NONE: u32 = 0;
     pub(super) const TARGET: u32 = 1 << 20;
     pub(super) const SHOUT: u32 = 1 << 21;
+    /// A word of `ORDERS` that begins its sentence.
+    pub(super) const ORDER: u32 = 1 << 22;
+    /// Setting aside, sending out, telling, doing on the machine, acting for a person.
+    pub(super) const ORDERS: u32 = 1 | 1 << 6 | 1 << 9 | 1 << 12 | 1 << 13;
 }
 
 /// The table of classes; the place in it is the class's bit. Words in lower case.
@@ -95,7 +99,21 @@ const CLASSES: &[&str] = &[
     // acting for a person
     "grant book order buy purchase schedule cancel unlock enable disable add create update change set unsubscribe \
      subscribe reply respond reserve invite approve accept follow connect register retrieve find search check access \
-     give allow authorize provide donate sell withdraw deposit redirect",
+     give allow authorize provide donate sell withdraw deposit redirect disarm turn start stop record refill invest remit \
+     tweet message dm rename move copy archive mark upgrade downgrade settle assign activate deactivate revoke block \
+     unblock promote rate recommend review contact text notify close lock arm adjust increase decrease lower raise \
+     reschedule confirm submit sign look get make put use ask answer say write visit read check reset update launch \
+     terminate expose attach enrol enroll vote star scan play stream queue fill complete hire fire reject shortlist cite \
+     quote omit export sync",
+    // what is done for a person
+    "door doors house home garage thermostat light lights lamp camera alarm oven blinds vacuum heater car appointment surgery \
+     prescription dose records insurance doctor pharmacy payment payments invoice bill balance transaction transactions \
+     transfer loan stocks portfolio savings funds payee iban dollars euros usd eur subscription membership profile \
+     timeline tweet channel group followers friend friends review reviews rating cart shipping delivery refund flight \
+     flights hotel room ticket reservation booking trip passport itinerary calendar meeting event events reminder inbox \
+     e-mail emails mails playlist song album salary grade candidate applicant contract newsletter petition survey \
+     termin überweisung rechnung rendez-vous virement facture cita factura transferencia appuntamento bonifico fattura \
+     日程 预约 账单 会议 約束 予約 예약 일정",
     // mine and me
     "my me i mine our us we mein meine mir mich mon ma mes moi mi mis mío mio mia miei meu minha meus mijn mój moje мой \
      моя мне меня saya 我 我的 私 나 내 benim bana मेरे मुझे tôi",

@@ -41,6 +41,8 @@ enum Tag {
     Classes = 0x7777_7777_0000_000d,
     Triple = 0x8888_8888_0000_000f,
     Together = 0x9999_9999_0000_0011,
+    Opening = 0xaaaa_aaaa_0000_0013,
+    OpeningClass = 0xbbbb_bbbb_0000_0015,
 }
 
 fn bucket(tag: Tag, hash: u64) -> u32 {
@@ -183,6 +185,12 @@ impl<S: Sink> Walker<'_, S> {
         }
     }
 
+    /// Whether the word that ends now is the first of a sentence, a line, a quotation or a text.
+    fn opens(&self) -> bool {
+        let marks = self.marks.to_be_bytes();
+        self.last == 0 || self.marks != 0 && marks.iter().any(|mark| b".!?:;\n\"'>*#|`(".contains(mark))
+    }
+
     fn mark(&mut self, byte: u8) {
         // Repeated marks are one, and three say all.
         if self.marks & 0xff != u64::from(byte) && self.marks < 1 << 16 {
@@ -216,6 +224,16 @@ impl<S: Sink> Walker<'_, S> {
             if self.marks & 0xffff == u64::from(b':') << 8 | u64::from(b'/') || self.marks == u64::from(b'@')
             {
                 class |= Class::TARGET;
+            }
+        }
+        // An order begins its sentence, whatever mark stands before.
+        if self.opens() {
+            self.sink.feature(bucket(Tag::Opening, word));
+            if class != 0 {
+                self.sink.feature(bucket(Tag::OpeningClass, u64::from(class)));
+            }
+            if class & Class::ORDERS != 0 {
+                class |= Class::ORDER;
             }
         }
         self.class_age += 1;

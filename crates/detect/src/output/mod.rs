@@ -39,6 +39,11 @@ pub const LONGEST_LINE: usize = 8 * 1024;
 
 /// The dangerous stretches of `text`, sorted and apart.
 pub fn find(text: &str, options: &OutputOptions) -> Vec<Found> {
+    apart(find_all(text, options))
+}
+
+/// The same where one finding may lie upon another: what is let pass must not hide what is not.
+pub fn find_all(text: &str, options: &OutputOptions) -> Vec<Found> {
     let mut found = Vec::new();
     let mut start = 0;
     for line in joined_lines(text) {
@@ -57,7 +62,7 @@ pub fn find(text: &str, options: &OutputOptions) -> Vec<Found> {
     if options.execution_denied {
         listed::execution(text, &mut found);
     }
-    apart(found)
+    found
 }
 
 fn look(line: &str, start: usize, found: &mut Vec<Found>) {
