@@ -554,10 +554,11 @@ def main():
                 print(f"--- {name}\n{text[-3000:]}")
         raise
     finally:
+        # The app first: it would start another engine.
+        session.close()
         status = engine("status")
         if status.get("pid"):
             os.kill(status["pid"], signal.SIGTERM)
-        session.close()
     print(f"Passed in {time.monotonic() - began:.0f} s.")
 
 
