@@ -1,15 +1,15 @@
 //! What policy does about words that want to be instructions: a person's own are warned about, those in data give way
 //! to a notice. What stands where is `detect`'s to say; this decides and remembers.
 //!
-//! A block of text that was seen before is told by its hash, so that a resent history costs little and is reported once.
+//! A block of text that was seen before is told by its keyed hash, so that a resent history costs little and is reported once.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sallyport_detect::Found;
 use sallyport_detect::injection::{self, Lane};
+use sallyport_detect::{Found, HeldKey};
 use sallyport_policy::Severity;
 use sallyport_policy::config::Profile;
 use sallyport_policy::settings::{Snapshot, ToolInjection, UserInjection};
@@ -72,9 +72,11 @@ pub(crate) struct Written<'w> {
     pub(crate) text: &'w dyn Fn() -> &'w str,
 }
 
-/// Findings of blocks that were seen, by hash.
-#[derive(Default)]
-pub(crate) struct Memory(Mutex<Generations>);
+/// Findings of blocks that were seen, by keyed hash.
+pub(crate) struct Memory {
+    key: HeldKey<32>,
+    seen: Mutex<Generations>,
+}
 
 #[derive(Default)]
 struct Generations {
@@ -83,17 +85,22 @@ struct Generations {
 }
 
 impl Memory {
+    /// `key`: 32 bytes that belong to this run; nothing of the memory outlives it.
+    pub(crate) fn new(key: HeldKey<32>) -> Memory {
+        Memory { key, seen: Mutex::default() }
+    }
+
     /// What stands in `text`, and whether it was never asked for before.
     fn find(&self, lane: Lane, strict: bool, written: &Written<'_>) -> (Arc<[Found]>, bool) {
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&[lane as u8, u8::from(strict), written.reading]);
         hasher.update(written.raw);
         let key = *hasher.finalize().as_bytes();
-        if let Some(found) = self.0.lock().recall(&key) {
+        if let Some(found) = self.seen.lock().recall(&key) {
             return (found, false);
         }
         let found: Arc<[Found]> = look(lane, strict, (written.text)()).into();
-        self.0.lock().keep(key, found.clone());
+        self.seen.lock().keep(key, found.clone());
         (found, true)
     }
 }
@@ -235,13 +242,19 @@ mod tests {
         guard.look(role, locked, &Written { raw: text.as_bytes(), reading: 0, text: &|| text })
     }
 
+    impl Memory {
+        pub(crate) fn of_tests() -> Memory {
+            Memory::new(Arc::new(zeroize::Zeroizing::new([3; 32])))
+        }
+    }
+
     fn snapshot() -> Snapshot {
         settings::resolve(&Layers::default()).unwrap()
     }
 
     #[test]
     fn roles_have_their_own_outcomes() {
-        let (memory, snapshot) = (Memory::default(), snapshot());
+        let (memory, snapshot) = (Memory::of_tests(), snapshot());
         let guard = InjectionGuard::new(&memory, &snapshot, true);
         let outcomes = |role, locked| -> Vec<_> {
             look(&guard, role, locked, TASK).into_iter().map(|one| one.outcome).collect()
@@ -258,21 +271,21 @@ mod tests {
 
     #[test]
     fn a_block_is_fresh_once_and_its_notice_the_same_each_time() {
-        let (memory, snapshot) = (Memory::default(), snapshot());
+        let (memory, snapshot) = (Memory::of_tests(), snapshot());
         let guard = InjectionGuard::new(&memory, &snapshot, true);
         let first = look(&guard, Role::ToolResult, false, TASK);
         let second = look(&guard, Role::ToolResult, false, TASK);
         assert!(first[0].fresh && !second[0].fresh);
         assert_eq!(first[0].replacement, second[0].replacement);
         for number in 0..3 * REMEMBERED {
-            memory.0.lock().keep([number as u8; 32].map(|byte| byte ^ (number >> 8) as u8), Arc::new([]));
+            memory.seen.lock().keep([number as u8; 32].map(|byte| byte ^ (number >> 8) as u8), Arc::new([]));
         }
-        assert!(memory.0.lock().now.len() <= REMEMBERED);
+        assert!(memory.seen.lock().now.len() <= REMEMBERED);
     }
 
     #[test]
     fn strict_blocks_what_the_list_calls_high_and_sanitises_below() {
-        let (memory, mut snapshot) = (Memory::default(), snapshot());
+        let (memory, mut snapshot) = (Memory::of_tests(), snapshot());
         snapshot.profile.value = Profile::Strict;
         snapshot.conduct.user.value = UserInjection::Block;
         let guard = InjectionGuard::new(&memory, &snapshot, true);

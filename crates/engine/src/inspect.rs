@@ -516,7 +516,7 @@ mod tests {
         let mut placeholders = Placeholders::new([2; 32]);
         let limits = Limits::default();
         let generations = Generations { scanner: scanner.generation(), policy: 1 };
-        let conduct = crate::conduct::Memory::default();
+        let conduct = crate::conduct::Memory::of_tests();
         let snapshot = sallyport_policy::settings::resolve(&Default::default()).unwrap();
         Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
             scanner,

@@ -145,6 +145,7 @@ pub(crate) struct Installation {
     pub(crate) threads: HeldKey<32>,
     pub(crate) tags: TagKey,
     pub(crate) memory: HeldKey<32>,
+    pub(crate) conduct: HeldKey<32>,
     /// Seals what was granted.
     pub(crate) elevation: HeldKey<32>,
     /// Seals what a person allowed, and makes fingerprints of it.
@@ -172,6 +173,7 @@ impl Installation {
             index: IndexKey::held(derived("sallyport engine 1: secret fingerprints", &key), memory),
             tags: TagKey::held(&threads, memory),
             memory: memory.hold(derived("sallyport engine 1: scan memory", &*threads)),
+            conduct: memory.hold(derived("sallyport engine 1: injection memory", &*threads)),
             threads: memory.hold(threads),
             elevation: memory.hold(derived("sallyport engine 1: elevation", &key)),
             fingerprinter: Fingerprinter::new(&allowlist, memory),
@@ -189,11 +191,10 @@ mod tests {
         let memory = LockedMemory::default();
         let held = memory.hold(Zeroizing::new([7; 32]));
         assert_eq!(**held, [7; 32]);
-        #[cfg(target_os = "linux")]
-        {
+        // Where the kernel shows a process's own pages.
+        if let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") {
             assert_eq!(*memory.refused.lock(), None);
             let start = format!("{:x}-", held.as_ptr().addr());
-            let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
             let flags = smaps.lines().skip_while(|line| !line.starts_with(&start));
             let flags = flags.into_iter().find(|line| line.starts_with("VmFlags:")).unwrap();
             assert!(flags.split(' ').any(|flag| flag == "lo"), "{flags}");
