@@ -20,7 +20,7 @@ run: ## build, start the engine (and the tray app where there is a display), pro
 	@scripts/run.sh
 
 test: setup lint build ui-test ## everything CI checks: lint, unit tests, pages, the real binaries with real clients and servers
-	cargo test --workspace --locked --no-fail-fast --lib --bins --tests --examples
+	cargo test --workspace --locked --no-fail-fast --lib --bins --tests
 	cargo test --locked -p sallyport-certs --features testing
 	tests/desktop/run.sh
 
@@ -81,8 +81,6 @@ setup: ## install what the tests start (Debian packages, a Python venv, npm pack
 	@scripts/setup.sh test
 
 desktop-test: setup build ## the real tray app on a screen of its own: engine, client, popup, tray, window
-	cargo build --locked -p sallyport-desktop --example driven
-	cargo build --locked -p sallyport-tests --example with_polkit
 	tests/desktop/run.sh
 
 desktop-release: setup ui ## the release build of the tray app: that nobody can drive it, its memory, its first paint
@@ -94,4 +92,4 @@ icons: ## assets/icons anew from their SVGs
 	@scripts/icons.sh
 
 build: ui
-	cargo build --workspace --bins --locked
+	cargo build --workspace --bins --examples --locked
