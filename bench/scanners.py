@@ -69,7 +69,10 @@ def run(command: list[str], **options) -> float:
         return usage.ru_utime + usage.ru_stime
 
     before = spent()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, **options)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, **options)
+    # Findings are told by the exit code, by each in its own way; a command line that was not understood, by too little work.
+    if done.returncode and any(word in done.stderr for word in (b"error: ", b"FTL")):
+        raise SystemExit(f"{command[0]}: {done.stderr.decode(errors='replace').strip().splitlines()[-1]}")
     return spent() - before
 
 
@@ -136,8 +139,8 @@ def main() -> None:
             "hyperscan, our rules, first match of each a file": scan_hyperscan,
             "the naive list in Python": scan_naive,
             "Kingfisher": process(lambda at: [BIN / "kingfisher", "scan", at, "--no-validate", "--jobs", "1", "--no-update-check"]),
-            "Betterleaks": process(lambda at: [BIN / "betterleaks", "dir", at, "--no-banner", "--exit-code", "0"], env={**os.environ, "GOMAXPROCS": "1"}),
-            "detect-secrets": process(lambda at: [BIN / "detect-secrets", "scan", "--all-files", "--no-verify", "--cores", "1", at]),
+            "Betterleaks": process(lambda at: [BIN / "betterleaks", at], env={**os.environ, "GOMAXPROCS": "1"}),
+            "detect-secrets": process(lambda at: [BIN / "detect-secrets", "--cores", "1", "scan", "--all-files", "--no-verify", at], cwd=held),
             "secretlint": process(lambda at: [secretlint, "--secretlintrc", config, f"{at}/**/*"], cwd=Path(node_modules).parent),
         }
         speeds: dict[str, list[float]] = {}
