@@ -4,37 +4,26 @@
 //! `BENCH_FOLDER` to choose the disk.
 #![allow(clippy::print_stdout, reason = "figures are this program's output")]
 
+mod support;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sallyport_audit::{
-    Actor, AiProvider, Compliance, Event, EventType, KeyStore, KeyStoreError, Request, Response, Trail,
-    TrailOptions, TrailPaths, verify,
+    Actor, AiProvider, Compliance, Event, EventType, Request, Response, Trail, TrailOptions, TrailPaths,
+    verify,
 };
-use zeroize::Zeroizing;
+
+use support::Keys;
 
 const PRODUCERS: u64 = 16;
 const ROUNDS: usize = 5;
 const EACH: Duration = Duration::from_secs(3);
 const VERIFIED: u64 = 1_000_000;
-
-#[derive(Default)]
-struct Keys(Mutex<Option<Vec<u8>>>);
-
-impl KeyStore for Keys {
-    fn load(&self, _: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError> {
-        Ok(self.0.lock().map_err(|e| KeyStoreError::new(e.to_string()))?.clone().map(Zeroizing::new))
-    }
-
-    fn store(&self, _: &str, key: &[u8]) -> Result<(), KeyStoreError> {
-        *self.0.lock().map_err(|e| KeyStoreError::new(e.to_string()))? = Some(key.to_vec());
-        Ok(())
-    }
-}
 
 fn event(n: u64) -> Event {
     let text = |s: &str| Some(s.to_owned());

@@ -2,36 +2,24 @@
 //! opens it. Run with `cargo bench -p sallyport-audit --bench query`; `-- 100000` for fewer rows than a million.
 #![allow(clippy::print_stdout, reason = "figures are this program's output")]
 
-use std::sync::Mutex;
+mod support;
+
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sallyport_audit::{
-    Action, Actor, AiProvider, Event, EventType, Filter, KeyStore, KeyStoreError, Order, Reader, Request,
-    Trail, TrailOptions, TrailPaths,
+    Action, Actor, AiProvider, Event, EventType, Filter, Order, Reader, Request, Trail, TrailOptions,
+    TrailPaths,
 };
 use uuid::Uuid;
-use zeroize::Zeroizing;
+
+use support::Keys;
 
 const RUNS: usize = 200;
 const PAGE: usize = 200;
 /// Thirty days before this the trail begins.
 const END: i64 = 1_790_000_000;
 const DAYS: i64 = 30;
-
-#[derive(Default)]
-struct Keys(Mutex<Option<Vec<u8>>>);
-
-impl KeyStore for Keys {
-    fn load(&self, _: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError> {
-        Ok(self.0.lock().map_err(|e| KeyStoreError::new(e.to_string()))?.clone().map(Zeroizing::new))
-    }
-
-    fn store(&self, _: &str, key: &[u8]) -> Result<(), KeyStoreError> {
-        *self.0.lock().map_err(|e| KeyStoreError::new(e.to_string()))? = Some(key.to_vec());
-        Ok(())
-    }
-}
 
 /// Spreads numbers without a pattern that an index could profit from.
 fn mixed(n: u64) -> u64 {

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
-use rusqlite::{params, params_from_iter};
+use rusqlite::{Params, params, params_from_iter};
 
 use crate::error::Tried;
 use crate::query::Word;
@@ -230,15 +230,8 @@ impl Reader {
         let (sql, parameters) = search.filter.to_sql(from, to);
         let words: Vec<&Word> = search.words().collect();
         let must_look = !words.is_empty() || search.filter.rule.is_some();
-        let mut statement = self.connection().prepare_cached(&sql).tried("read")?;
-        let mut rows = statement.query(params_from_iter(parameters)).tried("read")?;
-        while let Some(row) = rows.next().tried("read")? {
-            let raw = raw(row).tried("read")?;
-            if (!must_look || search.filter.matches(&words, raw.body)) && emit(raw)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        let wanted = |body: &str| !must_look || search.filter.matches(&words, body);
+        self.each(&sql, params_from_iter(parameters), wanted, emit)
     }
 
     fn bodies(
@@ -252,11 +245,22 @@ impl Reader {
         let sql =
             format!("SELECT seq, hash, body FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq {order}");
         let words: Vec<&Word> = search.words().collect();
-        let mut statement = self.connection().prepare_cached(&sql).tried("read")?;
-        let mut rows = statement.query([from, to]).tried("read")?;
+        self.each(&sql, [from, to], |body| search.filter.matches(&words, body), emit)
+    }
+
+    /// Hands on the rows of a statement whose body is wanted.
+    fn each(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        wanted: impl Fn(&str) -> bool,
+        emit: &mut Emit<'_>,
+    ) -> Result<ControlFlow<()>, AuditError> {
+        let mut statement = self.connection().prepare_cached(sql).tried("read")?;
+        let mut rows = statement.query(parameters).tried("read")?;
         while let Some(row) = rows.next().tried("read")? {
             let raw = raw(row).tried("read")?;
-            if search.filter.matches(&words, raw.body) && emit(raw)?.is_break() {
+            if wanted(raw.body) && emit(raw)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
