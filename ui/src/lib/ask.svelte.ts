@@ -1,7 +1,9 @@
 // One question to the engine with its three states: waiting, answered, failed. The last answer stays while a new one is awaited.
 
-import type { Failure } from './backend';
+import type { AppEvent, Failure } from './backend';
 import { failureOf } from './backend';
+import type { Engine } from './engine.svelte';
+import type { Event as EngineEvent } from './types/ipc';
 
 export class Ask<T> {
   answer = $state.raw<T | undefined>();
@@ -27,4 +29,21 @@ export class Ask<T> {
       if (turn === this.turn) this.waiting = false;
     }
   }
+}
+
+/** Asks now, and once for each burst of these events. To be an effect: what it gives ends it. */
+export function askOn(engine: Engine, kinds: (EngineEvent | AppEvent)['type'][], ask: () => void): () => void {
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  ask();
+  const stop = engine.on((event) => {
+    if (!kinds.includes(event.type)) return;
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      ask();
+    }, 2000);
+  });
+  return () => {
+    clearTimeout(soon);
+    stop();
+  };
 }
