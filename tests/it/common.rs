@@ -1,12 +1,14 @@
 //! What most tests need: the emulator behind a front, and bodies in the two families.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sallyport_tests::aimock::Aimock;
+use sallyport_tests::clients::Client;
 use sallyport_tests::encodings::Form;
 use sallyport_tests::expect::Template;
 use sallyport_tests::front::{Onward, PROVIDER_NAMES};
 use sallyport_tests::secrets::Secret;
 use sallyport_tests::{Front, Stage, TestRoot};
+use serde_json::{Value, json};
 
 /// The providers, as the engine finds them.
 pub(crate) struct Providers {
@@ -128,4 +130,22 @@ pub(crate) fn prompt(family: Family, text: &str, stream: bool) -> String {
             "{{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":200,\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}"
         ),
     }
+}
+
+/// Both SDKs, plain and streaming, may try twice, and each tells its caller of this refusal.
+pub(crate) fn sdks_are_refused(client: &Client, status: u16, words: &str) -> Result<()> {
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    for vendor in ["openai", "anthropic"] {
+        let arguments = match vendor {
+            "openai" => json!({"model": "gpt-4o", "messages": messages}),
+            _ => json!({"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": messages}),
+        };
+        for mode in ["plain", "stream"] {
+            let outcome = client.python("sdk.py", &[vendor, mode, "2"], &arguments.to_string())?;
+            let answer: Value = serde_json::from_str(&outcome.ok()?.stdout)?;
+            let said = answer["error"].as_str().unwrap_or_default();
+            ensure!(answer["status"] == status && said.contains(words), "{vendor} {mode}: {answer}");
+        }
+    }
+    Ok(())
 }

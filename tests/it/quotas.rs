@@ -10,7 +10,7 @@ use sallyport_tests::process::Background;
 use sallyport_tests::{Answer, Stage, tools, wait};
 use serde_json::{Value, json};
 
-use crate::common::{Family, Providers, prompt};
+use crate::common::{Family, Providers, prompt, sdks_are_refused};
 
 const TIER: &str = "requestsPerMinute: 1000, requestsPerHour: 1000, tokensPerDay: 100000000, \
     maxPromptLength: 100000, maxConcurrentRequests: 1000";
@@ -404,22 +404,7 @@ fn clients_show_the_limit_after_one_request() -> Result<()> {
     let mut stage = stage(&providers, "requestsPerHour: 0", "onExceed: block")?;
     stage.start()?;
     let client = stage.client()?;
-    let messages = json!([{"role": "user", "content": "hello"}]);
-    for vendor in ["openai", "anthropic"] {
-        let arguments = match vendor {
-            "openai" => json!({"model": "gpt-4o", "messages": messages}),
-            _ => json!({"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": messages}),
-        };
-        for mode in ["plain", "stream"] {
-            let outcome = client.python("sdk.py", &[vendor, mode, "2"], &arguments.to_string())?;
-            let answer: Value = serde_json::from_str(&outcome.ok()?.stdout)?;
-            let said = answer["error"].as_str().unwrap_or_default();
-            ensure!(
-                answer["status"] == 429 && said.contains("0 requests an hour"),
-                "{vendor} {mode}: {answer}"
-            );
-        }
-    }
+    sdks_are_refused(&client, 429, "0 requests an hour")?;
     let refused = |stage: &Stage| -> Result<usize> {
         let events = stage.audit_events()?;
         Ok(events.iter().filter(|e| e["violation_type"] == "quota_requests_per_hour").count())

@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::Providers;
+use crate::common::{Providers, sdks_are_refused};
 
 #[test]
 fn clients_show_a_block_after_one_request() -> Result<()> {
@@ -23,22 +23,7 @@ fn clients_show_a_block_after_one_request() -> Result<()> {
         Ok(events.iter().filter(|event| event["event_type"] == "policy_violation").count())
     };
     let client = stage.client()?;
-    let messages = json!([{"role": "user", "content": "hello"}]);
-    for vendor in ["openai", "anthropic"] {
-        let arguments = match vendor {
-            "openai" => json!({"model": "gpt-4o", "messages": messages}),
-            _ => json!({"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": messages}),
-        };
-        for mode in ["plain", "stream"] {
-            let outcome = client.python("sdk.py", &[vendor, mode, "2"], &arguments.to_string())?;
-            let answer: Value = serde_json::from_str(&outcome.ok()?.stdout)?;
-            let said = answer["error"].as_str().unwrap_or_default();
-            ensure!(
-                answer["status"] == 400 && said.contains("Sallyport stopped this request"),
-                "{vendor} {mode}: {answer}"
-            );
-        }
-    }
+    sdks_are_refused(&client, 400, "Sallyport stopped this request")?;
     ensure!(refused()? == 4, "an SDK tried again in vain: {}", refused()?);
     let outcome = client.claude("hello")?;
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
