@@ -1,4 +1,5 @@
 // One question to the engine with its three states: waiting, answered, failed. The last answer stays while a new one is awaited.
+// And one thing to be done by it.
 
 import type { AppEvent, Failure } from './backend';
 import { failureOf } from './backend';
@@ -28,6 +29,31 @@ export class Ask<T> {
     } finally {
       if (turn === this.turn) this.waiting = false;
     }
+  }
+}
+
+/** One thing that is being done, and why it was not. */
+export class Act {
+  busy = $state(false);
+  failure = $state.raw<Failure | undefined>();
+
+  /** Gives whether it was done. */
+  async run(what: () => Promise<unknown>): Promise<boolean> {
+    this.busy = true;
+    this.failure = undefined;
+    try {
+      await what();
+      return true;
+    } catch (thrown) {
+      this.failure = failureOf(thrown);
+      return false;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  forget() {
+    this.failure = undefined;
   }
 }
 

@@ -31,7 +31,7 @@ export const STATES: Record<State | 'away' | 'asking', StateWords> = {
   },
   paused: {
     word: 'Paused',
-    sentence: 'AI traffic passes unread until the pause is over.',
+    sentence: 'AI traffic passes unread.',
     tone: 'amber',
     icon: CirclePause,
   },
