@@ -30,20 +30,33 @@ pub(crate) fn report(engine: &Engine, loaded: &[Loaded], now: Timestamp) {
     }
     let overdue = overdue(&policy.snapshot.secret_classes, &dated, now);
     for due in &overdue {
-        let rotation = due.class.rotation.map(|span| span.to_string()).unwrap_or_default();
-        let days = now.duration_since(due.written).as_hours() / 24;
+        let allowed = due.class.rotation.map(|span| worded(span.seconds())).unwrap_or_default();
+        let age = worded(now.duration_since(due.written).as_secs().unsigned_abs());
         engine.health.raise(
             Condition::RotationOverdue,
             due.name,
             format!(
-                "{} was last changed {days} days ago; secrets of the class {} are to be changed every {rotation}.",
+                "{} was last changed {age} ago; secrets of the class {} are to be changed every {allowed}.",
                 due.name, due.class.name
             ),
-            format!("Issue a new value, store it in the vault under {}, and run `sallyport secrets sync`.", due.name),
+            format!(
+                "Issue a new value, store it in the vault under {}, and run `sallyport secrets sync`.",
+                due.name
+            ),
         );
     }
     let names: Vec<_> = overdue.iter().map(|due| due.name.to_owned()).collect();
     engine.health.retain(Condition::RotationOverdue, &names);
+}
+
+/// The largest unit that holds two of it: `31 days`, `25 hours`, `90 seconds`.
+fn worded(seconds: u64) -> String {
+    let units = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+    let (each, unit) = units.into_iter().find(|(each, _)| seconds >= 2 * each).unwrap_or((1, "seconds"));
+    match seconds / each {
+        1 => "1 second".into(),
+        count => format!("{count} {unit}"),
+    }
 }
 
 /// The class of a secret is the first folder of its name.
@@ -67,6 +80,12 @@ fn overdue<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit_that_fits() {
+        let words = [1, 90, 120, 86_400, 90_000, 30 * 86_400].map(worded);
+        assert_eq!(words, ["1 second", "90 seconds", "2 minutes", "24 hours", "25 hours", "30 days"]);
+    }
 
     #[test]
     fn what_is_older_than_its_class_allows_is_due() {
