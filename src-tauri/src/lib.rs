@@ -8,6 +8,7 @@ mod export;
 mod failure;
 mod link;
 mod popups;
+mod reasons;
 mod settings;
 mod shell;
 mod tray;

@@ -196,7 +196,7 @@ pub(crate) fn change(app: AppHandle, change: Change) {
         let client = app.state::<App>().client.clone();
         match changed(&client, change).await {
             Ok(None) => {}
-            Ok(Some(page)) => open(&app, page),
+            Ok(Some(page)) => open(&app, page.to_owned()),
             Err(error) => {
                 tracing::warn!(%error, "the engine did not do it");
                 let failure = Failure::from(error);
@@ -211,9 +211,9 @@ fn icon(app: &AppHandle) -> String {
     popups::icon(app.state::<App>().paths.state_dir())
 }
 
-fn open(app: &AppHandle, page: &'static str) {
+fn open(app: &AppHandle, page: String) {
     let handle = app.clone();
-    let _ = app.run_on_main_thread(move || window::open(&handle, page));
+    let _ = app.run_on_main_thread(move || window::open(&handle, &page));
 }
 
 /// Does it, or gives the page that asks for what is missing.

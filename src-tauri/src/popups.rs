@@ -1,7 +1,10 @@
-//! Popups: which there are and how often is decided in `model`, which is pure; `show` hands them to the desktop.
+//! Popups: what is worth telling is decided in `news`, which popups there are and how often in `model`, both pure; `show` hands
+//! them to the desktop.
 
 mod model;
+mod news;
 mod show;
 
-pub(crate) use model::{Popup, Popups, limit_words, news_of, refused};
+pub(crate) use model::{Popup, Popups, refused};
+pub(crate) use news::{limit_words, news_of};
 pub(crate) use show::{icon, show};

@@ -12,6 +12,7 @@ target=${CARGO_TARGET_DIR:-$here/../../target}/$profile
 work=$(mktemp -d -t sallyport-desktop.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 export SALLYPORT_TEST_PYTHON=${SALLYPORT_DEV:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-dev}/venv/bin/python
+export SALLYPORT_BAO=${SALLYPORT_BAO:-${SALLYPORT_TEST_PYTHON%/*}/bao}
 # Where it was built, another user may not be let in.
 mkdir "$work/test"
 cp "$here"/*.py "$here/../clients/sdk.py" "$target/sallyport" "$target/sallyport-desktop" "$work/test"

@@ -4,6 +4,7 @@ import ast
 import base64
 import json
 import re
+import socket
 import subprocess
 import time
 import urllib.error
@@ -26,6 +27,12 @@ def wait_for(what, condition, patience=PATIENCE):
             last = error
         time.sleep(0.1)
     raise AssertionError(f"waited {patience:.0f} s in vain for {what}" + (f" ({last})" if last else ""))
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def gdbus(*arguments):

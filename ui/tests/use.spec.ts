@@ -1,7 +1,14 @@
 // What a person does: by keyboard alone, by pointer, over a long trail.
 
 import { expect, test } from '@playwright/test';
+import { MockTrail } from '../src/lib/backend/mock-trail';
+import type { AuditFilter } from '../src/lib/types/ipc';
 import { NOON } from './browser';
+
+const EVERYTHING: AuditFilter = {
+  since: null, until: null, event_type: null, provider: null, model: null, user: null, agent: null, exchange_id: null, classification: null,
+  rule: null, text: null, redacted: null, after_seq: null, before_seq: null, newest_first: true, limit: null,
+};
 
 test.beforeEach(async ({ page }, info) => {
   await page.emulateMedia({ reducedMotion: 'reduce' });
@@ -35,6 +42,35 @@ test('a finding is said to be no secret for a while, with a reason, and that is 
   await expect(drawer).toContainText('Until Saturday, 11 April 2026');
   await drawer.getByRole('button', { name: 'Undo' }).click();
   await expect(drawer.getByRole('button', { name: 'Undo' })).toHaveCount(0);
+});
+
+test('a popup leads to a row and its question; closing them leaves the list as it was asked for', async ({ page }) => {
+  const trail = new MockTrail(2400, NOON);
+  const found = trail.query({ ...EVERYTHING, redacted: true }).rows.find((row) => row.request?.redactions_applied.length === 1 && row.actions?.length === 1);
+  if (!found) throw new Error('no such row in the mock');
+  await page.goto('/');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.evaluate((address) => (location.hash = address), `//activity?show=redacted&row=${found.seq}&value=${found.actions?.[0]?.target}`);
+  const dialog = page.getByRole('dialog', { name: 'Not a secret' });
+  await expect(dialog.getByRole('button', { name: 'Allow it' })).toBeDisabled();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(dialog).toBeHidden();
+  const drawer = page.getByRole('dialog', { name: '1 value taken out of a prompt' });
+  await expect(drawer).toContainText(`Row ${found.seq.toLocaleString('en-US')}`);
+  await page.keyboard.press('Escape');
+  await expect(drawer).toBeHidden();
+  await expect(page).toHaveURL(/activity\?show=redacted$/);
+  await expect(page.getByRole('radio', { name: 'Cleaned' })).toBeChecked();
+});
+
+test('a popup about suspicious instructions leads to their rows', async ({ page }) => {
+  await page.goto('/#/activity');
+  await page.getByRole('option').first().waitFor();
+  await page.evaluate(() => (location.hash = '//activity?text=prompt_injection'));
+  await expect(page.getByRole('searchbox')).toHaveValue('prompt_injection');
+  await expect(page.getByRole('option').first()).toContainText(/Hidden instruction made harmless|Suspicious instruction sent/);
+  await page.getByRole('option').first().click();
+  await expect(page.getByRole('dialog')).toContainText('Suspicious instruction: hidden task');
 });
 
 test('a known secret is never offered to be none', async ({ page }) => {

@@ -1,56 +1,16 @@
-//! Which popups appear: at most one a minute for each kind and tool, the rest counted and told together. Pure.
+//! Which popups appear, and what they say: at most one a minute for each kind and tool, the rest counted and told together.
+//! Pure.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_ipc::types::Event;
-use sallyport_policy::elevation;
-use sallyport_policy::quotas::Limit;
-use serde_json::Value;
 
+use super::news::{Kind, News, Row};
 use crate::failure::Failure;
 use crate::settings::PopupMode;
 
-/// The tool's name in rows that the self-test makes.
-const SELF_TEST: &str = "sallyport";
-
 /// How long a kind of one tool stays silent after it was shown.
 const QUIET_FOR: SignedDuration = SignedDuration::from_mins(1);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Redaction,
-    Violation,
-    /// A call passed that permissions would deny, since they only observe.
-    Observed,
-    /// An agent asks for a permission.
-    Approval,
-    /// A limit is nearly used up, or used up.
-    Quota,
-    /// Protection went off, by whomever.
-    ProtectionOff,
-}
-
-impl Kind {
-    /// Whether it is shown even where the person asked for quiet.
-    fn needs_a_person(self) -> bool {
-        match self {
-            Kind::Approval | Kind::ProtectionOff => true,
-            Kind::Redaction | Kind::Violation | Kind::Observed | Kind::Quota => false,
-        }
-    }
-}
-
-/// Something that happened and may be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct News {
-    pub(crate) kind: Kind,
-    pub(crate) tool: String,
-    /// How many values, or refusals.
-    pub(crate) count: usize,
-    /// What they were, or why.
-    pub(crate) detail: Vec<String>,
-}
 
 /// What the desktop is asked to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,104 +18,27 @@ pub(crate) struct Popup {
     pub(crate) title: String,
     pub(crate) body: String,
     /// The page that a click opens, as the window's address has it.
-    pub(crate) page: &'static str,
+    pub(crate) page: String,
+    /// A second button, and the page that it opens. It decides nothing, as a click does not.
+    pub(crate) offer: Option<Offer>,
     /// Stays until it is seen.
     pub(crate) urgent: bool,
     /// A click is listened to.
     pub(crate) clickable: bool,
 }
 
-/// What an event of the engine is worth telling.
-pub(crate) fn news_of(event: &Event) -> Option<News> {
-    match event {
-        Event::Audit { row } => news_of_row(row),
-        Event::Approval { request } if request.state == elevation::State::Pending => {
-            let asked = &request.question.request;
-            Some(News {
-                kind: Kind::Approval,
-                tool: asked.account.clone(),
-                count: 1,
-                detail: vec![asked.scope.to_string()],
-            })
-        }
-        // One popup for each mark of each limit: the next mark is other news.
-        Event::Quota { subject, percent, gauge } => Some(News {
-            kind: Kind::Quota,
-            tool: format!("{subject}, {percent}"),
-            count: 1,
-            detail: vec![format!("{percent} % of {} of {subject}", limit_words(gauge.limit))],
-        }),
-        _ => None,
-    }
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) label: &'static str,
+    pub(crate) page: String,
 }
 
 /// The answer to something that the person chose in the tray and did not get. Shown however quiet it is to be.
 pub(crate) fn refused(failure: Failure) -> Popup {
     let body =
         failure.hint.map_or_else(|| failure.message.clone(), |hint| format!("{} {hint}", failure.message));
-    Popup { title: "Nothing was changed".into(), body, page: "/overview", urgent: false, clickable: true }
-}
-
-/// A limit in a person's words.
-pub(crate) fn limit_words(limit: Limit) -> &'static str {
-    match limit {
-        Limit::RequestsPerMinute => "requests this minute",
-        Limit::RequestsPerHour => "requests this hour",
-        Limit::TokensPerDay => "tokens today",
-        Limit::ConcurrentRequests => "requests at once",
-        Limit::PromptLength => "the length of a prompt",
-    }
-}
-
-/// What a durable row of the trail is worth telling. The self-test's own canary is not.
-fn news_of_row(row: &Value) -> Option<News> {
-    let tool = row.pointer("/actor/agent_id").and_then(Value::as_str).unwrap_or("a tool").to_owned();
-    let redacted: Vec<String> = row
-        .pointer("/request/redactions_applied")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|rule| Some(rule.as_str()?.trim_start_matches("secret:").to_owned()))
-        .collect();
-    let action = row.pointer("/actions/0/action_type").and_then(Value::as_str).unwrap_or_default();
-    let outcome = row.pointer("/actions/0/outcome").and_then(Value::as_str).unwrap_or_default();
-    match row.pointer("/event_type").and_then(Value::as_str)? {
-        "prompt_sent" if !redacted.is_empty() && tool != SELF_TEST => {
-            Some(News { kind: Kind::Redaction, tool, count: redacted.len(), detail: redacted })
-        }
-        "policy_violation" => {
-            let why = row.pointer("/violation_type").and_then(Value::as_str).unwrap_or("policy");
-            Some(News { kind: Kind::Violation, tool, count: 1, detail: vec![why.replace('_', " ")] })
-        }
-        "action_executed" if outcome == "denied" => {
-            let why = format!("permissions for {} don't cover it", action.replace('_', " "));
-            Some(News { kind: Kind::Violation, tool, count: 1, detail: vec![why] })
-        }
-        "action_executed" if outcome == "would_deny" => {
-            Some(News { kind: Kind::Observed, tool, count: 1, detail: vec![action.replace('_', " ")] })
-        }
-        "action_executed" if action == "protection_off" => {
-            let detail = vec![off_words(outcome)];
-            Some(News { kind: Kind::ProtectionOff, tool: String::new(), count: 1, detail })
-        }
-        _ => None,
-    }
-}
-
-/// `off for 300 s; reason: none given`, as the trail has it, in a person's words.
-fn off_words(outcome: &str) -> String {
-    let (how_long, reason) = outcome.split_once("; reason: ").unwrap_or((outcome, "none given"));
-    let seconds = how_long.strip_prefix("off for ").and_then(|rest| rest.strip_suffix(" s"));
-    let how_long = match seconds.and_then(|seconds| seconds.parse::<u64>().ok()) {
-        Some(60) => "For a minute".to_owned(),
-        Some(seconds) if seconds % 60 == 0 => format!("For {} minutes", seconds / 60),
-        Some(seconds) => format!("For {seconds} seconds"),
-        None => "Until it is switched on again".to_owned(),
-    };
-    match reason {
-        "none given" => format!("{how_long}; nobody said why."),
-        reason => format!("{how_long}; the reason given: {reason}."),
-    }
+    let (title, page) = ("Nothing was changed".into(), "/overview".into());
+    Popup { title, body, page, offer: None, urgent: false, clickable: true }
 }
 
 /// What was shown lately, and what waits to be told together.
@@ -215,69 +98,115 @@ impl Popups {
     }
 }
 
-impl News {
-    fn add(&mut self, other: News) {
-        self.count += other.count;
-        for detail in other.detail {
-            if !self.detail.contains(&detail) {
-                self.detail.push(detail);
-            }
+fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
+    let clickable = mode != PopupMode::NotifyOnly;
+    let (title, body) = words(news, if more { " more" } else { "" });
+    Popup {
+        title,
+        body,
+        page: page(news),
+        offer: offer(news).filter(|_| clickable),
+        urgent: news.kind.needs_a_person(),
+        clickable,
+    }
+}
+
+/// Title and body.
+fn words(news: &News, more: &str) -> (String, String) {
+    let (n, tool, detail) = (news.count, &news.tool, listed(&news.detail));
+    let (s, were) = if n == 1 { ("", "was") } else { ("s", "were") };
+    // "A call", "1 more call", "3 calls".
+    let many = |what: &str| match n {
+        1 if more.is_empty() => format!("A {what}"),
+        n => format!("{n}{more} {what}{s}"),
+    };
+    match news.kind {
+        Kind::Redaction => (
+            format!("{n}{more} value{s} taken out"),
+            format!("{detail} in a prompt of {tool}. The rest was sent; nothing to do."),
+        ),
+        Kind::Answer => (
+            format!("{n}{more} value{s} taken out"),
+            format!("{detail} in an answer to {tool}. It got the rest; nothing to do."),
+        ),
+        Kind::Violation => (
+            format!("{} of {tool} {were} refused", many("request")),
+            format!("Why: {detail}. The tool was told; Activity has the details."),
+        ),
+        Kind::Denied => (
+            format!("{} of {tool} {were} denied", many("call")),
+            format!(
+                "It wanted to {detail}; policy does not allow it. The tool was told; Activity has the details."
+            ),
+        ),
+        Kind::Observed => (
+            format!("{} of {tool} would be denied", many("call")),
+            format!(
+                "It wanted to {detail}, and could, since permissions only observe. Activity has the details."
+            ),
+        ),
+        Kind::Withheld => (
+            format!("Part of an answer to {tool} was withheld"),
+            format!("It held something dangerous: {detail}. A notice stands in its place."),
+        ),
+        Kind::Neutralised => (
+            format!("{} {were} made harmless", many("hidden instruction")),
+            format!(
+                "In what {tool} read, such as a page or a file. A notice stands in its place; nothing to do."
+            ),
+        ),
+        Kind::Suspicious => (
+            format!("{} {were} sent by {tool}", many("suspicious instruction")),
+            "Policy only warns. Look at it in Activity before you trust the answer.".into(),
+        ),
+        Kind::Loop => (format!("{tool} goes round in circles"), detail),
+        Kind::Approval => (
+            format!("{tool} asks for a permission"),
+            format!("It wants to {detail}. Decide in Sallyport's window; nothing happens until then."),
+        ),
+        Kind::QuotaNear => (
+            "A quota is filling up".into(),
+            format!("{tool} has used {detail}. Quotas shows when it is free again."),
+        ),
+        Kind::QuotaFull => (
+            "A quota is used up".into(),
+            format!("{tool} has used {detail}. Quotas shows what happens now, and when it is free again."),
+        ),
+        Kind::ProtectionOff => {
+            // The last one counts.
+            let last = news.detail.last().cloned().unwrap_or_default();
+            ("Protection was switched off".into(), format!("{last} If that was not you, switch it on again."))
         }
     }
 }
 
-fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
-    let n = news.count;
-    let more = if more { " more" } else { "" };
-    let (title, body, page) = match news.kind {
-        Kind::Redaction => (
-            format!("{n}{more} {} taken out", if n == 1 { "value" } else { "values" }),
-            format!(
-                "{} in a prompt of {}. The rest was sent; nothing to do.",
-                listed(&news.detail),
-                news.tool
-            ),
-            "/activity?show=redacted",
-        ),
-        Kind::Violation => (
-            if n == 1 {
-                format!("Something of {} was refused", news.tool)
-            } else {
-                format!("{n}{more} things of {} were refused", news.tool)
-            },
-            format!("Why: {}. The tool was told; Activity has the details.", listed(&news.detail)),
-            "/activity?show=refused",
-        ),
-        Kind::Observed => (
-            if n == 1 {
-                format!("A call of {} would be denied", news.tool)
-            } else {
-                format!("{n}{more} calls of {} would be denied", news.tool)
-            },
-            format!(
-                "{}: it passed, since permissions only observe. Activity has the details.",
-                listed(&news.detail)
-            ),
-            "/activity?show=control",
-        ),
-        Kind::Approval => (
-            format!("{} asks for a permission", news.tool),
-            format!(
-                "It wants {}. Decide in Sallyport's window; nothing happens until then.",
-                listed(&news.detail)
-            ),
-            "/approvals",
-        ),
-        Kind::Quota => {
-            ("A quota is filling up".into(), format!("{} are used.", listed(&news.detail)), "/quotas")
-        }
-        Kind::ProtectionOff => (
-            "Protection was switched off".into(),
-            format!("{} If that was not you, switch it on again.", listed(&news.detail)),
-            "/overview",
-        ),
+/// The page that shows it; where it is one row, with that row open.
+fn page(news: &News) -> String {
+    let page = match news.kind {
+        Kind::Redaction => "/activity?show=redacted",
+        Kind::Violation => "/activity?show=refused",
+        Kind::Denied | Kind::Observed => "/activity?show=control",
+        Kind::Neutralised | Kind::Suspicious => "/activity?text=prompt_injection",
+        Kind::Answer | Kind::Withheld | Kind::Loop => "/activity?show=all",
+        Kind::Approval => "/approvals",
+        Kind::QuotaNear | Kind::QuotaFull => "/quotas",
+        Kind::ProtectionOff => "/overview",
     };
-    Popup { title, body, page, urgent: news.kind.needs_a_person(), clickable: mode != PopupMode::NotifyOnly }
+    match &news.row {
+        Some(Row { seq, .. }) if page.starts_with("/activity") => format!("{page}&row={seq}"),
+        _ => page.to_owned(),
+    }
+}
+
+/// The question about a value is asked in the window, at its row; of several values the row shows each.
+fn offer(news: &News) -> Option<Offer> {
+    let row = news.row.as_ref().filter(|row| !row.fingerprints.is_empty())?;
+    let value = match row.fingerprints.as_slice() {
+        [one] => format!("&value={one}"),
+        _ => String::new(),
+    };
+    (news.kind == Kind::Redaction)
+        .then(|| Offer { label: "Not a secret…", page: format!("{}{value}", page(news)) })
 }
 
 /// "a", "a and b", "a, b and 3 others".
@@ -301,31 +230,110 @@ fn listed(words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
+    fn news(kind: Kind, tool: &str, detail: &[&str]) -> News {
+        let detail: Vec<String> = detail.iter().map(|&word| word.to_owned()).collect();
+        News { kind, tool: tool.into(), count: detail.len(), detail, row: None }
+    }
+
     fn redaction(tool: &str, names: &[&str]) -> News {
-        let row = json!({
-            "event_type": "prompt_sent",
-            "actor": {"agent_id": tool},
-            "request": {"redactions_applied": names},
-        });
-        news_of_row(&row).unwrap()
+        news(Kind::Redaction, tool, names)
+    }
+
+    fn shown(news: News) -> Popup {
+        Popups::default().tell(news, PopupMode::All, at(0)).unwrap()
     }
 
     #[test]
     fn the_first_is_shown_at_once_and_says_what_and_where() {
-        let popup =
-            Popups::default().tell(redaction("codex", &["secret:DB", "jwt"]), PopupMode::All, at(0)).unwrap();
+        let popup = shown(redaction("codex", &["DB", "jwt"]));
         assert_eq!(popup.title, "2 values taken out");
         assert_eq!(popup.body, "DB and jwt in a prompt of codex. The rest was sent; nothing to do.");
         assert_eq!(popup.page, "/activity?show=redacted");
         assert!(popup.clickable && !popup.urgent);
+    }
+
+    #[test]
+    fn each_kind_says_what_happened_and_opens_its_page() {
+        let all = [
+            (Kind::Redaction, &["jwt"][..]),
+            (Kind::Answer, &["DB"]),
+            (Kind::Violation, &["the body could not be read"]),
+            (Kind::Violation, &["today’s tokens are used up", "the body could not be read"]),
+            (Kind::Denied, &["run a command"]),
+            (Kind::Observed, &["run a command", "write a file"]),
+            (Kind::Withheld, &["destroys files"]),
+            (Kind::Neutralised, &["override"]),
+            (Kind::Suspicious, &["override", "persona"]),
+            (Kind::Loop, &["The same 8 times in a row. Policy refuses what follows."]),
+            (Kind::Approval, &["run a command: make"]),
+            (Kind::QuotaNear, &["80 % of today’s tokens"]),
+            (Kind::QuotaFull, &["today’s tokens"]),
+            (Kind::ProtectionOff, &["For 5 minutes; nobody said why.", "For a minute; nobody said why."]),
+        ];
+        let told: Vec<String> = all
+            .iter()
+            .map(|(kind, detail)| {
+                let popup = shown(news(*kind, "codex", detail));
+                format!("{} | {} -> {}", popup.title, popup.body, popup.page)
+            })
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        1 value taken out | jwt in a prompt of codex. The rest was sent; nothing to do. -> /activity?show=redacted
+        1 value taken out | DB in an answer to codex. It got the rest; nothing to do. -> /activity?show=all
+        A request of codex was refused | Why: the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
+        2 requests of codex were refused | Why: today’s tokens are used up and the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
+        A call of codex was denied | It wanted to run a command; policy does not allow it. The tool was told; Activity has the details. -> /activity?show=control
+        2 calls of codex would be denied | It wanted to run a command and write a file, and could, since permissions only observe. Activity has the details. -> /activity?show=control
+        Part of an answer to codex was withheld | It held something dangerous: destroys files. A notice stands in its place. -> /activity?show=all
+        A hidden instruction was made harmless | In what codex read, such as a page or a file. A notice stands in its place; nothing to do. -> /activity?text=prompt_injection
+        2 suspicious instructions were sent by codex | Policy only warns. Look at it in Activity before you trust the answer. -> /activity?text=prompt_injection
+        codex goes round in circles | The same 8 times in a row. Policy refuses what follows. -> /activity?show=all
+        codex asks for a permission | It wants to run a command: make. Decide in Sallyport's window; nothing happens until then. -> /approvals
+        A quota is filling up | codex has used 80 % of today’s tokens. Quotas shows when it is free again. -> /quotas
+        A quota is used up | codex has used today’s tokens. Quotas shows what happens now, and when it is free again. -> /quotas
+        Protection was switched off | For a minute; nobody said why. If that was not you, switch it on again. -> /overview
+        ");
+    }
+
+    #[test]
+    fn one_row_is_opened_itself_and_several_are_a_list() {
+        let mut popups = Popups::default();
+        let of =
+            |seq: u64| News { row: Some(Row { seq, fingerprints: vec![] }), ..redaction("codex", &["DB"]) };
+        let first = popups.tell(of(7), PopupMode::All, at(0)).unwrap();
+        assert_eq!(first.page, "/activity?show=redacted&row=7");
+        for seq in [8, 9] {
+            assert!(popups.tell(of(seq), PopupMode::All, at(1)).is_none());
+        }
+        assert_eq!(popups.due(PopupMode::All, at(60))[0].page, "/activity?show=redacted");
+        let approval =
+            News { row: Some(Row { seq: 3, fingerprints: vec![] }), ..news(Kind::Approval, "a", &["x"]) };
+        assert_eq!(shown(approval).page, "/approvals");
+    }
+
+    #[test]
+    fn what_a_rule_found_may_be_no_secret_and_the_question_is_asked_at_its_row() {
+        let of = |prints: &[&str]| News {
+            row: Some(Row { seq: 7, fingerprints: prints.iter().map(|&print| print.to_owned()).collect() }),
+            ..redaction("codex", &["jwt"])
+        };
+        let offer = shown(of(&["ab12"])).offer.unwrap();
+        assert_eq!(offer.label, "Not a secret…");
+        assert_eq!(offer.page, "/activity?show=redacted&row=7&value=ab12");
+        // Which of two is meant is for the person to say.
+        assert_eq!(shown(of(&["ab12", "cd34"])).offer.unwrap().page, "/activity?show=redacted&row=7");
+        // A known secret has no fingerprint in the trail, and stays one.
+        assert_eq!(shown(of(&[])).offer, None);
+        let silent = Popups::default().tell(of(&["ab12"]), PopupMode::NotifyOnly, at(0)).unwrap();
+        assert_eq!(silent.offer, None);
+        let refused = News { kind: Kind::Violation, ..of(&["ab12"]) };
+        assert_eq!(shown(refused).offer, None);
     }
 
     #[test]
@@ -357,22 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn each_mark_of_a_limit_is_other_news() {
+        let mut popups = Popups::default();
+        assert!(popups.tell(news(Kind::QuotaNear, "ann", &["x"]), PopupMode::All, at(0)).is_some());
+        assert!(popups.tell(news(Kind::QuotaFull, "ann", &["x"]), PopupMode::All, at(5)).is_some());
+    }
+
+    #[test]
     fn quiet_lets_only_through_what_needs_a_person() {
         let mut popups = Popups::default();
         assert!(popups.tell(redaction("codex", &["jwt"]), PopupMode::Quiet, at(0)).is_none());
-        let off = json!({
-            "event_type": "action_executed",
-            "actor": {},
-            "actions": [{"action_type": "protection_off", "outcome": "off for 300 s; reason: none given"}],
-        });
-        let popup = popups.tell(news_of_row(&off).unwrap(), PopupMode::Quiet, at(0)).unwrap();
-        assert!(popup.urgent);
-        assert_eq!(popup.body, "For 5 minutes; nobody said why. If that was not you, switch it on again.");
-        assert_eq!(
-            off_words("off until switched on; reason: packet trace"),
-            "Until it is switched on again; the reason given: packet trace."
-        );
-        assert_eq!(popup.page, "/overview");
+        for kind in [Kind::ProtectionOff, Kind::Approval] {
+            assert!(popups.tell(news(kind, "", &["x"]), PopupMode::Quiet, at(0)).unwrap().urgent);
+        }
     }
 
     #[test]
@@ -394,116 +399,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_denied_is_told_once_a_minute() {
-        let row = json!({
-            "event_type": "action_executed",
-            "actor": {"agent_id": "claude-code"},
-            "actions": [{"action_type": "shell_execute", "target": "curl", "outcome": "would_deny"}],
-        });
-        let mut popups = Popups::default();
-        let first = popups.tell(news_of_row(&row).unwrap(), PopupMode::All, at(0)).unwrap();
-        assert_eq!(first.title, "A call of claude-code would be denied");
-        assert!(first.body.contains("shell execute") && !first.urgent);
-        for second in 1..30 {
-            assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::All, at(second)).is_none());
-        }
-        assert_eq!(
-            popups.due(PopupMode::All, at(60))[0].title,
-            "29 more calls of claude-code would be denied"
-        );
-        assert!(popups.tell(news_of_row(&row).unwrap(), PopupMode::Quiet, at(0)).is_none());
-    }
-
-    #[test]
-    fn refusals_say_why() {
-        let row = json!({
-            "event_type": "policy_violation",
-            "actor": {"agent_id": "cursor"},
-            "violation_type": "locked_segment",
-            "request": {"redactions_applied": ["private_key"]},
-        });
-        let popup = Popups::default().tell(news_of_row(&row).unwrap(), PopupMode::All, at(0)).unwrap();
-        assert_eq!(popup.title, "Something of cursor was refused");
-        assert_eq!(popup.body, "Why: locked segment. The tool was told; Activity has the details.");
-    }
-
-    #[test]
-    fn a_denied_call_is_told_and_an_allowed_one_is_not() {
-        let row = |outcome: &str| {
-            json!({
-                "event_type": "action_executed",
-                "actor": {"agent_id": "codex"},
-                "actions": [{"action_type": "shell_execute", "target": "curl", "outcome": outcome}],
-            })
-        };
-        assert_eq!(
-            news_of_row(&row("denied")).unwrap().detail,
-            ["permissions for shell execute don't cover it"]
-        );
-        assert_eq!(news_of_row(&row("allowed")), None);
-        assert_eq!(news_of_row(&row("would_deny")).unwrap().kind, Kind::Observed);
-    }
-
-    #[test]
-    fn the_self_test_tells_nobody() {
-        let row = json!({
-            "event_type": "prompt_sent",
-            "actor": {"agent_id": "sallyport"},
-            "request": {"redactions_applied": ["secret:self-test-canary"]},
-        });
-        assert_eq!(news_of_row(&row), None);
-    }
-
-    #[test]
-    fn each_mark_of_a_limit_is_told_once_and_opens_its_page() {
-        let event = |percent: u8| -> Event {
-            let gauge = json!({"limit": "tokens_per_day", "size": 100, "used": percent, "resets_at": null});
-            serde_json::from_value(
-                json!({"type": "quota", "subject": "ann", "percent": percent, "gauge": gauge}),
-            )
-            .unwrap()
-        };
-        let mut popups = Popups::default();
-        let first = popups.tell(news_of(&event(80)).unwrap(), PopupMode::All, at(0)).unwrap();
-        assert_eq!(first.body, "80 % of tokens today of ann are used.");
-        assert_eq!(first.page, "/quotas");
-        assert!(popups.tell(news_of(&event(100)).unwrap(), PopupMode::All, at(5)).is_some());
-    }
-
-    #[test]
-    fn a_request_is_told_even_to_those_who_want_quiet_and_decides_nothing() {
-        let request = json!({
-            "type": "approval",
-            "request": {
-                "engine": "e", "nonce": "n", "id": 7, "scope": "shell:execute", "resources": ["make"],
-                "account": "agent-1", "justification": "to build", "seconds": 600,
-                "requested_at": "2026-03-12T14:00:00Z", "answer_by": "2026-03-12T14:30:00Z",
-                "state": "pending", "grant": null, "uses": 0, "decided_at": null,
-            },
-        });
-        let event: Event = serde_json::from_value(request.clone()).unwrap();
-        let popup = Popups::default().tell(news_of(&event).unwrap(), PopupMode::Quiet, at(0)).unwrap();
-        assert_eq!(popup.title, "agent-1 asks for a permission");
-        assert!(popup.body.contains("shell:execute"), "{}", popup.body);
-        assert_eq!(popup.page, "/approvals");
-        let mut decided = request;
-        decided["request"]["state"] = "denied".into();
-        assert_eq!(news_of(&serde_json::from_value(decided).unwrap()), None);
-    }
-
-    #[test]
-    fn ordinary_rows_are_not_told() {
-        let answered = json!({"event_type": "completion_received", "actor": {"agent_id": "codex"}});
-        let clean = json!({"event_type": "prompt_sent", "request": {"redactions_applied": []}});
-        assert_eq!(news_of_row(&answered), None);
-        assert_eq!(news_of_row(&clean), None);
-        assert_eq!(news_of_row(&json!("nonsense")), None);
-    }
-
-    #[test]
     fn long_lists_are_cut() {
-        let names = ["a", "b", "c", "d", "a"];
-        let popup = Popups::default().tell(redaction("x", &names), PopupMode::All, at(0)).unwrap();
+        let popup = shown(redaction("x", &["a", "b", "c", "d", "a"]));
         assert!(popup.body.starts_with("a, b and 2 others in"), "{}", popup.body);
     }
 }

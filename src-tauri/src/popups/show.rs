@@ -23,8 +23,12 @@ pub(crate) fn icon(folder: &Path) -> String {
     "dialog-information".into()
 }
 
+/// The words by which the desktop says what was clicked: the popup itself, or its button.
+const CLICK: &str = "default";
+const OFFER: &str = "offer";
+
 /// Shows it; `open` is called with the page if the person clicks.
-pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(&'static str) + Send + 'static) {
+pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(String) + Send + 'static) {
     // The call to the session bus waits for the desktop's answer: never on a thread of the runtime.
     let shown = std::thread::Builder::new().name("popup".into()).spawn(move || {
         let mut notification = Notification::new();
@@ -35,27 +39,40 @@ pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(&'static str) +
             .body(&escaped(&popup.body))
             .timeout(if popup.urgent { Timeout::Never } else { Timeout::Milliseconds(8000) });
         notification.urgency(if popup.urgent { Urgency::Critical } else { Urgency::Normal });
-        let listen = popup.clickable && LISTENING.fetch_add(1, Ordering::Relaxed) < LISTENERS;
+        let clickable = popup.clickable;
+        let listen = clickable && LISTENING.fetch_add(1, Ordering::Relaxed) < LISTENERS;
         if listen {
-            notification.action("default", "Open");
+            notification.action(CLICK, "Open");
+            if let Some(offer) = &popup.offer {
+                notification.action(OFFER, offer.label);
+            }
         }
         match notification.show() {
             Ok(handle) if listen => {
-                let mut clicked = false;
-                handle.wait_for_action(|action| clicked = action == "default");
-                if clicked {
-                    open(popup.page);
+                let mut clicked = String::new();
+                handle.wait_for_action(|action| action.clone_into(&mut clicked));
+                if let Some(page) = opened(&clicked, popup) {
+                    open(page);
                 }
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the desktop shows no popups"),
         }
-        if popup.clickable {
+        if clickable {
             LISTENING.fetch_sub(1, Ordering::Relaxed);
         }
     });
     if let Err(error) = shown {
         tracing::debug!(%error, "no thread for a popup");
+    }
+}
+
+/// The page that a click leads to. Any program can say any word: those that we did not offer lead nowhere.
+fn opened(clicked: &str, popup: Popup) -> Option<String> {
+    match clicked {
+        CLICK => Some(popup.page),
+        OFFER => popup.offer.map(|offer| offer.page),
+        _ => None,
     }
 }
 
@@ -66,6 +83,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Offer;
     use super::*;
 
     #[test]
@@ -75,6 +93,25 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), ICON);
         assert_eq!(icon(folder.path()), file);
         assert_eq!(icon(&folder.path().join("nowhere")), "dialog-information");
+    }
+
+    #[test]
+    fn a_click_opens_what_was_offered_and_nothing_else() {
+        let popup = |offer| Popup {
+            title: String::new(),
+            body: String::new(),
+            page: "/activity".into(),
+            offer,
+            urgent: false,
+            clickable: true,
+        };
+        let offer = Some(Offer { label: "Not a secret…", page: "/activity?row=7&value=ab".into() });
+        assert_eq!(opened(CLICK, popup(offer.clone())).as_deref(), Some("/activity"));
+        assert_eq!(opened(OFFER, popup(offer.clone())).as_deref(), Some("/activity?row=7&value=ab"));
+        assert_eq!(opened(OFFER, popup(None)), None);
+        for forged in ["approve", "allow", "/settings", "__closed", ""] {
+            assert_eq!(opened(forged, popup(offer.clone())), None, "{forged}");
+        }
     }
 
     #[test]

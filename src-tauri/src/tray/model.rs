@@ -32,7 +32,7 @@ pub(crate) struct Seen {
     pub(crate) trouble: Option<String>,
     /// Requests for permissions that wait for an answer.
     pub(crate) waiting: usize,
-    /// The fullest limit, as `tokens today` and how much of it is used, in per cent.
+    /// The fullest limit, as `today’s tokens` and how much of it is used, in per cent.
     pub(crate) quota: Option<(String, u64)>,
 }
 
@@ -290,12 +290,13 @@ mod tests {
 
     #[test]
     fn what_waits_and_what_is_used_open_their_pages() {
-        let seen = Seen { waiting: 2, quota: Some(("tokens today".into(), 84)), ..seen(State::Protected) };
+        let seen =
+            Seen { waiting: 2, quota: Some(("today’s tokens".into(), 84)), ..seen(State::Protected) };
         insta::assert_snapshot!(drawn(&seen), @r"
         [Protected] Sallyport: Protected
         Protected (grey)
         2 approvals wait for you
-        Quota: 84 % of tokens today
+        Quota: 84 % of today’s tokens
         --
         [x] Protection
         Pause for >

@@ -1,22 +1,19 @@
 // Permissions in a person's words. Pure.
 
+import reasons from './reasons.json';
 import type { ElevationView } from './types/ipc';
+import { sentence } from './words';
 
-interface Meaning {
-  title: string;
-  /** What it lets the agent do. */
-  means: string;
-}
-
-const MEANINGS: Record<ElevationView['scope'], Meaning> = {
-  'filesystem:write': { title: 'Write files', means: 'It may change these files.' },
-  'shell:execute': { title: 'Run a command', means: 'It may run these commands as you.' },
-  'network:external': { title: 'Reach the network', means: 'It may send and fetch data there.' },
-  'secrets:read': { title: 'Read a secret', means: 'It may use these secrets; their values are not shown to the model.' },
+const MEANS: Record<ElevationView['scope'], string> = {
+  'filesystem:write': 'It may change these files.',
+  'shell:execute': 'It may run these commands as you.',
+  'network:external': 'It may send and fetch data there.',
+  'secrets:read': 'It may use these secrets; their values are not shown to the model.',
 };
 
-export function meaning(request: ElevationView): Meaning {
-  return MEANINGS[request.scope];
+/** What is asked for, and what it lets the agent do. */
+export function meaning(request: ElevationView): { title: string; means: string } {
+  return { title: sentence(reasons.scopes[request.scope]), means: MEANS[request.scope] };
 }
 
 /** Still in force: granted, not run out, not taken back. */

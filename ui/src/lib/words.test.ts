@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MockTrail } from './backend/mock-trail';
 import type { AuditEvent } from './types/audit';
-import { redactions, sentence, taken, tell } from './words';
+import { deed, redactions, sentence, taken, tell } from './words';
 
 const event = (part: Partial<AuditEvent>): AuditEvent => ({
   seq: 7,
@@ -17,7 +17,7 @@ const event = (part: Partial<AuditEvent>): AuditEvent => ({
 describe('tell', () => {
   it('says how much was taken out of a prompt', () => {
     const row = event({ request: { redactions_applied: ['aws_key', 'aws_key'] } });
-    expect(tell(row)).toEqual({ kind: 'redacted', title: '2 values taken out of a prompt', context: 'openai · gpt-5.2-codex' });
+    expect(tell(row)).toEqual({ kind: 'redacted', title: '2 values taken out of a prompt', context: 'openai', model: 'gpt-5.2-codex' });
   });
   it('says so of an answer, too', () => {
     const row = event({ event_type: 'completion_received', actions: [{ action_type: 'response_redacted', target: 'secret:TOKEN' }] });
@@ -35,6 +35,14 @@ describe('tell', () => {
     expect(acted('abandoned').title).toBe('Gone before you decided: run a command');
     expect(acted('would_deny').title).toBe('Would be denied: run a command');
   });
+  it('tells words that want to be instructions, and answers with something risky', () => {
+    const orders = (outcome: string) => tell(event({ request: { redactions_applied: [] }, actions: [{ action_type: 'injection:override', target: 'messages[2]', outcome }] }));
+    expect(orders('neutralised')).toMatchObject({ kind: 'suspicious', title: 'Hidden instruction made harmless' });
+    expect(orders('warned').title).toBe('Suspicious instruction sent');
+    const answer = (outcome: string) => tell(event({ event_type: 'completion_received', actions: [{ action_type: 'output:debug_on', outcome }] }));
+    expect(answer('blocked')).toMatchObject({ kind: 'refused', title: 'Part of an answer withheld' });
+    expect(answer('annotated')).toMatchObject({ kind: 'suspicious', title: 'Answer with something risky' });
+  });
   it('has words for every row of a long trail', () => {
     const trail = new MockTrail(1_000_000, new Date('2026-03-12T14:24:00Z'));
     for (let seq = 999_000; seq <= 1_000_000; seq++) expect(tell(trail.row(seq)).title).toMatch(/^[A-Z0-9]/);
@@ -51,6 +59,13 @@ describe('taken', () => {
   });
 });
 
+it('says each action of a row in words', () => {
+  expect(deed({ action_type: 'injection:hidden_task', outcome: 'warned' })).toEqual({ title: 'Suspicious instruction: hidden task', outcome: 'warned' });
+  expect(deed({ action_type: 'exchange_failed', outcome: 'connect_timeout' })).toEqual({ title: 'The exchange failed', outcome: 'the provider did not answer in time' });
+  expect(deed({ action_type: 'shell_execute', outcome: 'would_deny' })).toEqual({ title: 'Run a command', outcome: 'would deny' });
+  expect(deed({ action_type: 'something_new' })).toEqual({ title: 'Something new', outcome: '' });
+});
+
 it('a word becomes a sentence', () => {
   expect(sentence('self_test')).toBe('Self test');
 });
@@ -61,6 +76,9 @@ describe('control events', () => {
     expect(control('protection_off', 'off for 300 s; reason: none given').context).toBe('for 5 min, no reason given');
     expect(control('protection_off', 'off until switched on; reason: packet trace').context).toBe('until switched on: packet trace');
     expect(control('protection_on', 'on').context).toBe('');
+    expect(control('engine_started', '0.1.0').context).toBe('version 0.1.0');
+    expect(control('engine_stopped', 'stopped').context).toBe('');
+    expect(control('authentication_asked', 'authenticated').context).toBe('the person proved who they are');
     expect(control('allowlist_added', 'allowed until 2027-02-24T14:13:07.123456Z').context).toBe('allowed until 24 Feb 2027');
   });
 });

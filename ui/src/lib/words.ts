@@ -3,54 +3,71 @@
 import { span } from './time';
 import type { AuditEvent } from './types/audit';
 import { plural } from './format';
+// The popups say the same.
+import reasons from './reasons.json';
+
+const DONE: Record<string, string> = reasons.calls;
+const VIOLATIONS: Record<string, string> = reasons.violations;
+const FAILURES: Record<string, string> = reasons.failures;
 
 /** What kind of thing happened; each has its own icon. */
-export type Happening = 'sent' | 'received' | 'redacted' | 'refused' | 'failed' | 'control' | 'off';
+export type Happening = 'sent' | 'received' | 'redacted' | 'suspicious' | 'refused' | 'failed' | 'control' | 'off';
 
 export interface Told {
   kind: Happening;
   title: string;
-  /** Whose it was and where it went. */
+  /** Where it went, or what came of it. */
   context: string;
+  model?: string | undefined;
 }
 
 export function tell(event: AuditEvent): Told {
-  const context = contextOf(event);
+  const went = contextOf(event);
   switch (event.event_type) {
     case 'prompt_sent': {
       const taken = event.request?.redactions_applied.length ?? 0;
-      if (taken === 0) return { kind: 'sent', title: 'Prompt sent', context };
-      return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of a prompt`, context };
+      const orders = (event.actions ?? []).filter((a) => a.action_type.startsWith('injection:'));
+      if (orders.length > 0 && taken === 0) {
+        const harmless = orders.every((a) => a.outcome === 'neutralised');
+        return { kind: 'suspicious', title: harmless ? 'Hidden instruction made harmless' : 'Suspicious instruction sent', ...went };
+      }
+      if (taken === 0) return { kind: 'sent', title: 'Prompt sent', ...went };
+      return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of a prompt`, ...went };
     }
     case 'completion_received': {
       const taken = (event.actions ?? []).filter((a) => a.action_type === 'response_redacted').length;
-      if (taken > 0) return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of an answer`, context };
-      if (event.response?.finish_reason === 'aborted') return { kind: 'received', title: 'Answer cut short by the tool', context };
-      return { kind: 'received', title: 'Answer received', context };
+      if (taken > 0) return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of an answer`, ...went };
+      const dangerous = (event.actions ?? []).filter((a) => a.action_type.startsWith('output:'));
+      if (dangerous.some((a) => a.outcome === 'blocked')) return { kind: 'refused', title: 'Part of an answer withheld', ...went };
+      if (dangerous.length > 0) return { kind: 'suspicious', title: 'Answer with something risky', ...went };
+      if (event.response?.finish_reason === 'aborted') return { kind: 'received', title: 'Answer cut short by the tool', ...went };
+      return { kind: 'received', title: 'Answer received', ...went };
     }
     case 'policy_violation':
-      return { kind: 'refused', title: `Refused: ${violation(event.violation_type)}`, context };
+      return { kind: 'refused', title: `Refused: ${violation(event.violation_type)}`, ...went };
     case 'error':
-      return { kind: 'failed', title: `Failed: ${failure(event.actions?.[0]?.outcome)}`, context };
+      return { kind: 'failed', title: `Failed: ${failure(event.actions?.[0]?.outcome)}`, ...went };
     case 'action_executed': {
       const action = event.actions?.[0];
       const done = DONE[action?.action_type ?? ''];
       if (done) return { ...call(done, action?.outcome), context: action?.target ?? '' };
       const known = CONTROL[action?.action_type ?? ''];
       const title = known ?? sentence(action?.action_type ?? 'Action');
-      const detail = outcomeWords(action?.outcome ?? '');
+      const detail = outcomeWords(action?.outcome ?? '', action?.action_type);
       return { kind: action?.action_type === 'protection_off' ? 'off' : 'control', title, context: detail };
     }
   }
 }
 
 /** Outcomes of control events are written for programs too: times and lengths in a person's words. */
-function outcomeWords(outcome: string): string {
-  if (outcome === 'on') return '';
+function outcomeWords(outcome: string, kind = ''): string {
+  if (outcome === 'on' || outcome === 'stopped' || outcome === 'used') return '';
+  if (kind === 'engine_started') return `version ${outcome}`;
   return outcome
     .replace(/^off for (\d+) s; reason: /, (_, seconds: string) => `for ${span(Number(seconds) * 1000)}: `)
     .replace(/^off until switched on; reason: /, 'until switched on: ')
     .replace(/: none given$/, ', no reason given')
+    .replace(/^authenticated$/, 'the person proved who they are')
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }));
 }
 
@@ -72,18 +89,10 @@ function call(done: string, outcome: string | undefined): { kind: Happening; tit
   }
 }
 
-const DONE: Record<string, string> = {
-  shell_execute: 'run a command',
-  file_write: 'write a file',
-  file_read: 'read a file',
-  network_fetch: 'reach a host',
-  tool_call: 'use a tool',
-};
-
-function contextOf(event: AuditEvent): string {
+function contextOf(event: AuditEvent): { context: string; model?: string } {
   const { name, model } = event.ai_provider;
-  if (!name || name === 'none') return '';
-  return model ? `${name} · ${model}` : name;
+  if (!name || name === 'none') return { context: '' };
+  return model ? { context: name, model } : { context: name };
 }
 
 const CONTROL: Record<string, string> = {
@@ -113,37 +122,9 @@ const CONTROL: Record<string, string> = {
   elevation_denied: 'Permission denied',
   elevation_revoked: 'Permission taken back',
   elevation_expired: 'Permission ran out',
+  elevation_file_refused: 'File of permissions refused',
+  elevation_token_refused: 'Signed permission refused',
   elevation_used: 'Permission used',
-};
-
-const VIOLATIONS: Record<string, string> = {
-  signed_text: 'a secret stood in text that is signed',
-  signed_request: 'a secret stood in a request that is signed',
-  not_editable: 'a secret stood where nothing can be changed',
-  opaque: 'the body could not be read',
-  malformed: 'the body is not what it says it is',
-  too_large: 'the body is larger than what is looked at',
-  telemetry: 'telemetry is blocked',
-  path_not_allowed: 'this agent may not use that file',
-  path_excluded: 'this agent may not use that file',
-  ai_access_denied: 'no agent may read that file',
-  domain_not_allowed: 'this agent may not reach that host',
-  domain_excluded: 'this agent may not reach that host',
-  command_not_allowed: 'this agent may not run that command',
-  command_denied: 'this agent may not run that command',
-  command_unclear: 'the command could not be judged',
-  unknown_class: 'nobody said what this agent may do',
-  unknown_tier: 'nobody said what this agent may do',
-  unknown_tool: 'nobody said what this tool does',
-};
-
-const FAILURES: Record<string, string> = {
-  audit_unavailable: 'the trail can’t be written',
-  secrets_not_loaded: 'your secrets were not read yet',
-  request_broke: 'the request broke off',
-  content_coding: 'the body’s encoding is not known',
-  upstream_broke: 'the provider’s answer broke off',
-  client_gone: 'the tool went away',
 };
 
 export function violation(type: string | undefined): string {
@@ -153,6 +134,28 @@ export function violation(type: string | undefined): string {
 function failure(code: string | undefined): string {
   return FAILURES[code ?? ''] ?? sentence(code ?? 'unknown reason').toLowerCase();
 }
+
+/** One action of a row, for its details. */
+export function deed(action: { action_type: string; outcome?: string | undefined }): { title: string; outcome: string } {
+  const [kind = '', rule] = action.action_type.split(':');
+  const outcome = action.outcome ?? '';
+  if (rule) return { title: `${RULED[kind] ?? sentence(kind)}: ${sentence(rule).toLowerCase()}`, outcome };
+  const title = DEEDS[kind] ?? CONTROL[kind] ?? sentence(DONE[kind] ?? kind);
+  if (kind === 'exchange_failed') return { title, outcome: failure(outcome) };
+  return { title, outcome: DONE[kind] ? sentence(outcome).toLowerCase() : outcomeWords(outcome, kind) };
+}
+
+/** Actions that a rule caused, by what stands before the colon. */
+const RULED: Record<string, string> = { injection: 'Suspicious instruction', output: 'Something risky' };
+
+const DEEDS: Record<string, string> = {
+  classified: 'Class lowered by the cleaning',
+  exchange_failed: 'The exchange failed',
+  quota_exceeded: 'A limit was passed',
+  request_blocked: 'The request was refused',
+  response_redacted: 'Taken out of the answer',
+  tenant_restricted: 'The provider refused the account',
+};
 
 /** `dry_run_done` → "Dry run done". */
 export function sentence(word: string): string {

@@ -85,6 +85,10 @@ export class MockTrail {
         redactions_applied: Array.from({ length: taken }, (_, i) => pick(RULES, chance(pair * 7 + i, 11))),
       };
       const credentials = base.request.redactions_applied.filter((rule) => !rule.startsWith('secret:') && !rule.startsWith('pii_'));
+      if (dice > 0.13 && dice < 0.145) {
+        base.violation_type = 'prompt_injection';
+        base.actions = [{ action_type: 'injection:hidden_task', target: 'messages[6].content[0]', outcome: dice < 0.14 ? 'neutralised' : 'warned', requires_review: false }];
+      }
       if (credentials.length > 0) base.actions = credentials.map((rule, i) => ({ action_type: `finding:${rule}`, target: hex(pair * 7 + i, 32), outcome: 'found', requires_review: false }));
       return base;
     }
@@ -125,7 +129,8 @@ export class MockTrail {
     const limit = Math.min(filter.limit ?? 10_000, 10_000);
     const rows: AuditEvent[] = [];
     let seq = filter.newest_first ? Math.min(this.rows, (filter.before_seq ?? this.rows + 1) - 1) : (filter.after_seq ?? 0) + 1;
-    for (let looked = 0; seq >= 1 && seq <= this.rows && looked < 60_000; looked++, seq += filter.newest_first ? -1 : 1) {
+    const least = filter.newest_first ? (filter.after_seq ?? 0) + 1 : 1;
+    for (let looked = 0; seq >= least && seq <= this.rows && looked < 60_000; looked++, seq += filter.newest_first ? -1 : 1) {
       const row = this.row(seq);
       if (!matches(row, filter)) continue;
       if (rows.length === limit) return { rows, more: true };

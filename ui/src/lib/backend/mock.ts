@@ -162,7 +162,7 @@ export function mock(scene: Scene): Backend {
     ca: () =>
       answer(() => ({
         root_pem: '-----BEGIN CERTIFICATE-----\n(a certificate would stand here)\n-----END CERTIFICATE-----\n',
-        fingerprint_sha256: '3A:41:0C:9E:77:B2:15:D8:6F:04:AC:E9:21:5B:90:C3:4D:F8:62:1A:BE:07:93:5C:D1:48:E6:2F:70:8B:AA:14',
+        fingerprint_sha256: '3a410c9e77b215d86f04ace9215b90c34df8621abe07935cd148e62f708baa14',
         not_after: minutesFrom(began, 60 * 24 * 364),
         constraints: ['api.anthropic.com', 'api.openai.com', 'chatgpt.com', 'generativelanguage.googleapis.com', 'api.mistral.ai', 'openrouter.ai', 'api.deepseek.com', 'api.x.ai'],
         key_store: 'keychain',
@@ -219,7 +219,7 @@ const HEALTH = (now: Date): HealthItem[] => [
     code: 'rotation-overdue',
     severity: 'warning',
     title: 'A secret is due for a change',
-    sentence: 'DEPLOY_TOKEN was last changed 97 days ago; secrets of the class critical are to be changed every 90d.',
+    sentence: 'DEPLOY_TOKEN was last changed 97 days ago; secrets of the class critical are to be changed every 90 days.',
     fix: 'Change it where it is kept, then read the sources again: `sallyport secrets sync`.',
     since: minutesFrom(now, -70),
   },
