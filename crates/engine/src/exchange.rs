@@ -1,5 +1,9 @@
 //! One exchange, walked once: identify, read, look, decide, rewrite, record, send; and the way back.
 
+mod look;
+mod refused;
+mod taken;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,45 +11,38 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
-use hudson_proxy::{Body, ExchangeContext, Gathered, Upstream};
-use parking_lot::Mutex;
+use hudson_proxy::{Body, ExchangeContext, Upstream};
 use sallyport_audit::{Actor, AiProvider};
-use sallyport_detect::{Placeholders, Scanner};
 use sallyport_platform::process::Process;
 use sallyport_policy::Level;
 use sallyport_policy::classification::Mark;
 use sallyport_policy::config::ContentRetention;
 use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
-use sallyport_policy::quotas::is_generation;
 use sallyport_policy::settings::{RerouteTarget, TelemetryPolicy};
 use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Route, Verdict};
-use sallyport_wire::coding::{self, Bounds, Coding};
 use sallyport_wire::{Family, Limits};
 use uuid::Uuid;
 
-use crate::accounts::{Credential, Rejected, ServiceAccount};
+use crate::accounts::{Credential, ServiceAccount};
 use crate::agents;
-use crate::answer::{self, Return, forget_digests};
+use crate::answer::{self, Return};
 use crate::broker;
-use crate::conduct::{self, InjectionGuard, Outcome, Spoken};
+use crate::conduct::Outcome;
 use crate::destination;
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard};
 use crate::head;
-use crate::inspect::{FromFiles, Parsed, Placed, Remembered};
+use crate::inspect::Placed;
 use crate::policy::Policy;
-use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
 use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
-use crate::scan_memory::Generations;
-use crate::self_test;
-use crate::threads::{self, ThreadHint};
-
-/// Bodies from this size on are looked at on a thread that may be busy for milliseconds.
-const LARGE_BODY: usize = 256 * 1024;
+use crate::threads;
+use look::{Look, Seen};
+use refused::Stop;
+use taken::Taken;
 
 /// Walks one exchange to its end.
 pub(crate) async fn walk(
@@ -111,18 +108,6 @@ async fn forward(mut upstream: Upstream, request: Request<Body>) -> Response<Bod
     }
 }
 
-/// Why an exchange did not take its whole way.
-enum Stop {
-    Refused(Refusal),
-    Answered(Box<Response<Body>>),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(refusal)
-    }
-}
-
 struct Exchange<'e> {
     engine: &'e Arc<Engine>,
     policy: &'e Arc<Policy>,
@@ -136,23 +121,6 @@ struct Exchange<'e> {
     started: Instant,
 }
 
-/// A request body in memory, and what stands behind it.
-struct Held {
-    /// As the client sent it.
-    wire: Bytes,
-    /// After content decoding.
-    plain: Bytes,
-    codings: Vec<Coding>,
-    trailers: Option<HeaderMap>,
-}
-
-/// How the body came in.
-enum Taken {
-    Held(Held),
-    /// Too long, or in a coding that can't be undone: it can only be streamed on unread.
-    Unread(Body, BodyNature),
-}
-
 impl Exchange<'_> {
     async fn run(
         mut self,
@@ -164,14 +132,11 @@ impl Exchange<'_> {
         let scanner = self.engine.scanner();
         let limits = self.limits();
         let (mut parts, body) = request.into_parts();
-        let taken = self.take(&parts.headers, body, limits.max_bytes).await?;
+        let taken = Taken::read(&parts.headers, body, limits.max_bytes).await?;
 
         let unread = self.endpoint.kind == TrafficKind::Telemetry
             && self.policy.snapshot.telemetry.value == TelemetryPolicy::Allow;
-        let plain = match &taken {
-            Taken::Held(held) => held.plain.clone(),
-            Taken::Unread(..) => Bytes::new(),
-        };
+        let plain = if unread { Bytes::new() } else { taken.plain() };
         let content_type = text_of(&parts.headers, "content-type").map(str::to_owned);
         let session = threads::session_header(&parts.headers).map(str::to_owned);
         let guard = self.guard(context.peer.downcast_ref::<Flow>()).await;
@@ -188,13 +153,8 @@ impl Exchange<'_> {
             limits,
             signed,
         };
-        let plain = if unread { Bytes::new() } else { plain };
-        let seen = if plain.len() >= LARGE_BODY {
-            tokio::task::block_in_place(|| look.at(&plain, content_type.as_deref(), session.as_deref()))
-        } else {
-            look.at(&plain, content_type.as_deref(), session.as_deref())
-        };
-        let Seen { inspected, marks, placeholders } = seen;
+        let Seen { inspected, marks, placeholders } =
+            look.over(&plain, content_type.as_deref(), session.as_deref());
         self.parties.provider.model = inspected.model.clone();
 
         let mut found = if unread {
@@ -277,7 +237,7 @@ impl Exchange<'_> {
         let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
         self.engine.counters.redacted(found.len());
 
-        let body = self.outgoing(&mut parts.headers, taken, new_plain)?;
+        let body = taken.outgoing(&mut parts.headers, new_plain)?;
         if !context.upgrade && parts.headers.contains_key(header::ACCEPT_ENCODING) {
             // What comes back must be read; a coding would only be undone again.
             parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -376,38 +336,6 @@ impl Exchange<'_> {
         Limits { max_bytes: self.policy.max_body_bytes(), ..Limits::default() }
     }
 
-    /// Reads the body whole, up to the limit, and undoes its content coding.
-    async fn take(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Taken, Refusal> {
-        let (wire, trailers) = match body.gather(limit).await {
-            Ok(Gathered::Whole { data, trailers }) => (data, trailers),
-            Ok(Gathered::TooLong(body)) => return Ok(Taken::Unread(body, BodyNature::TooLarge)),
-            Err(error) => {
-                tracing::info!(%error, "a request broke off");
-                return Err(Refusal::new("request_broke", "The request broke off before its end."));
-            }
-        };
-        let mut codings = Vec::new();
-        for value in headers.get_all(header::CONTENT_ENCODING) {
-            match value.to_str().map_err(|_| ()).and_then(|value| coding::parse(value).map_err(|_| ())) {
-                Ok(more) => codings.extend(more),
-                Err(()) => return Ok(Taken::Unread(rebuilt(wire, trailers), BodyNature::Opaque)),
-            }
-        }
-        if codings.is_empty() || wire.is_empty() {
-            return Ok(Taken::Held(Held { plain: wire.clone(), wire, codings: Vec::new(), trailers }));
-        }
-        let bounds = Bounds { max_out: limit, ..Bounds::default() };
-        match coding::decode(&codings, &wire, &bounds) {
-            Ok(plain) => Ok(Taken::Held(Held { wire, plain: plain.into(), codings, trailers })),
-            Err(error) => Err(Refusal::new(
-                "content_coding",
-                format!(
-                    "Sallyport stopped this request: {error}. Send the body without compression, or smaller."
-                ),
-            )),
-        }
-    }
-
     /// Makes the request one for the provider that policy leads it to.
     async fn reroute(
         &mut self,
@@ -457,120 +385,6 @@ impl Exchange<'_> {
         };
         verdict::decide(&self.policy.snapshot, &facts)
     }
-
-    /// Takes what the request needs of its quota; none for what calls no model.
-    async fn admit(
-        &self,
-        parts: &http::request::Parts,
-        context: &ExchangeContext,
-        thread: &str,
-        asked: &Asked,
-        sent: &SentFacts,
-    ) -> Result<Option<Loan>, Stop> {
-        let counts = self.endpoint.kind == TrafficKind::Model
-            && is_generation(parts.method.as_str(), parts.uri.path(), context.upgrade)
-            && context.target.host() != self_test::HOST;
-        if !counts {
-            return Ok(None);
-        }
-        let model = self.parties.provider.model.as_deref();
-        let body = sent.body.hash.as_deref();
-        let call = Call { account: self.account, thread, asked, body, model, upgrade: context.upgrade };
-        match quotas::admit(self.engine, &self.policy.snapshot.quotas, &call).await {
-            Ok(loan) => Ok(Some(loan)),
-            Err(over) => {
-                if self.engine.record_violation(&self.parties, sent, over.code).await.is_err() {
-                    return Err(Refusal::trail_unavailable().into());
-                }
-                self.engine.counters.blocked();
-                let shape = respond::shape(self.provider, self.family);
-                Err(Stop::Answered(Box::new(over.response(shape))))
-            }
-        }
-    }
-
-    /// Refuses a credential that counts for nothing. Inside TLS: a refused CONNECT explains itself nowhere.
-    async fn reject(&self, rejected: &Rejected) -> Refusal {
-        let code = "agent_credential";
-        let unread = SentFacts {
-            body: BodyFacts::unread(),
-            level: Level::default(),
-            findings: Vec::new(),
-            redactions: Vec::new(),
-            spoken: Vec::new(),
-            level_before: Level::default(),
-            remarks: Vec::new(),
-        };
-        match self.engine.record_violation(&self.parties, &unread, code).await {
-            Ok(()) => Refusal::new(code, rejected.to_string()),
-            Err(_) => Refusal::trail_unavailable(),
-        }
-    }
-
-    /// Records a refused request and gives the answer to it.
-    async fn block(&self, sent: &SentFacts, code: &'static str, decision: &Decision) -> Refusal {
-        if self.engine.record_violation(&self.parties, sent, code).await.is_err() {
-            return Refusal::trail_unavailable();
-        }
-        let said: Vec<String> = decision
-            .reasons
-            .iter()
-            .map(|reason| match &reason.hint {
-                Some(hint) => format!("{} {hint}", reason.sentence),
-                None => reason.sentence.clone(),
-            })
-            .collect();
-        Refusal::new(code, format!("Sallyport stopped this request. {}", said.join(" ")))
-    }
-
-    /// Records a request that is refused for words that want to be instructions.
-    async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
-        crate::injections::tell(self.engine, &self.parties, &sent.spoken);
-        if self.engine.record_violation(&self.parties, sent, conduct::VIOLATION).await.is_err() {
-            return Refusal::trail_unavailable();
-        }
-        let Spoken { rule, place, .. } = spoken;
-        Refusal::new(
-            conduct::VIOLATION,
-            format!(
-                "Sallyport stopped this request. Words at {place} read like an attack on the assistant ({rule}). \
-                 Take them out, or have policy treat them otherwise (`injection` of a SallyportPolicy)."
-            ),
-        )
-    }
-
-    /// The body as it goes on. Untouched bodies keep every byte that the client sent.
-    fn outgoing(
-        &self,
-        headers: &mut HeaderMap,
-        taken: Taken,
-        new_plain: Option<Bytes>,
-    ) -> Result<Body, Refusal> {
-        let held = match taken {
-            Taken::Unread(body, nature) => {
-                tracing::info!(?nature, "a body passes unread");
-                return Ok(body);
-            }
-            Taken::Held(held) => held,
-        };
-        let changed = new_plain.is_some();
-        let wire = match new_plain {
-            None => held.wire,
-            Some(plain) if held.codings.is_empty() => plain,
-            Some(plain) => coding::encode(&held.codings, &plain)
-                .map_err(|_| {
-                    Refusal::new("content_coding", "The redacted body could not be compressed again.")
-                })?
-                .into(),
-        };
-        if changed {
-            forget_digests(headers);
-        }
-        if headers.contains_key(header::CONTENT_LENGTH) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
-        }
-        Ok(rebuilt(wire, held.trailers))
-    }
 }
 
 /// A request that was sent and has no answer yet. When the client goes away this is dropped, and the row written.
@@ -594,13 +408,6 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-fn rebuilt(wire: Bytes, trailers: Option<HeaderMap>) -> Body {
-    match trailers {
-        Some(trailers) => Body::with_trailers(wire, trailers),
-        None => Body::from(wire),
-    }
-}
-
 /// What the decision needs to know of a request beside what was found in it.
 struct Circumstances<'a> {
     nature: BodyNature,
@@ -608,50 +415,6 @@ struct Circumstances<'a> {
     path: &'a str,
     upgrade: bool,
     marks: &'a [Mark],
-}
-
-/// What looking at a body needs, away from the network.
-struct Look<'l> {
-    engine: &'l Engine,
-    policy: &'l Policy,
-    scanner: &'l Scanner,
-    guard: &'l Guard,
-    family: Family,
-    limits: Limits,
-    /// The client's signature covers the body, so it can't be changed.
-    signed: bool,
-}
-
-struct Seen {
-    inspected: crate::inspect::Inspected,
-    marks: Vec<Mark>,
-    placeholders: Arc<Mutex<Placeholders>>,
-}
-
-impl Look<'_> {
-    fn at(&self, plain: &[u8], content_type: Option<&str>, session: Option<&str>) -> Seen {
-        let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
-        let opening = if session.is_some() { String::new() } else { parsed.opening() };
-        let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
-        let from_files = FromFiles {
-            withheld: parsed.withheld(self.guard),
-            allowed: parsed.allowed(self.guard, &self.engine.allow.files()),
-        };
-        let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
-        let remembered = Remembered { memory: &self.engine.memory, generations };
-        let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
-        let inspected = parsed.inspect(
-            self.scanner,
-            &self.policy.request,
-            &remembered,
-            &instructions,
-            from_files,
-            &mut placeholders.lock(),
-        );
-        let rules = &self.policy.snapshot.classification.value;
-        let marks = parsed.marks(rules, self.scanner, &self.policy.request);
-        Seen { inspected, marks, placeholders }
-    }
 }
 
 fn wire_family(endpoint: &Endpoint) -> Family {

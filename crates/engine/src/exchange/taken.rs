@@ -1,0 +1,104 @@
+//! The body of a request: taken in whole where that can be, and as it goes on. Must not look at what it says.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use hudson_proxy::{Body, Gathered};
+use sallyport_policy::verdict::BodyNature;
+use sallyport_wire::coding::{self, Bounds, Coding};
+
+use crate::answer::forget_digests;
+use crate::respond::Refusal;
+
+/// A request body in memory, and what stands behind it.
+pub(super) struct Held {
+    /// As the client sent it.
+    pub(super) wire: Bytes,
+    /// After content decoding.
+    pub(super) plain: Bytes,
+    codings: Vec<Coding>,
+    trailers: Option<HeaderMap>,
+}
+
+/// How the body came in.
+pub(super) enum Taken {
+    Held(Held),
+    /// Too long, or in a coding that can't be undone: it can only be streamed on unread.
+    Unread(Body, BodyNature),
+}
+
+impl Taken {
+    /// Reads the body whole, up to the limit, and undoes its content coding.
+    pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Taken, Refusal> {
+        let (wire, trailers) = match body.gather(limit).await {
+            Ok(Gathered::Whole { data, trailers }) => (data, trailers),
+            Ok(Gathered::TooLong(body)) => return Ok(Taken::Unread(body, BodyNature::TooLarge)),
+            Err(error) => {
+                tracing::info!(%error, "a request broke off");
+                return Err(Refusal::new("request_broke", "The request broke off before its end."));
+            }
+        };
+        let mut codings = Vec::new();
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            match value.to_str().map_err(|_| ()).and_then(|value| coding::parse(value).map_err(|_| ())) {
+                Ok(more) => codings.extend(more),
+                Err(()) => return Ok(Taken::Unread(rebuilt(wire, trailers), BodyNature::Opaque)),
+            }
+        }
+        if codings.is_empty() || wire.is_empty() {
+            return Ok(Taken::Held(Held { plain: wire.clone(), wire, codings: Vec::new(), trailers }));
+        }
+        let bounds = Bounds { max_out: limit, ..Bounds::default() };
+        match coding::decode(&codings, &wire, &bounds) {
+            Ok(plain) => Ok(Taken::Held(Held { wire, plain: plain.into(), codings, trailers })),
+            Err(error) => Err(Refusal::new(
+                "content_coding",
+                format!(
+                    "Sallyport stopped this request: {error}. Send the body without compression, or smaller."
+                ),
+            )),
+        }
+    }
+
+    /// What can be looked at.
+    pub(super) fn plain(&self) -> Bytes {
+        match self {
+            Taken::Held(held) => held.plain.clone(),
+            Taken::Unread(..) => Bytes::new(),
+        }
+    }
+
+    /// The body as it goes on. Untouched bodies keep every byte that the client sent.
+    pub(super) fn outgoing(self, headers: &mut HeaderMap, new_plain: Option<Bytes>) -> Result<Body, Refusal> {
+        let held = match self {
+            Taken::Unread(body, nature) => {
+                tracing::info!(?nature, "a body passes unread");
+                return Ok(body);
+            }
+            Taken::Held(held) => held,
+        };
+        let changed = new_plain.is_some();
+        let wire = match new_plain {
+            None => held.wire,
+            Some(plain) if held.codings.is_empty() => plain,
+            Some(plain) => coding::encode(&held.codings, &plain)
+                .map_err(|_| {
+                    Refusal::new("content_coding", "The redacted body could not be compressed again.")
+                })?
+                .into(),
+        };
+        if changed {
+            forget_digests(headers);
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
+        }
+        Ok(rebuilt(wire, held.trailers))
+    }
+}
+
+fn rebuilt(wire: Bytes, trailers: Option<HeaderMap>) -> Body {
+    match trailers {
+        Some(trailers) => Body::with_trailers(wire, trailers),
+        None => Body::from(wire),
+    }
+}
