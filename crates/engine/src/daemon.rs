@@ -42,7 +42,7 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, conduct, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
+use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -412,7 +412,7 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
         loading: AtomicBool::new(false),
         memory: ScanMemory::new(installation.memory),
         threads: Threads::new(installation.threads, installation.tags),
-        conduct: conduct::Memory::new(installation.conduct),
+        conduct: Default::default(),
         injections: Default::default(),
         trail: ArcSwapOption::empty(),
         authority: Arc::new(authority),

@@ -22,7 +22,7 @@ use crate::classify;
 use crate::conduct::{InjectionGuard, Outcome, Spoken, Written, overlay};
 use crate::guard::{Guard, Withheld};
 use crate::quotas::Asked;
-use crate::scan_memory::{Generations, ScanMemory, Weight};
+use crate::scan_memory::{Generations, Print, ScanMemory, Weight};
 
 /// How far a known secret may reach over the seam between two blocks, on either side.
 const JOIN_REACH: usize = 512;
@@ -254,14 +254,23 @@ struct Look<'a> {
     edits: Vec<Edit>,
 }
 
-/// A segment and its text, which is decoded when somebody asks for it.
+/// A segment, and its text and its hash, which are made when somebody asks for them.
 struct Block<'d, 'b> {
     segment: &'d Segment,
     body: &'b [u8],
     text: OnceCell<Cow<'b, str>>,
+    print: OnceCell<Print>,
 }
 
 impl<'d, 'b> Block<'d, 'b> {
+    fn raw(&self) -> &'b [u8] {
+        self.body.get(self.segment.raw.clone()).unwrap_or_default()
+    }
+
+    fn print(&self, memory: &ScanMemory<Found>) -> Print {
+        *self.print.get_or_init(|| memory.print(self.raw()))
+    }
+
     fn text(&self) -> &str {
         self.text.get_or_init(|| self.segment.text(self.body))
     }
@@ -309,7 +318,7 @@ impl<'a> Look<'a> {
     fn document(&mut self, document: &RequestDocument, withheld: &[Withheld]) {
         let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..self.options.clone() };
         let joins = !self.scanner.index().is_empty();
-        let mut previous: Option<Before<'_, '_>> = None;
+        let mut previous: Option<Before<'_, 'a>> = None;
         let mut withheld = withheld.iter().map(Withheld::range).peekable();
         for segment in &document.segments {
             // Both are in the order of the body.
@@ -317,7 +326,7 @@ impl<'a> Look<'a> {
             if withheld.peek().is_some_and(|range| range.start <= segment.raw.start) {
                 continue;
             }
-            let block = Block { segment, body: self.body, text: OnceCell::new() };
+            let block = Block { segment, body: self.body, text: OnceCell::new(), print: OnceCell::new() };
             let mut replacements = self.segment(document, &block);
             if speaks(segment) {
                 if let Some(mut before) = previous.take() {
@@ -337,7 +346,7 @@ impl<'a> Look<'a> {
     }
 
     /// Findings within one segment.
-    fn segment(&mut self, document: &RequestDocument, block: &Block<'_, '_>) -> Taken {
+    fn segment(&mut self, document: &RequestDocument, block: &Block<'_, 'a>) -> Taken {
         let findings = self.findings(block);
         let mut replacements = Taken::with_capacity(findings.len());
         let place = block.segment.raw.start;
@@ -357,14 +366,15 @@ impl<'a> Look<'a> {
     }
 
     /// From memory where the block was looked at before.
-    fn findings(&mut self, block: &Block<'_, '_>) -> Found {
+    fn findings(&mut self, block: &Block<'_, 'a>) -> Found {
         let segment = block.segment;
-        let raw = self.body.get(segment.raw.clone()).unwrap_or_default();
+        let raw = block.raw();
         if segment.key && self.clean.contains(raw) {
             return Found::default();
         }
         let Remembered { memory, generations } = *self.remembered;
-        let id = memory.block(generations, [segment.role as u8, segment.reading()], raw);
+        let id = memory
+            .block(generations, [segment.role as u8, segment.reading()], raw.len(), || block.print(memory));
         if let Some(found) = id.as_ref().and_then(|id| memory.recall(id)) {
             return found;
         }
@@ -380,8 +390,12 @@ impl<'a> Look<'a> {
     /// Words of one segment that want to be instructions.
     fn injected(&mut self, document: &RequestDocument, block: &Block<'_, '_>, replacements: &mut Taken) {
         let segment = block.segment;
-        let raw = self.body.get(segment.raw.clone()).unwrap_or_default();
-        let written = Written { raw, reading: segment.reading(), text: &|| block.text() };
+        let written = Written {
+            raw: block.raw(),
+            reading: segment.reading(),
+            print: &|| block.print(self.remembered.memory),
+            text: &|| block.text(),
+        };
         let stretches = self.instructions.look(segment.role, segment.locked, &written);
         if stretches.is_empty() {
             return;
@@ -516,7 +530,7 @@ mod tests {
         let mut placeholders = Placeholders::new([2; 32]);
         let limits = Limits::default();
         let generations = Generations { scanner: scanner.generation(), policy: 1 };
-        let conduct = crate::conduct::Memory::of_tests();
+        let conduct = crate::conduct::Memory::default();
         let snapshot = sallyport_policy::settings::resolve(&Default::default()).unwrap();
         Parsed::read(family, Some(content_type), body.as_bytes(), &limits).inspect(
             scanner,

@@ -145,7 +145,6 @@ pub(crate) struct Installation {
     pub(crate) threads: HeldKey<32>,
     pub(crate) tags: TagKey,
     pub(crate) memory: HeldKey<32>,
-    pub(crate) conduct: HeldKey<32>,
     /// Seals what was granted.
     pub(crate) elevation: HeldKey<32>,
     /// Seals what a person allowed, and makes fingerprints of it.
@@ -173,7 +172,6 @@ impl Installation {
             index: IndexKey::held(derived("sallyport engine 1: secret fingerprints", &key), memory),
             tags: TagKey::held(&threads, memory),
             memory: memory.hold(derived("sallyport engine 1: scan memory", &*threads)),
-            conduct: memory.hold(derived("sallyport engine 1: injection memory", &*threads)),
             threads: memory.hold(threads),
             elevation: memory.hold(derived("sallyport engine 1: elevation", &key)),
             fingerprinter: Fingerprinter::new(&allowlist, memory),

@@ -15,7 +15,7 @@ const SHORTEST: usize = 128;
 const MOST_BYTES: usize = 8 << 20;
 
 /// What an entry costs beside its own content.
-const ENTRY_BYTES: usize = 112;
+const ENTRY_BYTES: usize = 136;
 
 /// A memory of one kind of look; `T` is what it gives.
 pub(crate) struct ScanMemory<T> {
@@ -28,13 +28,22 @@ struct Held<T> {
     bytes: usize,
 }
 
+/// A block's bytes under the key of this run. All memories of blocks ask by it, so that a block is hashed once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Print([u8; 32]);
+
 /// A block as it was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct BlockId([u8; 32]);
+pub(crate) struct BlockId {
+    print: Print,
+    /// Who speaks, and how the bytes become text.
+    reading: [u8; 2],
+    generations: Generations,
+}
 
 /// Everything a look depends on beside the block, as numbers that change whenever what they stand for does: rules,
 /// known and allowed values, and policy. Two that differ in anything know nothing of each other's blocks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Generations {
     pub(crate) scanner: u64,
     pub(crate) policy: u64,
@@ -51,19 +60,19 @@ impl<T: Clone + Weight> ScanMemory<T> {
         ScanMemory { key, held: Mutex::new(Held { blocks: LruCache::new_unbounded(), bytes: 0 }) }
     }
 
-    /// None for a block that is not worth remembering. `reading`: who speaks, and how the bytes become text.
-    pub(crate) fn block(&self, generations: Generations, reading: [u8; 2], bytes: &[u8]) -> Option<BlockId> {
-        if bytes.len() < SHORTEST {
-            return None;
-        }
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(bytes);
-        // Of fixed length and last, so that nothing of it can be taken for text.
-        hasher
-            .update(&reading)
-            .update(&generations.scanner.to_le_bytes())
-            .update(&generations.policy.to_le_bytes());
-        Some(BlockId(hasher.finalize().into()))
+    pub(crate) fn print(&self, bytes: &[u8]) -> Print {
+        Print(blake3::keyed_hash(&self.key, bytes).into())
+    }
+
+    /// None for a block that is not worth remembering. `print` is asked for only where it is.
+    pub(crate) fn block(
+        &self,
+        generations: Generations,
+        reading: [u8; 2],
+        length: usize,
+        print: impl FnOnce() -> Print,
+    ) -> Option<BlockId> {
+        (length >= SHORTEST).then(|| BlockId { print: print(), reading, generations })
     }
 
     pub(crate) fn recall(&self, block: &BlockId) -> Option<T> {
@@ -104,8 +113,23 @@ mod tests {
         }
     }
 
+    impl Print {
+        pub(crate) fn of_tests(bytes: &[u8]) -> Print {
+            memory().print(bytes)
+        }
+    }
+
     fn memory() -> ScanMemory<Vec<u8>> {
         ScanMemory::new(Arc::new(Zeroizing::new([3; 32])))
+    }
+
+    fn block_of(
+        memory: &ScanMemory<Vec<u8>>,
+        look: Generations,
+        reading: [u8; 2],
+        text: &[u8],
+    ) -> Option<BlockId> {
+        memory.block(look, reading, text.len(), || memory.print(text))
     }
 
     #[test]
@@ -113,23 +137,23 @@ mod tests {
         let memory = memory();
         let look = Generations { scanner: 1, policy: 2 };
         let text = [b'x'; 500];
-        let block = memory.block(look, [0, 0], &text).unwrap();
+        let block = block_of(&memory, look, [0, 0], &text).unwrap();
         memory.remember(block, vec![7]);
         assert_eq!(
-            memory.recall(&memory.block(Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
+            memory.recall(&block_of(&memory, Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
             Some(vec![7])
         );
         assert_eq!(
-            memory.recall(&memory.block(Generations { scanner: 1, policy: 3 }, [0, 0], &text).unwrap()),
+            memory.recall(&block_of(&memory, Generations { scanner: 1, policy: 3 }, [0, 0], &text).unwrap()),
             None
         );
-        assert_eq!(memory.recall(&memory.block(look, [1, 0], &text).unwrap()), None);
-        assert_eq!(memory.recall(&memory.block(look, [0, 1], &text).unwrap()), None);
-        assert_eq!(memory.recall(&memory.block(look, [0, 0], &text[1..]).unwrap()), None);
-        assert!(memory.block(look, [0, 0], &text[..SHORTEST - 1]).is_none());
+        assert_eq!(memory.recall(&block_of(&memory, look, [1, 0], &text).unwrap()), None);
+        assert_eq!(memory.recall(&block_of(&memory, look, [0, 1], &text).unwrap()), None);
+        assert_eq!(memory.recall(&block_of(&memory, look, [0, 0], &text[1..]).unwrap()), None);
+        assert!(block_of(&memory, look, [0, 0], &text[..SHORTEST - 1]).is_none());
         let other: ScanMemory<Vec<u8>> = ScanMemory::new(Arc::new(Zeroizing::new([4; 32])));
         assert_eq!(
-            memory.recall(&other.block(Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
+            memory.recall(&block_of(&other, Generations { scanner: 1, policy: 2 }, [0, 0], &text).unwrap()),
             None
         );
     }
@@ -138,7 +162,7 @@ mod tests {
     fn it_forgets_the_oldest_and_stays_bounded() {
         let memory = memory();
         let look = Generations { scanner: 0, policy: 0 };
-        let id = |i: u32| memory.block(look, [0, 0], &i.to_le_bytes().repeat(50)).unwrap();
+        let id = |i: u32| block_of(&memory, look, [0, 0], &i.to_le_bytes().repeat(50)).unwrap();
         let heavy = MOST_BYTES / 4;
         for i in 0..10 {
             memory.remember(id(i), vec![0; heavy]);
