@@ -15,13 +15,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::upstream::Upstream;
+use crate::upstream::{EVENTS, SENT, Upstream, since_start};
 
 /// A request that takes longer has stalled.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Way {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     host: &'static str,
     address: SocketAddr,
     connect: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    pub(crate) fn direct(name: &'static str, upstream: &Upstream) -> Way {
+    pub(crate) fn direct(name: String, upstream: &Upstream) -> Way {
         Way {
             name,
             host: "api.openai.com",
@@ -40,7 +40,7 @@ impl Way {
     }
 
     pub(crate) fn through(
-        name: &'static str,
+        name: String,
         host: &'static str,
         address: SocketAddr,
         root: &CertificateDer<'static>,
@@ -83,11 +83,7 @@ impl Connection {
 
     /// From the request's first byte to the answer's last.
     pub(crate) async fn request(&mut self, body: &Bytes) -> Result<Duration> {
-        let request = Request::post("/v1/chat/completions")
-            .header("host", self.host)
-            .header("content-type", "application/json")
-            .header("authorization", "Bearer none")
-            .body(Full::new(body.clone()))?;
+        let request = request(self.host, body)?;
         self.sender.ready().await?;
         let started = Instant::now();
         let exchange = async {
@@ -98,4 +94,40 @@ impl Connection {
         };
         tokio::time::timeout(PATIENCE, exchange).await?
     }
+
+    /// From the request's first byte to the answer's first; and of each event, how long after it was sent it came.
+    pub(crate) async fn stream(&mut self, body: &Bytes) -> Result<(Duration, Vec<Duration>)> {
+        let request = request(self.host, body)?;
+        self.sender.ready().await?;
+        let started = Instant::now();
+        let exchange = async {
+            let response = self.sender.send_request(request).await?;
+            ensure!(response.status().is_success(), "status {}", response.status());
+            let mut body = response.into_body();
+            let (mut first, mut late, mut rest) = (None, Vec::with_capacity(EVENTS), Vec::new());
+            while let Some(frame) = body.frame().await {
+                let now = since_start();
+                first.get_or_insert_with(|| started.elapsed());
+                rest.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
+                let whole = memchr::memmem::rfind(&rest, b"\n\n").map_or(0, |at| at + 2);
+                late.extend(memchr::memmem::find_iter(&rest[..whole], SENT).filter_map(|at| {
+                    let digits = rest[at + SENT.len()..].split(|byte| !byte.is_ascii_digit()).next()?;
+                    let sent = std::str::from_utf8(digits).ok()?.parse().ok()?;
+                    Some(now.saturating_sub(Duration::from_nanos(sent)))
+                }));
+                rest.drain(..whole);
+            }
+            ensure!(late.len() == EVENTS, "{} of {EVENTS} events came", late.len());
+            Ok((first.unwrap_or_default(), late))
+        };
+        tokio::time::timeout(PATIENCE, exchange).await?
+    }
+}
+
+fn request(host: &str, body: &Bytes) -> Result<Request<Full<Bytes>>> {
+    Ok(Request::post("/v1/chat/completions")
+        .header("host", host)
+        .header("content-type", "application/json")
+        .header("authorization", "Bearer none")
+        .body(Full::new(body.clone()))?)
 }

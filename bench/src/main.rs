@@ -1,9 +1,9 @@
-//! Added latency of a request: direct, a blind tunnel, Sallyport, mitmproxy with twelve regexes; interleaved in one run.
-//!
-//! Usage: `latency SALLYPORT MITMDUMP ADDON`. Prints a Markdown table. Figures are differences to the direct way of the
-//! same round, since the machine is never quiet.
+//! What a proxy adds to a request and to a stream: direct, a blind tunnel, Sallyport, mitmproxy with twelve regexes;
+//! interleaved in one run, since the machine is never quiet. Prints Markdown tables; figures are differences to the
+//! direct way of the same run.
 #![allow(clippy::print_stdout)]
 
+mod bodies;
 mod client;
 mod peers;
 mod upstream;
@@ -11,76 +11,194 @@ mod upstream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use bytes::Bytes;
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
 
+use crate::bodies::{Bodies, Text};
 use crate::client::{Connection, Way};
+use crate::peers::Peer;
 
-const ROUNDS: usize = 7;
-const SIZES: [(&str, usize, usize); 3] =
-    [("2 KB", 2_000, 150), ("100 KB", 100_000, 60), ("1 MB", 1_000_000, 15)];
+/// Name, size, what is new in it, requests of one round.
+const REQUESTS: [(&str, usize, Text, usize); 6] = [
+    ("2 KB, new", 2_000, Text::New, 150),
+    ("2 KB, history known", 2_000, Text::Known, 150),
+    ("100 KB, new", 100_000, Text::New, 60),
+    ("100 KB, history known", 100_000, Text::Known, 60),
+    ("1 MB, new", 1_000_000, Text::New, 15),
+    ("1 MB, history known", 1_000_000, Text::Known, 15),
+];
+/// Streams of one round.
+const STREAMS: usize = 4;
 /// The slow peer gets fewer requests a round; its median does not move for it.
 const SLOW: usize = 8;
 
+/// Measures what the ways to a provider add.
+#[derive(Parser)]
+struct Args {
+    /// Rounds over all ways.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Only ways whose name holds this; direct is always measured.
+    #[arg(long, default_value = "")]
+    way: String,
+    /// Only kinds of request whose name holds this; `stream` names the streams.
+    #[arg(long, default_value = "")]
+    kind: String,
+    /// mitmdump, as a peer.
+    #[arg(long, requires = "addon")]
+    mitmdump: Option<PathBuf>,
+    /// Its twelve regexes.
+    #[arg(long)]
+    addon: Option<PathBuf>,
+    /// The binary; a second one is measured beside it.
+    #[arg(required = true, num_args = 1..=2)]
+    sallyport: Vec<PathBuf>,
+}
+
+/// A way with the process behind it, whose time is counted.
+struct Lane {
+    way: Way,
+    pid: Option<u32>,
+    slow: bool,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let mut next = |what: &str| arguments.next().with_context(|| format!("{what} is missing"));
-    let (sallyport, mitmdump, addon) = (next("SALLYPORT")?, next("MITMDUMP")?, next("ADDON")?);
-
+    let args = Args::parse();
     let upstream = upstream::start().await?;
-    let strict = peers::sallyport(&sallyport, &upstream, "strict").await?;
-    let relaxed = peers::sallyport(&sallyport, &upstream, "relaxed").await?;
-    let mitmproxy = peers::mitmproxy(&mitmdump, &addon, &upstream).await?;
-    let ways = [
-        Way::direct("direct", &upstream),
-        Way::through("blind tunnel", "tunnel.example", strict.address, &upstream.root),
-        Way::through("Sallyport, relaxed", "api.openai.com", relaxed.address, &relaxed.root),
-        Way::through("Sallyport, strict", "api.openai.com", strict.address, &strict.root),
-        Way::through("mitmproxy + 12 regexes", "api.openai.com", mitmproxy.address, &mitmproxy.root),
-    ];
-
-    println!("| size | way | p50 | p99 | added p50 | added p99 | CPU a request |");
-    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    for (label, size, count) in SIZES {
-        let body = body(size);
-        let mut samples: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
-        let processes = [None, Some(strict.pid), Some(relaxed.pid), Some(strict.pid), Some(mitmproxy.pid)];
-        let mut cpu = vec![Duration::ZERO; ways.len()];
-        let mut connections = Vec::new();
-        for way in &ways {
-            let mut connection = Connection::open(way).await.with_context(|| way.name)?;
-            connection.request(&body).await.with_context(|| way.name)?;
-            connections.push(connection);
+    let mut peers: Vec<Peer> = Vec::new();
+    let mut lanes = vec![Lane { way: Way::direct("direct".into(), &upstream), pid: None, slow: false }];
+    let wanted = |name: &str| name.contains(&args.way);
+    for (binary, mark) in args.sallyport.iter().zip(["", " (second binary)"]) {
+        for durability in ["relaxed", "strict"] {
+            let name = format!("Sallyport, {durability}{mark}");
+            let tunnel = if durability == "relaxed" { format!("blind tunnel{mark}") } else { String::new() };
+            if !wanted(&name) && (tunnel.is_empty() || !wanted(&tunnel)) {
+                continue;
+            }
+            let peer = peers::sallyport(binary, &upstream, durability).await?;
+            let mut lane = |name: String, host, root| {
+                if wanted(&name) {
+                    let way = Way::through(name, host, peer.address, root);
+                    lanes.push(Lane { way, pid: Some(peer.pid), slow: false });
+                }
+            };
+            if !tunnel.is_empty() {
+                lane(tunnel, "tunnel.example", &upstream.root);
+            }
+            lane(name, "api.openai.com", &peer.root);
+            peers.push(peer);
         }
-        for _ in 0..ROUNDS {
-            for (at, connection) in connections.iter_mut().enumerate() {
-                let slow = ways[at].name.starts_with("mitmproxy");
-                let count = if slow { count.min(SLOW) } else { count };
-                let before = processes[at].map(peers::cpu_time).transpose()?;
-                for _ in 0..count {
-                    if slow {
-                        // It stalls after some requests on one connection; opening another is not counted.
-                        *connection = Connection::open(&ways[at]).await.with_context(|| ways[at].name)?;
-                    }
-                    samples[at].push(connection.request(&body).await.with_context(|| ways[at].name)?);
+    }
+    if let (Some(mitmdump), Some(addon)) = (&args.mitmdump, &args.addon) {
+        let peer = peers::mitmproxy(mitmdump, addon, &upstream).await?;
+        let way = Way::through("mitmproxy + 12 regexes".into(), "api.openai.com", peer.address, &peer.root);
+        lanes.push(Lane { way, pid: Some(peer.pid), slow: true });
+        peers.push(peer);
+    }
+    ensure!(lanes.len() > 1, "no way is named like {:?}", args.way);
+
+    println!("| request | way | p50 | p99 | added p50 | added p99 | CPU a request |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
+    for (label, size, text, count) in REQUESTS {
+        if label.contains(&args.kind) {
+            requests(&lanes, args.rounds, label, &mut Bodies::new(size, text), count).await?;
+        }
+    }
+    if "stream".contains(&args.kind) {
+        println!();
+        println!(
+            "| stream | first byte p50 | added | an event p50 | p99 | added p50 | added p99 | CPU an event |"
+        );
+        println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+        streams(&lanes, args.rounds).await?;
+    }
+    Ok(())
+}
+
+async fn requests(
+    lanes: &[Lane],
+    rounds: usize,
+    label: &str,
+    bodies: &mut Bodies,
+    count: usize,
+) -> Result<()> {
+    let mut samples: Vec<Vec<Duration>> = vec![Vec::new(); lanes.len()];
+    let mut cpu = vec![Duration::ZERO; lanes.len()];
+    let mut connections = Vec::new();
+    for lane in lanes {
+        let mut connection = Connection::open(&lane.way).await.context(lane.way.name.clone())?;
+        connection.request(bodies.next()).await.context(lane.way.name.clone())?;
+        connections.push(connection);
+    }
+    for _ in 0..rounds {
+        for (at, (lane, connection)) in lanes.iter().zip(&mut connections).enumerate() {
+            let count = if lane.slow { count.min(SLOW) } else { count };
+            let before = lane.pid.map(peers::cpu_time).transpose()?;
+            for _ in 0..count {
+                if lane.slow {
+                    // It stalls after some requests on one connection; opening another is not counted.
+                    *connection = Connection::open(&lane.way).await.context(lane.way.name.clone())?;
                 }
-                if let (Some(pid), Some(before)) = (processes[at], before) {
-                    cpu[at] += peers::cpu_time(pid)?.saturating_sub(before);
-                }
+                let body = bodies.next();
+                samples[at].push(connection.request(body).await.context(lane.way.name.clone())?);
+            }
+            if let (Some(pid), Some(before)) = (lane.pid, before) {
+                cpu[at] += peers::cpu_time(pid)?.saturating_sub(before);
             }
         }
-        let direct = summary(&mut samples[0]);
-        for (at, way) in ways.iter().enumerate() {
-            let (p50, p99) = summary(&mut samples[at]);
-            let per_request = cpu[at].as_secs_f64() * 1e3 / samples[at].len() as f64;
-            let added = |a: Duration, b: Duration| shown(a.saturating_sub(b));
-            let (a50, a99, cpu) = match at {
-                0 => ("–".into(), "–".into(), "–".into()),
-                _ => (added(p50, direct.0), added(p99, direct.1), format!("{per_request:.2} ms")),
-            };
-            println!("| {label} | {} | {} | {} | {a50} | {a99} | {cpu} |", way.name, shown(p50), shown(p99));
+    }
+    let direct = summary(&mut samples[0]);
+    for (at, lane) in lanes.iter().enumerate() {
+        let (p50, p99) = summary(&mut samples[at]);
+        let (a50, a99, cpu) = match at {
+            0 => ("–".into(), "–".into(), "–".into()),
+            _ => (added(p50, direct.0), added(p99, direct.1), shown(cpu[at] / samples[at].len() as u32)),
+        };
+        println!("| {label} | {} | {} | {} | {a50} | {a99} | {cpu} |", lane.way.name, shown(p50), shown(p99));
+    }
+    Ok(())
+}
+
+async fn streams(lanes: &[Lane], rounds: usize) -> Result<()> {
+    let body = bodies::streamed();
+    let mut firsts: Vec<Vec<Duration>> = vec![Vec::new(); lanes.len()];
+    let mut events: Vec<Vec<Duration>> = vec![Vec::new(); lanes.len()];
+    let mut cpu = vec![Duration::ZERO; lanes.len()];
+    for _ in 0..rounds {
+        for (at, lane) in lanes.iter().enumerate() {
+            let mut connection = Connection::open(&lane.way).await.context(lane.way.name.clone())?;
+            connection.stream(&body).await.context(lane.way.name.clone())?;
+            let before = lane.pid.map(peers::cpu_time).transpose()?;
+            for _ in 0..STREAMS {
+                if lane.slow {
+                    connection = Connection::open(&lane.way).await.context(lane.way.name.clone())?;
+                }
+                let (first, late) = connection.stream(&body).await.context(lane.way.name.clone())?;
+                firsts[at].push(first);
+                events[at].extend(late);
+            }
+            if let (Some(pid), Some(before)) = (lane.pid, before) {
+                cpu[at] += peers::cpu_time(pid)?.saturating_sub(before);
+            }
         }
+    }
+    let (direct_first, _) = summary(&mut firsts[0]);
+    let direct = summary(&mut events[0]);
+    for (at, lane) in lanes.iter().enumerate() {
+        let (first, _) = summary(&mut firsts[at]);
+        let (p50, p99) = summary(&mut events[at]);
+        let (a1, a50, a99, cpu) = match at {
+            0 => ("–".into(), "–".into(), "–".into(), "–".into()),
+            _ => (
+                added(first, direct_first),
+                added(p50, direct.0),
+                added(p99, direct.1),
+                shown(cpu[at] / events[at].len() as u32),
+            ),
+        };
+        let (first, p50, p99) = (shown(first), shown(p50), shown(p99));
+        println!("| {} | {first} | {a1} | {p50} | {p99} | {a50} | {a99} | {cpu} |", lane.way.name);
     }
     Ok(())
 }
@@ -91,21 +209,11 @@ fn summary(samples: &mut [Duration]) -> (Duration, Duration) {
     (at(0.50), at(0.99))
 }
 
+fn added(with: Duration, without: Duration) -> String {
+    shown(with.saturating_sub(without))
+}
+
 fn shown(duration: Duration) -> String {
     let micros = duration.as_secs_f64() * 1e6;
     if micros < 1_000.0 { format!("{micros:.0} µs") } else { format!("{:.2} ms", micros / 1e3) }
-}
-
-/// A chat of about `size` bytes: source code and prose in turns, no secret.
-fn body(size: usize) -> Bytes {
-    let code = "pub fn sum(items: &[u32]) -> u32 {\n    items.iter().copied().sum()\n}\n\nThe key idea is that the token \
-                stream is never copied; see section 4 for the password policy.\n";
-    let mut messages = Vec::new();
-    let mut used = 0;
-    while used < size {
-        let text = code.repeat(((size - used) / code.len()).clamp(1, 20));
-        used += text.len() + 40;
-        messages.push(serde_json::json!({"role": if messages.len() % 2 == 0 {"user"} else {"assistant"}, "content": text}));
-    }
-    serde_json::json!({"model": "gpt-bench", "messages": messages}).to_string().into()
 }

@@ -106,10 +106,14 @@ pub(crate) async fn mitmproxy(binary: &Path, addon: &Path, upstream: &Upstream) 
     Ok(Peer { child, pid, address, root: CertificateDer::from_pem_file(&pem)?, _home: home })
 }
 
-/// User and system time of a process so far (Linux).
+/// Processor time of a process's threads so far (Linux), to the nanosecond.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let rest = stat.rsplit_once(") ").context("an odd /proc/PID/stat")?.1;
-    let ticks: u64 = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(Duration::from_millis(ticks * 10))
+    let mut nanos = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may be gone meanwhile.
+        let Ok(stat) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        nanos +=
+            stat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).context("an odd schedstat")?;
+    }
+    Ok(Duration::from_nanos(nanos))
 }
