@@ -18,11 +18,14 @@ impl Table {
     pub(crate) fn new(mut rows: Vec<(u32, u32)>) -> Table {
         rows.sort_unstable();
         rows.dedup();
+        rows.shrink_to_fit();
         if rows.is_empty() {
             return Table::default();
         }
-        // Sparse enough that the table behind is asked for about one byte in 64 to 128.
-        let bit_count = (rows.len() * 64).next_power_of_two().clamp(1 << 15, 1 << 28);
+        // Sparse enough that the table behind is asked for about one byte in 64 to 128; one in 16 to 32 where the
+        // bits would be larger than the processor's nearer caches.
+        let bits_wanted = (rows.len() * 64).min(1 << 22).max(rows.len() * 16);
+        let bit_count = bits_wanted.next_power_of_two().clamp(1 << 15, 1 << 28);
         let shift = 32 - bit_count.trailing_zeros();
         let mut bits = vec![0u64; bit_count / 64];
         for (print, _) in &rows {
@@ -31,7 +34,7 @@ impl Table {
                 *word |= 1 << (bit % 64);
             }
         }
-        let start_bits = rows.len().next_power_of_two().trailing_zeros().clamp(4, 24);
+        let start_bits = (rows.len() / 4).next_power_of_two().trailing_zeros().clamp(4, 24);
         let start_shift = 32 - start_bits;
         let starts = (0..=1u64 << start_bits)
             .map(|top| rows.partition_point(|(print, _)| u64::from(*print) < top << start_shift) as u32)

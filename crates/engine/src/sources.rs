@@ -226,9 +226,8 @@ fn merge(
 
 fn decode_set(key: &IndexKey, base64: &str) -> Option<Arc<SecretSet>> {
     let bytes = BASE64.decode(base64.as_bytes()).ok()?;
-    let set = Arc::new(SecretSet::from_bytes(&bytes).ok()?);
-    SecretIndex::merge(key, std::slice::from_ref(&set)).ok()?;
-    Some(set)
+    let set = SecretSet::from_bytes(&bytes).ok()?;
+    set.is_under(key).then(|| Arc::new(set))
 }
 
 /// The private file: fingerprints only.

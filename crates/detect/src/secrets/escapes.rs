@@ -304,6 +304,39 @@ pub(super) fn is_entity(at: &[u8]) -> bool {
     !matches!(entity(at), Entity::No)
 }
 
+/// What stands at a backslash, a percent sign or an ampersand.
+pub(super) enum Escaped {
+    /// One character of one layer.
+    One {
+        len: u8,
+        byte: u8,
+    },
+    /// Something that is read otherwise, or may be by a deeper layer.
+    Perhaps,
+    No,
+}
+
+pub(super) fn escape(at: &[u8]) -> Escaped {
+    match at {
+        [b'\\', kind, ..] => match backslash(at) {
+            Backslash::Is { raw_len, bytes: [byte, ..], len: 1 } => Escaped::One { len: raw_len, byte },
+            Backslash::No if !matches!(kind, b'x' | b'u' | b'U' | b'0'..=b'7') => Escaped::No,
+            _ => Escaped::Perhaps,
+        },
+        [b'\\'] => Escaped::Perhaps,
+        [b'%', high, low, ..] => match (hex(*high), hex(*low)) {
+            (Some(high), Some(low)) => Escaped::One { len: 3, byte: high << 4 | low },
+            _ => Escaped::No,
+        },
+        [b'&', ..] => match entity(at) {
+            Entity::Is { raw_len, bytes: [byte, ..], len: 1 } => Escaped::One { len: raw_len, byte },
+            Entity::No => Escaped::No,
+            _ => Escaped::Perhaps,
+        },
+        _ => Escaped::No,
+    }
+}
+
 pub(super) fn unentity(input: &[u8]) -> Layer {
     let mut layer = Layer::with_room(input.len());
     let (mut done, mut from) = (0, 0);
@@ -331,7 +364,7 @@ pub(super) fn unentity(input: &[u8]) -> Layer {
 /// A token that is at least this long may have been wrapped at its end.
 pub(super) const WRAPPED: usize = 24;
 
-/// A byte that tokens are made of; the same that the grid takes for one.
+/// A byte that tokens are made of.
 fn is_token(byte: u8) -> bool {
     (b'+'..0x80).contains(&(byte | 0x20))
 }
@@ -353,7 +386,7 @@ pub(super) fn wrap(before: &[u8], input: &[u8], newline: usize) -> Option<Wrap> 
 }
 
 /// Whether [`WRAPPED`] bytes of a token stand before `at`.
-fn ends_long_token(before: &[u8], input: &[u8], at: usize) -> bool {
+pub(super) fn ends_long_token(before: &[u8], input: &[u8], at: usize) -> bool {
     let own = input.get(at.saturating_sub(WRAPPED)..at).unwrap_or_default();
     if !own.iter().copied().all(is_token) {
         return false;

@@ -1,15 +1,15 @@
 //! All known values in one index: finds them in a text in any variant, holding none of them.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use sallyport_policy::RuleId;
 
+use super::contexts::Contexts;
 use super::grid::{COARSE, FINE, Grid, LONG, Walk};
 use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::opening::Openings;
-use super::set::{Pattern, SecretSet, SetError};
+use super::set::{Entry, Pattern, SecretSet, SetError};
 use super::variants::{Form, is_base64};
 use super::views::{Coding, Views};
 use super::zones::Zones;
@@ -39,29 +39,30 @@ pub struct SecretHit {
     pub weak: bool,
 }
 
-struct Known {
-    name: RuleId,
-    weak: bool,
-    /// Spellings of the name that make a weak value count.
-    folded: Vec<Vec<u8>>,
+/// One source's fingerprints, as the source holds them.
+struct Part {
+    set: Arc<SecretSet>,
+    /// The number of its first pattern among all.
+    first: u32,
 }
 
 /// See the module's text. Immutable; a change of the sources builds a new one.
 pub struct SecretIndex {
     hasher: IndexHasher,
-    entries: Vec<Known>,
-    patterns: Vec<Pattern>,
+    parts: Vec<Part>,
+    /// Part and entry of each value, by name.
+    names: Vec<(u32, u32)>,
     grid: Grid,
     windows: Table,
     pub(super) openings: Openings,
+    contexts: Contexts,
     /// Some value holds a space: only then is `+` read as one.
     spaces: bool,
-    names: HashSet<RuleId>,
 }
 
 impl std::fmt::Debug for SecretIndex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretIndex").field("len", &self.entries.len()).finish_non_exhaustive()
+        f.debug_struct("SecretIndex").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -69,33 +70,38 @@ impl SecretIndex {
     /// Joins the sets of all sources. A set made under another key is refused: it would look
     /// loaded and find nothing.
     pub fn merge(key: &IndexKey, sets: &[Arc<SecretSet>]) -> Result<SecretIndex, SetError> {
-        let hasher = key.hasher().clone();
-        let (mut entries, mut patterns) = (Vec::new(), Vec::new());
+        let (mut parts, mut contexts, mut count) = (Vec::new(), Contexts::default(), 0);
         for set in sets {
-            if set.check != hasher.check {
+            if !set.is_under(key) {
                 return Err(SetError::OtherKey { source_name: set.source().to_owned() });
             }
-            let offset = entries.len() as u32;
-            entries.extend(set.entries.iter().map(|entry| Known {
-                name: RuleId::new(entry.name.as_str()),
-                weak: entry.weak,
-                folded: name_spellings(&entry.name),
-            }));
-            patterns.extend(set.patterns.iter().map(|p| Pattern { entry: p.entry + offset, ..*p }));
+            contexts.join(&set.contexts);
+            parts.push(Part { set: set.clone(), first: count });
+            count += set.patterns.len() as u32;
         }
+        let patterns = || sets.iter().flat_map(|set| &set.patterns);
         let numbered = |print: fn(&Pattern) -> u32| -> Vec<(u32, u32)> {
-            patterns.iter().zip(0..).map(|(pattern, number)| (print(pattern), number)).collect()
+            let mut rows = Vec::with_capacity(count as usize);
+            rows.extend(patterns().zip(0..).map(|(pattern, number)| (print(pattern), number)));
+            rows
         };
-        Ok(SecretIndex {
+        let mut index = SecretIndex {
             grid: Grid::new(sets.iter().map(|set| &set.coarse), sets.iter().map(|set| &set.fine)),
             windows: Table::new(numbered(|pattern| pattern.window)),
-            openings: Openings::new(Table::new(numbered(|pattern| pattern.opening)), &patterns),
-            spaces: patterns.iter().any(|pattern| pattern.form == Form::Raw && pattern.spaces),
-            names: entries.iter().map(|entry| entry.name.clone()).collect(),
-            hasher,
-            entries,
-            patterns,
-        })
+            openings: Openings::new(Table::new(numbered(|pattern| pattern.opening)), patterns()),
+            contexts,
+            spaces: patterns().any(|pattern| pattern.form == Form::Raw && pattern.spaces),
+            names: Vec::with_capacity(sets.iter().map(|set| set.len()).sum()),
+            hasher: key.hasher().clone(),
+            parts,
+        };
+        for (set, part) in sets.iter().zip(0..) {
+            index.names.extend((0..set.len() as u32).map(|entry| (part, entry)));
+        }
+        let mut names = std::mem::take(&mut index.names);
+        names.sort_unstable_by_key(|place| index.name(*place));
+        index.names = names;
+        Ok(index)
     }
 
     /// An index that knows nothing and costs nothing.
@@ -103,27 +109,32 @@ impl SecretIndex {
         let hasher = IndexKey::new([0; 32]).hasher().clone();
         SecretIndex {
             hasher,
-            entries: Vec::new(),
-            patterns: Vec::new(),
+            parts: Vec::new(),
+            names: Vec::new(),
             grid: Grid::default(),
             windows: Table::default(),
-            openings: Openings::new(Table::default(), &[]),
+            openings: Openings::default(),
+            contexts: Contexts::default(),
             spaces: false,
-            names: HashSet::new(),
         }
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.names.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.names.is_empty()
     }
 
     /// Whether a known value has this name; tells our own placeholders from look-alikes.
     pub fn has_name(&self, name: &str) -> bool {
-        self.names.contains(&RuleId::new(name))
+        self.names.binary_search_by_key(&name, |place| self.name(*place)).is_ok()
+    }
+
+    fn name(&self, (part, entry): (u32, u32)) -> &str {
+        let entries = self.parts.get(part as usize).map(|part| &part.set.entries);
+        entries.and_then(|entries| entries.get(entry as usize)).map_or("", |entry| &entry.name)
     }
 
     /// Every known value in `text`, sorted by place, each place and name once.
@@ -131,11 +142,11 @@ impl SecretIndex {
     /// Readings are made around escapes only; where one might hold a value, of as much text as
     /// tells for sure.
     pub fn find(&self, text: &[u8]) -> Vec<SecretHit> {
-        if self.patterns.is_empty() {
+        if self.is_empty() {
             return Vec::new();
         }
-        let walk = self.grid.walk(self.hasher.windows(), text);
-        let zones = Zones::of(text, self.spaces, &walk.ends);
+        let walk = self.grid.walk(self.hasher.windows(), text, 0);
+        let zones = Zones::of(text, self.spaces, &self.contexts);
         let mut hits = Vec::new();
         let mut looked: Vec<Range<usize>> = Vec::new();
         let plain = Views::default();
@@ -181,7 +192,7 @@ impl SecretIndex {
     }
 
     pub(crate) fn views(&self, text: &[u8], from: usize) -> Views {
-        if self.patterns.is_empty() {
+        if self.is_empty() {
             return Views::default();
         }
         let (before, area) = text.split_at_checked(from).unwrap_or_default();
@@ -191,7 +202,7 @@ impl SecretIndex {
     /// As [`Self::find`] for what begins at `from` or after; the text before is context. `views`
     /// are the readings of `text[from..]`.
     pub(crate) fn find_in(&self, text: &[u8], from: usize, views: &Views) -> Vec<SecretHit> {
-        if self.patterns.is_empty() {
+        if self.is_empty() {
             return Vec::new();
         }
         let mut search = Search::new(self, text, from, views);
@@ -201,45 +212,16 @@ impl SecretIndex {
 
     /// Calls `each` for every window that the grids point to and that may be a pattern's.
     fn each_window(&self, bytes: &[u8], walk: &Walk, mut each: impl FnMut(usize, u32)) {
+        let hash = self.hasher.windows();
         for (places, apart) in [(&walk.coarse, COARSE), (&walk.fine, FINE)] {
             for place in places {
                 for at in (place + 1).saturating_sub(apart)..=*place {
-                    if let Some(print) =
-                        self.window_print(bytes, at).filter(|print| self.windows.maybe(*print))
-                    {
+                    let window = bytes.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>());
+                    let print = window.map(|window| WindowHash::print(hash.window(*window)));
+                    if let Some(print) = print.filter(|print| self.windows.maybe(*print)) {
                         each(at, print);
                     }
                 }
-            }
-        }
-    }
-
-    /// Calls `maybe` for each window that begins in `starts` and may be a pattern's.
-    #[inline]
-    fn probe(&self, bytes: &[u8], starts: Range<usize>, mut maybe: impl FnMut(usize, u32)) {
-        /// Windows that are looked up before one branch is taken for all of them.
-        const BATCH: usize = 8;
-        let end = starts.end.saturating_add(WINDOW - 1).min(bytes.len());
-        let hash = self.hasher.windows();
-        let mut rest = bytes.get(starts.start..end).unwrap_or_default();
-        let mut at = starts.start;
-        while let Some(batch) = rest.first_chunk::<{ BATCH + WINDOW - 1 }>() {
-            let mut prints = [0u32; BATCH];
-            for (print, window) in prints.iter_mut().zip(batch.array_windows::<WINDOW>()) {
-                *print = WindowHash::print(hash.window(*window));
-            }
-            if prints.iter().fold(false, |any, print| any | self.windows.maybe(*print)) {
-                for (i, print) in prints.iter().enumerate().filter(|(_, print)| self.windows.maybe(**print)) {
-                    maybe(at + i, *print);
-                }
-            }
-            rest = rest.get(BATCH..).unwrap_or_default();
-            at += BATCH;
-        }
-        for (i, window) in rest.array_windows::<WINDOW>().enumerate() {
-            let print = WindowHash::print(hash.window(*window));
-            if self.windows.maybe(print) {
-                maybe(at + i, print);
             }
         }
     }
@@ -249,8 +231,12 @@ impl SecretIndex {
         Some(WindowHash::print(self.hasher.windows().window(window)))
     }
 
-    pub(super) fn pattern(&self, number: u32) -> Option<&Pattern> {
-        self.patterns.get(number as usize)
+    /// A pattern, and the value it belongs to.
+    pub(super) fn pattern(&self, number: u32) -> Option<(&Pattern, &Entry)> {
+        let part = self.parts.partition_point(|part| part.first <= number).checked_sub(1)?;
+        let part = self.parts.get(part)?;
+        let pattern = part.set.patterns.get((number - part.first) as usize)?;
+        Some((pattern, part.set.entries.get(pattern.entry as usize)?))
     }
 }
 
@@ -286,17 +272,17 @@ impl<'a> Search<'a> {
 
     fn everywhere(&mut self) {
         let (index, area, views) = (self.index, self.area, self.views);
-        let walk = index.grid.walk(index.hasher.windows(), area);
+        let hash = index.hasher.windows();
+        let walk = index.grid.walk(hash, area, 0);
         index.each_window(area, &walk, |at, print| self.verify(None, at, print));
         // A value whose places on the grid no escape touches was seen in the text itself, or in the
         // reading below.
         for (number, view) in views.iter() {
-            let mut done = 0;
-            for output in view.outputs() {
-                let first = output.start.saturating_sub(LONG - 1).max(done);
-                done = output.end.max(first);
-                index.probe(view.bytes(), first..done, |at, print| self.verify(Some(number), at, print));
-            }
+            let Some(touched) = view.touched() else { continue };
+            let first = touched.start.saturating_sub(LONG - 1);
+            let bytes = view.bytes().get(..touched.end + LONG - 1).unwrap_or(view.bytes());
+            let walk = index.grid.walk(hash, bytes, first);
+            index.each_window(bytes, &walk, |at, print| self.verify(Some(number), at, print));
         }
     }
 
@@ -305,11 +291,11 @@ impl<'a> Search<'a> {
     #[cold]
     fn verify_plain(&mut self, at: usize, print: u32, zones: &Zones, doubtful: &mut Vec<Range<usize>>) {
         for number in self.index.windows.patterns(print) {
-            let Some(pattern) = self.index.patterns.get(number as usize) else { continue };
+            let Some((pattern, entry)) = self.index.pattern(number) else { continue };
             if let Ok(span) = self.index.stands(self.area, at, pattern, (false, false)) {
-                self.admit(None, span, pattern);
+                self.admit(None, span, pattern, entry);
             }
-            let start = at.saturating_sub(pattern.at as usize);
+            let start = at.saturating_sub(usize::from(pattern.at));
             let span = start..at + pattern.len as usize;
             if zones.touches(&span) {
                 doubtful.push(start..span.end.min(self.area.len()));
@@ -326,9 +312,9 @@ impl<'a> Search<'a> {
         }
         let bytes = reading.and_then(|number| self.views.view(number)).map_or(self.area, |view| view.bytes());
         for number in self.index.windows.patterns(print) {
-            let Some(pattern) = self.index.patterns.get(number as usize) else { continue };
+            let Some((pattern, entry)) = self.index.pattern(number) else { continue };
             match self.index.stands(bytes, at, pattern, self.cut) {
-                Ok(span) => self.admit(reading, span, pattern),
+                Ok(span) => self.admit(reading, span, pattern, entry),
                 Err(Absent { sure }) => self.doubt |= !sure,
             }
         }
@@ -339,11 +325,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn admit(&mut self, reading: Option<usize>, span: Range<usize>, pattern: &Pattern) {
+    fn admit(&mut self, reading: Option<usize>, span: Range<usize>, pattern: &Pattern, entry: &Entry) {
         let span = reading.map_or(span.clone(), |number| self.views.raw(number, span));
         let span = span.start + self.from..span.end + self.from;
-        let Some(known) = self.index.entries.get(pattern.entry as usize) else { return };
-        if known.weak && !beside_name(self.text, span.start, &known.folded) {
+        if entry.weak && !beside_name(self.text, span.start, &entry.name) {
             return;
         }
         let coding = reading.and_then(|number| self.views.view(number)).map(|view| view.coding);
@@ -356,7 +341,7 @@ impl<'a> Search<'a> {
             (Form::Raw, Some(Coding::Entity)) => Variant::Entity,
             (Form::Raw, Some(Coding::Wrapped)) => Variant::Wrapped,
         };
-        self.hits.push(SecretHit { span, name: known.name.clone(), variant, weak: known.weak });
+        self.hits.push(SecretHit { span, name: RuleId::new(&*entry.name), variant, weak: entry.weak });
     }
 }
 
@@ -379,7 +364,7 @@ impl SecretIndex {
             Form::Base64 { lead, trail } => (lead, trail),
             _ => (false, false),
         };
-        let start = at.checked_sub(pattern.at as usize).ok_or(Absent { sure: !cut.0 })?;
+        let start = at.checked_sub(usize::from(pattern.at)).ok_or(Absent { sure: !cut.0 })?;
         let mut span = start..start + pattern.len as usize;
         let value = bytes.get(span.clone()).ok_or(Absent { sure: !cut.1 })?;
         let digest = match pattern.form {
@@ -404,22 +389,19 @@ impl SecretIndex {
     }
 }
 
-/// The whole name and its last part, folded: `ai-protected/db#password` is also `password`.
-fn name_spellings(name: &str) -> Vec<Vec<u8>> {
-    let last = name.rsplit(['/', '#', ':', '.']).next().unwrap_or(name);
-    let mut spellings = vec![fold_name(name.as_bytes()), fold_name(last.as_bytes())];
-    spellings.retain(|spelling| spelling.len() >= 2);
-    spellings.dedup();
-    spellings
-}
-
 fn fold_name(name: &[u8]) -> Vec<u8> {
     name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
 }
 
-fn beside_name(text: &[u8], start: usize, spellings: &[Vec<u8>]) -> bool {
+/// Whether the whole name or its last part stands before `start`: `ai-protected/db#password` is also
+/// `password`.
+fn beside_name(text: &[u8], start: usize, name: &str) -> bool {
     let before = text.get(start.saturating_sub(NAME_REACH)..start).unwrap_or_default();
     let line = memchr::memrchr2(b'\n', b'\r', before).map_or(0, |at| at + 1);
     let folded = fold_name(before.get(line..).unwrap_or_default());
-    spellings.iter().any(|spelling| memchr::memmem::find(&folded, spelling).is_some())
+    let last = name.rsplit(['/', '#', ':', '.']).next().unwrap_or(name);
+    [name, last]
+        .iter()
+        .map(|spelling| fold_name(spelling.as_bytes()))
+        .any(|spelling| spelling.len() >= 2 && memchr::memmem::find(&folded, &spelling).is_some())
 }

@@ -3,6 +3,7 @@
 //! A loading process builds a [`SecretSet`] of fingerprints per source; the engine merges the sets
 //! into a [`SecretIndex`]. The cost per byte of text does not grow with the number of values.
 
+mod contexts;
 mod escapes;
 mod grid;
 mod index;
@@ -13,6 +14,7 @@ mod set;
 mod tests;
 mod variants;
 pub(crate) mod views;
+mod wraps;
 mod zones;
 
 pub use index::{SecretHit, SecretIndex, Variant};

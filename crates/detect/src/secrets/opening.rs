@@ -22,14 +22,14 @@ pub(crate) struct Openings {
 }
 
 impl Openings {
-    pub(super) fn new(table: Table, patterns: &[Pattern]) -> Openings {
-        let mut short = HashSet::new();
+    pub(super) fn new<'p>(table: Table, patterns: impl Iterator<Item = &'p Pattern>) -> Openings {
+        let (mut short, mut leads) = (HashSet::new(), false);
         for pattern in patterns {
             for len in 1..WINDOW as u8 {
                 short.insert((len, pattern.classes & !(u32::MAX << (4 * len))));
             }
+            leads |= matches!(pattern.form, Form::Base64 { lead: true, .. });
         }
-        let leads = patterns.iter().any(|pattern| matches!(pattern.form, Form::Base64 { lead: true, .. }));
         Openings { table, short, leads }
     }
 }
@@ -81,12 +81,12 @@ impl SecretIndex {
         if !self.openings.table.maybe(print) {
             return false;
         }
-        self.openings.table.patterns(print).filter_map(|number| self.pattern(number)).any(|pattern| {
+        self.openings.table.patterns(print).filter_map(|number| self.pattern(number)).any(|(pattern, _)| {
             // A pattern that ends here may still share bits with the next character.
             let trail = matches!(pattern.form, Form::Base64 { trail: true, .. });
             let unfinished = pattern.len as usize + usize::from(trail) > tail.len();
             let spaced = !pattern.spaces && last_space.is_some_and(|space| space >= at);
-            let window = self.window_print(tail, pattern.at as usize);
+            let window = self.window_print(tail, usize::from(pattern.at));
             unfinished && !spaced && window.is_none_or(|print| print == pattern.window)
         })
     }

@@ -1,12 +1,14 @@
 //! The fingerprints of one source's values: what a loading process hands to the engine.
 //!
-//! A set holds names, lengths, keyed hashes and coarse character classes; never a value, a part
-//! of one, or anything a value can be read back from.
+//! A set holds names, lengths, keyed hashes and coarse character classes, and for all values together
+//! between which classes a quote or a line break stands; never a value, a part of one, or anything
+//! a value can be read back from.
 
 use std::collections::HashSet;
 
 use zeroize::Zeroize;
 
+use super::contexts::{self, Contexts};
 use super::grid::{self, LONG, Places};
 use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::variants::{self, Form};
@@ -37,11 +39,11 @@ pub enum SetError {
 }
 
 const MAGIC: &[u8; 7] = b"SLYPSET";
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     pub(crate) weak: bool,
     pub(crate) digest: [u8; 16],
 }
@@ -53,7 +55,7 @@ pub(crate) struct Pattern {
     pub(crate) form: Form,
     pub(crate) len: u32,
     /// Where the window stands that is looked up.
-    pub(crate) at: u32,
+    pub(crate) at: u8,
     pub(crate) window: u32,
     /// The print of the first window: tells a stream whether its tail may become this pattern.
     pub(crate) opening: u32,
@@ -73,6 +75,7 @@ pub struct SecretSet {
     /// What all patterns put on the two grids of a text.
     pub(super) coarse: Places,
     pub(super) fine: Places,
+    pub(super) contexts: Contexts,
     skipped: u32,
 }
 
@@ -98,6 +101,7 @@ impl SecretSet {
             patterns: Vec::new(),
             coarse: Places::default(),
             fine: Places::default(),
+            contexts: Contexts::default(),
             skipped: 0,
         };
         let (mut coarse, mut fine) = (Vec::new(), Vec::new());
@@ -106,6 +110,8 @@ impl SecretSet {
         }
         set.coarse = Places::new(coarse);
         set.fine = Places::new(fine);
+        set.entries.shrink_to_fit();
+        set.patterns.shrink_to_fit();
         set
     }
 
@@ -121,7 +127,11 @@ impl SecretSet {
             self.skipped += 1;
             return;
         }
-        let new = Entry { name: safe_name(entry.name), weak: entry.weak, digest: hasher.whole.digest(value) };
+        let new = Entry {
+            name: safe_name(entry.name).into(),
+            weak: entry.weak,
+            digest: hasher.whole.digest(value),
+        };
         if self.entries.contains_name_and_value(&new) {
             return;
         }
@@ -129,10 +139,16 @@ impl SecretSet {
         self.entries.push(new);
         variants::each(value, |form, bytes| {
             if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
+                self.contexts.add(bytes);
                 grid::print(hasher.windows(), bytes, pattern.at as usize, coarse, fine);
                 self.patterns.push(pattern);
             }
         });
+    }
+
+    /// Whether it was made under this key: under another one it finds nothing.
+    pub fn is_under(&self, key: &IndexKey) -> bool {
+        self.check == key.hasher().check
     }
 
     pub fn source(&self) -> &str {
@@ -154,7 +170,7 @@ impl SecretSet {
 
     /// The names, as placeholders show them, and whether each is weak.
     pub fn names(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.entries.iter().map(|entry| (entry.name.as_str(), entry.weak))
+        self.entries.iter().map(|entry| (&*entry.name, entry.weak))
     }
 
     /// The entries whose value `newer` no longer holds: what left a source by rotation stays
@@ -166,9 +182,10 @@ impl SecretSet {
             source: self.source.clone(),
             entries: Vec::new(),
             patterns: Vec::new(),
-            // Places have no tie to their values: those of the values that stay only cost a second look.
+            // Places and contexts have no tie to their values: those of the values that stay only cost a second look.
             coarse: self.coarse.clone(),
             fine: self.fine.clone(),
+            contexts: self.contexts,
             skipped: 0,
         };
         let mut numbers = vec![None; self.entries.len()];
@@ -183,6 +200,8 @@ impl SecretSet {
                 missing.patterns.push(Pattern { entry: *number, ..*pattern });
             }
         }
+        missing.entries.shrink_to_fit();
+        missing.patterns.shrink_to_fit();
         missing
     }
 
@@ -209,6 +228,7 @@ impl SecretSet {
             put(&mut out, bytes.len() as u32);
             out.extend_from_slice(bytes);
         }
+        self.contexts.rows().iter().for_each(|row| out.extend_from_slice(&row.to_le_bytes()));
         out
     }
 
@@ -245,7 +265,7 @@ impl Pattern {
             entry,
             form,
             len: bytes.len() as u32,
-            at: at as u32,
+            at: u8::try_from(at).ok()?,
             window: WindowHash::print(windows.window(window)),
             opening: WindowHash::print(windows.window(first)),
             classes: classes(&first),
@@ -257,9 +277,10 @@ impl Pattern {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        for number in [self.entry, self.len, self.at, self.window, self.opening, self.classes] {
+        for number in [self.entry, self.len, self.window, self.opening, self.classes] {
             put(out, number);
         }
+        out.push(self.at);
         out.push(self.form.code());
         out.push(u8::from(self.spaces));
         out.extend_from_slice(&self.digest);
@@ -351,18 +372,25 @@ impl Reader<'_> {
         let skipped = self.number()?;
         let mut entries = Vec::new();
         for _ in 0..self.number()? {
-            entries.push(Entry { name: self.text()?, weak: self.flag()?, digest: self.array()? });
+            entries.push(Entry { name: self.text()?.into(), weak: self.flag()?, digest: self.array()? });
         }
         let mut patterns = Vec::new();
         for _ in 0..self.number()? {
             let pattern = self.pattern()?;
             let sound = (pattern.entry as usize) < entries.len()
-                && pattern.at as usize + need(pattern.len as usize) <= pattern.len as usize
+                && usize::from(pattern.at) + need(pattern.len as usize) <= pattern.len as usize
                 && pattern.len as usize <= 4 * MAX_VALUE;
             patterns.push(sound.then_some(pattern)?);
         }
+        entries.shrink_to_fit();
+        patterns.shrink_to_fit();
         let (coarse, fine) = (self.places()?, self.places()?);
-        Some(SecretSet { check, source, entries, patterns, coarse, fine, skipped })
+        let mut rows = [0; contexts::ROWS];
+        for row in &mut rows {
+            *row = self.array().map(u64::from_le_bytes)?;
+        }
+        let contexts = Contexts::from_rows(rows);
+        Some(SecretSet { check, source, entries, patterns, coarse, fine, contexts, skipped })
     }
 
     fn places(&mut self) -> Option<Places> {
@@ -376,10 +404,10 @@ impl Reader<'_> {
         Some(Pattern {
             entry: self.number()?,
             len: self.number()?,
-            at: self.number()?,
             window: self.number()?,
             opening: self.number()?,
             classes: self.number()?,
+            at: self.array::<1>()?[0],
             form: Form::from_code(self.array::<1>()?[0])?,
             spaces: self.flag()?,
             digest: self.array()?,

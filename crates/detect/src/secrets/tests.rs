@@ -65,6 +65,48 @@ fn utf16(c: char) -> String {
     c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
+/// Values with what texts escape, at their ends too.
+fn holding_escapes() -> impl Strategy<Value = String> {
+    r#"["'/<>& \n\t\\a-d0-9=,-]{8,40}"#.prop_filter("ends as it is indexed", |value| {
+        !value.ends_with(['\n', '\r']) && crate::shape::distinct(value) > 4
+    })
+}
+
+/// Escapes of every kind, whole ones, and what stands between them.
+fn noise() -> impl Strategy<Value = String> {
+    let pieces = [
+        "\\n",
+        "\\\"",
+        "\\\\",
+        "\\t",
+        "\\r\\n",
+        "\\/",
+        "\\d",
+        "\\u0041",
+        "%20",
+        "%22",
+        "%0A",
+        "%2f",
+        "%zz",
+        "&lt;",
+        "&quot;",
+        "&amp;",
+        "&x",
+        "a",
+        "b7",
+        " ",
+        "\n",
+        "-",
+        "/",
+        "=",
+        ",",
+        "\"",
+        "'",
+        "                                ",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12).prop_map(|pieces| pieces.concat())
+}
+
 /// Text that can stand around an encoded value without changing how it is read.
 const AROUND: &str = "[A-Za-z0-9 ,.;:'\"(){}<>\n=-]{0,40}";
 
@@ -212,6 +254,39 @@ proptest! {
         let whole = index.find_in(text.as_bytes(), 0, &index.views(text.as_bytes(), 0));
         prop_assert!(!whole.is_empty());
         prop_assert_eq!(index.find(text.as_bytes()), whole, "{:?}", text);
+    }
+
+    #[test]
+    fn no_escape_is_taken_for_harmless_that_is_not(
+        values in prop::collection::vec(holding_escapes(), 1..4),
+        before in noise(),
+        after in noise(),
+        dress in 0..7usize,
+    ) {
+        let entries: Vec<(&str, &str, bool)> = values.iter().map(|value| ("name", value.as_str(), false)).collect();
+        let index = index(&entries);
+        let value = &values[0];
+        let json = json_escaped(value, false);
+        let entities = value.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+        let dressed = match dress {
+            0 => value.clone(),
+            1 => json.replace('/', "\\/"),
+            2 => json_escaped(&json, false),
+            3 => percent(value, false, true, false),
+            4 => percent(value, false, false, true),
+            5 => entities,
+            _ => json.replace('\\', "\\u005c"),
+        };
+        let text = format!("{before}{dressed}{after}");
+        let whole = index.find_in(text.as_bytes(), 0, &index.views(text.as_bytes(), 0));
+        let found = index.find(text.as_bytes());
+        let missing: Vec<_> =
+            whole.iter().filter(|hit| hit.variant != Variant::Wrapped && !found.contains(hit)).collect();
+        prop_assert!(missing.is_empty(), "{missing:?} in {text:?}");
+        if dress == 1 {
+            let span = (before.len(), before.len() + dressed.len());
+            prop_assert!(spans(&index, &text).contains(&span), "{text:?}");
+        }
     }
 
     #[test]

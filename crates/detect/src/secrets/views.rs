@@ -169,9 +169,10 @@ impl View {
         self.unfinished
     }
 
-    /// What escapes put in place, as spans of this reading.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = Range<usize>> {
-        self.escapes.iter().map(|escape| escape.out..escape.out + usize::from(escape.out_len))
+    /// The span of this reading outside of which no escape put anything in place.
+    pub(crate) fn touched(&self) -> Option<Range<usize>> {
+        let (first, last) = (self.escapes.first()?, self.escapes.last()?);
+        Some(first.out..last.out + usize::from(last.out_len))
     }
 
     /// Where a stretch of the input stands here, if no escape touches it.

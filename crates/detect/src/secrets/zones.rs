@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::escapes::{Wrap, is_entity, wrap};
+use super::contexts::Contexts;
+use super::escapes::{Escaped, Wrap, ends_long_token, escape, wrap};
+use super::wraps;
 
 /// Escapes that are nearer to each other than this share a stretch.
 const APART: usize = 96;
@@ -10,24 +12,36 @@ const APART: usize = 96;
 /// window that an escape of the deepest layer can touch.
 const LEAD: usize = 48;
 const TRAIL: usize = 64;
+/// So near behind an escape that counts, another may be read with it by a deeper layer.
+const NEAR: usize = 32;
 
 /// Sorted by place. Between two of them stands no escape, so a reading may begin or end there.
 #[derive(Default)]
 pub(super) struct Zones(Vec<Range<usize>>);
 
 impl Zones {
-    /// `pluses`: as for [`super::views::Views::of`]. `ends`: where long tokens may end.
-    pub(super) fn of(text: &[u8], pluses: bool, ends: &[usize]) -> Zones {
+    /// `pluses`: as for [`super::views::Views::of`].
+    pub(super) fn of(text: &[u8], pluses: bool, contexts: &Contexts) -> Zones {
         let mut zones = Zones::default();
+        let mut last = Last { kind: 0, end: 0, byte: 0 };
+        let mut counted = None;
         for at in memchr::memchr3_iter(b'\\', b'%', b'&', text) {
-            let rest = text.get(at..).unwrap_or_default();
-            let escapes = match rest {
-                [b'\\', ..] => true,
-                [b'%', high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
-                [b'&', ..] => is_entity(rest),
-                _ => false,
+            if at < last.end {
+                continue;
+            }
+            let counts = match escape(text.get(at..).unwrap_or_default()) {
+                Escaped::No => continue,
+                Escaped::Perhaps => true,
+                Escaped::One { len, byte } => {
+                    let end = at + usize::from(len);
+                    let near = counted.is_some_and(|counted| at < counted + NEAR);
+                    let counts = near || !harmless(contexts, pluses, text, at, end, byte, last);
+                    last = Last { kind: text.get(at).copied().unwrap_or(0), end, byte };
+                    counts
+                }
             };
-            if escapes {
+            if counts {
+                counted = Some(at);
                 zones.add(at, text.len());
             }
         }
@@ -36,15 +50,13 @@ impl Zones {
             memchr::memchr_iter(b'+', text).for_each(|at| others.add(at, text.len()));
         }
         zones.join(others);
-        let mut wraps = Zones::default();
-        for at in ends {
-            let stretch = text.get(*at..(at + 8).min(text.len())).unwrap_or_default();
-            let Some(newline) = memchr::memchr(b'\n', stretch).map(|offset| at + offset) else { continue };
+        let mut wrapped = Zones::default();
+        wraps::each(text, |newline| {
             if let Some(Wrap::Is(gap)) = wrap(b"", text, newline) {
-                wraps.add(gap.start, text.len());
+                wrapped.add(gap.start, text.len());
             }
-        }
-        zones.join(wraps);
+        });
+        zones.join(wrapped);
         zones
     }
 
@@ -95,17 +107,61 @@ impl Zones {
     }
 }
 
+/// The escape before, and what it stands for.
+#[derive(Clone, Copy)]
+struct Last {
+    kind: u8,
+    end: usize,
+    byte: u8,
+}
+
+/// Whether no value can hold the `byte` that the escape at `at` stands for, nor be wrapped there.
+fn harmless(
+    contexts: &Contexts,
+    pluses: bool,
+    text: &[u8],
+    at: usize,
+    end: usize,
+    byte: u8,
+    last: Last,
+) -> bool {
+    let begins = |byte: u8| matches!(byte, b'\\' | b'%' | b'&') || pluses && byte == b'+';
+    let wraps = matches!(byte, b'\n' | b'\r') && ends_long_token(b"", text, at);
+    if wraps || !contexts.hold(byte) {
+        return !wraps;
+    }
+    let kind = text.get(at).copied();
+    // What stands beside it may be an escape itself; one of another kind is none in this reading.
+    let before = match at.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(_) if at == last.end && kind == Some(last.kind) => last.byte,
+        Some(before) if at != last.end => *before,
+        _ => return false,
+    };
+    let rest = text.get(end..).unwrap_or_default();
+    let after = match (rest.first().copied(), escape(rest)) {
+        (first, Escaped::One { byte, .. }) if first == kind => byte,
+        (Some(first), Escaped::No) => first,
+        _ => return false,
+    };
+    !(begins(before) || begins(after) || contexts.may_hold(before, byte, after))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::contexts::ROWS;
     use super::*;
+
+    fn everything() -> Contexts {
+        Contexts::from_rows([u64::MAX; ROWS])
+    }
 
     #[test]
     fn near_escapes_share_a_zone_and_far_ones_do_not() {
         let text =
             [&b"a\\n"[..], &[b' '; 50], b"%41", &[b' '; 300], b"&amp; 5 & 6 % 7", &[b' '; 90]].concat();
-        let zones: Vec<_> = Zones::of(&text, false, &[]).iter().collect();
+        let zones: Vec<_> = Zones::of(&text, false, &everything()).iter().collect();
         assert_eq!(zones, [0..117, 308..420]);
-        let zones = Zones::of(&text, false, &[]);
+        let zones = Zones::of(&text, false, &everything());
         assert_eq!(zones.widened(100..310), 0..420);
         assert_eq!(zones.widened(200..210), 200..210);
         assert!(zones.touches(&(100..200)) && !zones.touches(&(117..308)));
@@ -114,7 +170,6 @@ mod tests {
     #[test]
     fn a_wrapped_line_is_a_zone() {
         let text = [&[b' '; 100][..], &[b'a'; 24], b"\nx", &[b' '; 100]].concat();
-        let ends: Vec<usize> = (0..text.len()).step_by(8).collect();
-        assert_eq!(Zones::of(&text, false, &ends).iter().next(), Some(76..188));
+        assert_eq!(Zones::of(&text, false, &everything()).iter().next(), Some(76..188));
     }
 }
