@@ -7,6 +7,8 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+#[cfg(test)]
+mod any_text_tests;
 mod fingerprint;
 mod found;
 pub mod injection;

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use sallyport_detect::{Rule, RuleError, RuleProblem, RuleSet};
+use sallyport_engine::OnDisk;
+use sallyport_platform::Paths;
+use sallyport_policy::settings::OwnEntries;
 use sallyport_policy::{FindingKind, Level, Severity};
 use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Accent, Out, Table};
+use crate::output::{Accent, Out, Table, note};
 
 /// List the detection rules, or check that each one does what it says
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the rules: the built-in ones, and those in rules/ of the configuration folder
+    ///
+    /// Where policy sets detection.ownRules to forbid, rule files of your own are not read: here, by scan and by policy test.
     #[command(after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules list --json | jq -r '.[] | select(.severity == \"critical\") | .id'\n\n{EXIT_CODES}"))]
     List {
         /// Print the rules as one JSON array
@@ -30,7 +35,8 @@ enum Command {
     },
     /// Run every rule on its own examples and near misses
     ///
-    /// A rule passes when each of its examples is found and none of its near misses is.
+    /// A rule passes when each of its examples is found and none of its near misses is. Where policy sets
+    /// detection.ownRules to forbid, rule files of your own are not read here either.
     #[command(after_help = format!("Examples:\n  sallyport rules check\n  sallyport rules check my-rules.yaml\n\n{EXIT_CODES}"))]
     Check {
         /// A rule file, or a folder of them [default: the built-in rules]
@@ -74,17 +80,54 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.command {
         Command::List { json } => list(&in_force()?, json, out),
         Command::Check { path: None, json } => check(&builtin()?, json, out),
-        Command::Check { path: Some(path), json } => check(&read(&path)?, json, out),
+        Command::Check { path: Some(path), json } => check(&own(&path)?, json, out),
     }
 }
 
-/// The built-in rules and those in `rules/` of the configuration folder.
+/// The built-in rules and those in `rules/` of the configuration folder, if policy lets them be read.
 pub(crate) fn in_force() -> Result<RuleSet, Failure> {
-    let folder = engine::paths()?.rules_dir();
-    if !folder.is_dir() {
-        return builtin();
+    let (rules, left_out) = in_force_at(&engine::paths()?)?;
+    if let Some(why) = left_out {
+        note(format!("note: {why}"));
     }
-    RuleSet::builtin_with(&borrowed(&texts(&folder)?)).map_err(|e| rule_error(&e))
+    Ok(rules)
+}
+
+/// The rules, and why a person's own are not among them.
+fn in_force_at(paths: &Paths) -> Result<(RuleSet, Option<String>), Failure> {
+    let folder = paths.rules_dir();
+    let own = if folder.is_dir() { texts(&folder)? } else { Vec::new() };
+    if own.is_empty() {
+        return Ok((builtin()?, None));
+    }
+    match forbidden(paths) {
+        Some(why) => Ok((builtin()?, Some(format!("the rules in {} are not read: {why}", folder.display())))),
+        None => Ok((RuleSet::builtin_with(&borrowed(&own)).map_err(|e| rule_error(&e))?, None)),
+    }
+}
+
+/// Why policy does not let rule files of a person's own be read.
+fn forbidden(paths: &Paths) -> Option<String> {
+    match OnDisk::read(paths) {
+        Ok(policy) if policy.snapshot.detection.own_rules.value == OwnEntries::Forbid => {
+            Some("policy detection.ownRules forbids rule files of your own".to_owned())
+        }
+        Ok(_) => None,
+        // What policy says can't be told, and it may forbid them.
+        Err(problems) => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            Some(format!("whether policy allows them can't be told ({first})"))
+        }
+    }
+}
+
+/// Rules that could never be in force are not proved either.
+fn own(path: &Path) -> Result<RuleSet, Failure> {
+    match forbidden(&engine::paths()?) {
+        Some(why) => Err(Failure::usage(format!("{} was not read: {why}", path.display()))
+            .hint("`sallyport policy show` names the document that says so; `sallyport rules check` without a path proves the built-in rules")),
+        None => read(path),
+    }
 }
 
 fn builtin() -> Result<RuleSet, Failure> {
@@ -217,4 +260,37 @@ fn check(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
         ))?;
     }
     Ok(if report.passed { Exit::Ok } else { Exit::Negative })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "tokens: |\n  own_ticket | A ticket | OWNT-[0-9A-F]{12}\n  + {{OWNT-09AF3C71D2E8}} a\n  + {{OWNT-5B7D90E1C3A2}} b\n  - OWNT-12\n  - OWNT-x\n";
+
+    fn policy(own: &str) -> String {
+        format!(
+            "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: h}}\nspec: {{detection: {{ownRules: {own}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn managed_policy_keeps_own_rules_from_every_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let managed = folder.path().join("managed");
+        let paths = Paths::under(folder.path()).managed_at(&managed);
+        std::fs::create_dir_all(paths.rules_dir()).unwrap();
+        std::fs::create_dir_all(paths.managed_policies_dir()).unwrap();
+        std::fs::write(paths.rules_dir().join("own.yaml"), OWN).unwrap();
+        let file = paths.managed_policies_dir().join("house.yaml");
+        for (text, read) in
+            [(policy("allow"), true), (policy("forbid"), false), ("kind: [".to_owned(), false)]
+        {
+            std::fs::write(&file, &text).unwrap();
+            let (rules, left_out) = in_force_at(&paths).unwrap();
+            assert_eq!(rules.rule("own_ticket").is_some(), read, "{text}");
+            assert_eq!(left_out.is_none(), read, "{text}");
+            assert_eq!(forbidden(&paths).is_none(), read, "{text}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ use look::{Looker, Seen};
 
 /// Look for secrets, personal data, prompt injection or dangerous output in files, folders or stdin
 ///
-/// Runs the built-in detectors and your own rules; the engine need not run, and known secrets (vault, keychain) are not
+/// Runs the built-in detectors and your own rules, unless policy forbids those (detection.ownRules); the engine need not run, and known secrets (vault, keychain) are not
 /// looked for. Where the engine runs, what `sallyport allow` allows is left out. Folders are walked with hidden files; .git and what .gitignore names are left out.
 /// Values are never printed.
 #[derive(Debug, clap::Args)]

@@ -47,7 +47,12 @@ pub(super) fn secret_named(seen: &Seen<'_>) -> bool {
 }
 
 pub(super) fn user_and_password(seen: &Seen<'_>) -> bool {
-    seen.value().split_once(':').is_some_and(|(_, password)| {
+    seen.value().split_once(':').is_some_and(|(user, password)| {
+        // `curl -u TOKEN:` sends a key and no password.
+        if password.is_empty() {
+            return is_dense(user) && !shape::is_stand_in(user) && !shape::is_place(user);
+        }
+        let password = password.trim_matches(['"', '\'', '{', '}']);
         let only_letters = password.bytes().all(|byte| byte.is_ascii_lowercase());
         password.len() >= 4
             && !only_letters
@@ -83,7 +88,9 @@ pub(super) fn is_credible(value: &str) -> bool {
 /// `WIN32_ERROR`: how programs spell constants.
 pub(super) fn is_constant(value: &str) -> bool {
     value.contains('_')
-        && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_+".contains(&byte))
         && value.split('_').any(|part| part.len() >= 3 && shape::is_wordlike(part))
 }
 

@@ -4,10 +4,12 @@ mod assigned;
 mod check;
 mod engine;
 mod file;
+mod fixture;
 mod gate;
 mod identity;
 mod keywords;
 mod named;
+mod pem;
 mod rows;
 mod scored;
 mod tails;
@@ -62,6 +64,7 @@ macro_rules! builtin {
 }
 
 builtin![
+    "addresses.yaml",
     "ai.yaml",
     "assignments.yaml",
     "cloud.yaml",

@@ -26,7 +26,7 @@ pub(super) enum Gap {
 const LOOSE_MOST: usize = 40;
 const LOOSE: &str = r#"[\w\s"'`=:.,<>()\[\]{}?$\\@|-]{0,40}?["'`\s=:>(,|\[-]"#;
 const STRICT_NAME: &str = r"[ _.-]?(?i:[a-z_.-]{0,16}(?:key|token|secret|password|pat|auth|credentials?))";
-const STRICT_REST: &str = r#"[\w.-]{0,16}[\s"'`=:>(,\[\]\\]{1,8}(?:string[ =]{1,3})?["'`]?"#;
+const STRICT_REST: &str = r#"[\w.-]{0,16}[\s"'`=:>(,\[\]\\?]{1,8}(?:string[ =]{1,3})?["'`]?"#;
 
 impl Gap {
     fn regex(self) -> String {

@@ -8,6 +8,8 @@ use std::ops::Range;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 
 use super::assigned::{assigned, assigned_word, env_value, is_constant, secret_named, user_and_password};
+use super::fixture::in_fixture;
+use super::pem::{pem, pem_anywhere, pem_in_base64};
 use super::scored::scored;
 use crate::shape;
 
@@ -35,12 +37,14 @@ const ALL: &[(&str, Validator)] = &[
     ("dense_token", dense_token),
     ("env_value", env_value),
     ("grafana_token", grafana_token),
+    ("held_password", held_password),
     ("internal_host", internal_host),
     ("jwt", jwt),
     ("kubernetes_data", kubernetes_data),
     ("lone_token", lone_token),
     ("named_token", named_token),
     ("pem", pem),
+    ("pem_anywhere", pem_anywhere),
     ("pem_in_base64", pem_in_base64),
     ("plain_secret", plain_secret),
     ("private_ipv4", private_ipv4),
@@ -93,6 +97,12 @@ impl<'t> Seen<'t> {
         // The cut may stand inside a character.
         let from = line.iter().position(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
         line.get(from..).and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default()
+    }
+
+    /// The text before the whole match, over line breaks too.
+    pub(super) fn text_before(&self) -> std::borrow::Cow<'t, str> {
+        let start = self.whole.start.saturating_sub(LOOK_BEHIND);
+        String::from_utf8_lossy(self.text.get(start..self.whole.start).unwrap_or_default())
     }
 
     pub(super) fn before(&self) -> Option<u8> {
@@ -184,6 +194,7 @@ pub(super) fn named_token(seen: &Seen<'_>) -> bool {
     token(seen)
         && !shape::is_stand_in(value)
         && !shape::is_place(value)
+        && !is_name_of_many(seen)
         && value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
@@ -206,8 +217,38 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && !shape::is_place(value)
         && !(shape::is_camel_case(value) && shape::explained(value) * 3 >= value.len())
         && !is_constant(value)
-        && !["xxxx", "***", "...", "your", "0x"].iter().any(|mark| lower.contains(mark))
+        && !is_name_of_many(seen)
+        && !["xxxx", "***", "...", "your"].iter().any(|mark| lower.contains(mark))
+        && !lower.starts_with("0x")
         && shape::explained(value) * 2 < value.len() + digits
+}
+
+/// A name of a program or of documentation that only looks mixed: words and numbers joined by marks, the
+/// service's own name in it, a version, a setting of a number.
+fn is_name_of_many(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let lower = value.to_ascii_lowercase();
+    let parts = shape::parts(value);
+    let marks = value.bytes().filter(|byte| b"-_.+".contains(byte)).count();
+    let is_letters = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let words = parts.iter().filter(is_letters).filter(|part| part.len() >= 3 && shape::is_wordlike(part));
+    let readable = parts.iter().filter(is_letters).all(|part| part.len() <= 3 || shape::is_wordlike(part));
+    let slug = marks >= 2 && readable && words.count() >= 2 && parts.len() <= 14;
+    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let service = lead.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(lead.len());
+    let service = String::from_utf8_lossy(lead.get(..service).unwrap_or_default()).to_ascii_lowercase();
+    let says_service =
+        service.len() >= 5 && lower.contains(&service) && shape::explained(value) * 3 >= value.len();
+    let version = lower.strip_prefix('v').is_some_and(|rest| {
+        let dots = rest.bytes().filter(|byte| *byte == b'.').count();
+        rest.starts_with(|c: char| c.is_ascii_digit()) && dots >= 2
+    });
+    let setting = value.split_once('=').is_some_and(|(name, number)| {
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let name = name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-".contains(&byte));
+        !number.is_empty() && digits && name
+    });
+    slug || says_service || version || setting
 }
 
 /// Whether the service's name is a word of its own and what follows it speaks of a key, or of nothing.
@@ -219,8 +260,17 @@ fn is_named_beside(seen: &Seen<'_>) -> bool {
     let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
     let first_is_lower = lead.first().is_some_and(u8::is_ascii_lowercase);
     let before = seen.whole.start.checked_sub(1).and_then(|at| seen.text.get(at)).copied().unwrap_or(b' ');
+    let run = |bytes: &mut dyn Iterator<Item = &u8>| {
+        bytes.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte)).count()
+    };
+    let behind = seen.text.get(..seen.whole.start).unwrap_or_default();
+    // Base64 spells any short name now and then.
+    if run(&mut behind.iter().rev().take(LOOK_BEHIND)) + run(&mut lead.iter()) >= 40 {
+        return false;
+    }
+    let option = seen.text.get(..seen.whole.start).is_some_and(|text| text.ends_with(b"-D"));
     let part_of_word = if first_is_lower {
-        before.is_ascii_alphabetic()
+        before.is_ascii_alphabetic() && !option
     } else {
         before.is_ascii_uppercase() && lead.get(1).is_some_and(u8::is_ascii_uppercase)
     };
@@ -263,7 +313,15 @@ fn slack_token(seen: &Seen<'_>) -> bool {
 fn aws_key(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let body = value.get(4..).unwrap_or_default();
-    shape::distinct(body) >= 5 && !shape::is_sequence(body)
+    shape::distinct(body) >= 5
+        && !shape::is_sequence(body)
+        && !(body.ends_with("EXAMPLE") && (in_fixture(seen) || in_sentence(seen)))
+}
+
+/// Whether the line before reads like a sentence: documentation shows what a key looks like.
+fn in_sentence(seen: &Seen<'_>) -> bool {
+    let words = seen.lead().split_ascii_whitespace();
+    words.filter(|word| word.len() >= 3 && shape::is_wordlike(word)).count() >= 3
 }
 
 /// Forty base64 characters with all classes mixed; a hash, a path or a name is none.
@@ -284,9 +342,12 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     let entropy = shannon(seen.value);
     let joined = |byte: u8, marks: &[u8]| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     let part_of_more = seen.before().is_some_and(|byte| joined(byte, b"+/_-"))
+        || seen.line_before().ends_with(b"sha256:")
         || seen.after().is_some_and(|byte| joined(byte, b"+/=_-"));
+    let shown = value.contains("EXAMPLE") && (in_fixture(seen) || in_sentence(seen));
     if hex
         || path
+        || shown
         || part_of_more
         || shape::is_sequence(value)
         || !named && (ends_base64(seen) || value.contains("EXAMPLE"))
@@ -322,22 +383,34 @@ fn connection(seen: &Seen<'_>) -> bool {
     let Some((user, password)) = credentials.split_once(':') else { return false };
     let lower = password.to_ascii_lowercase();
     let taught = ["mypass", "mypassword", "dbpass", "db_password", "dbpassword", "opensesame"];
-    let site = host.split(['/', '?']).next().unwrap_or(host);
-    let shown = ["localhost", "127.0.0.1", "example.com", "example.org", "host", "hostname", "server"];
-    let in_example = shown
-        .iter()
-        .any(|name| site == *name || site.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
-    let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
-    let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
-    let shown_to_all = only_says_password || taught.contains(&lower.as_str()) || in_example && !typed;
+    let site = host.split(['/', '?']).next().unwrap_or(host).to_ascii_lowercase();
+    let site = site.rsplit_once(':').map_or(site.as_str(), |(site, _)| site);
+    let shown = ["localhost", "127.0.0.1", "host", "hostname", "server"];
+    let in_example = shown.contains(&site) || is_reserved(site);
     // `user:pass%20word` shows how a password is written, not which.
     let escaped = password.contains('%');
+    let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
+    let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
+    let plain = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
+    let shown_to_all = only_says_password
+        || taught.contains(&lower.as_str())
+        || in_example && (!typed || shape::is_spelt_default(&plain))
+        || escaped && shape::is_spelt_default(&plain)
+        || plain.bytes().filter(u8::is_ascii_alphanumeric).count() < 3;
     let taught_user = ["user", "username", "foo", "user^", "my%20user", "name"]
         .contains(&user.to_ascii_lowercase().as_str());
     let shows_form = lower.contains("pass") && (taught_user || escaped)
         || escaped && shape::distinct(password) < 8
         || user.contains('%') && escaped;
     password.len() >= 4 && !shows_form && !shown_to_all && !shape::is_stand_in(password)
+}
+
+/// A domain that nobody can own: documentation and tests use it.
+fn is_reserved(site: &str) -> bool {
+    let mut labels = site.rsplit('.');
+    let (top, second) = (labels.next().unwrap_or_default(), labels.next());
+    ["test", "example", "invalid", "localhost"].contains(&top)
+        || second == Some("example") && ["com", "org", "net"].contains(&top)
 }
 
 /// Names that every container or cloud has are no secret of a house.
@@ -367,32 +440,20 @@ fn json(part: &str) -> Option<serde_json::Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// A PEM block with a body; a mention of the header alone is none.
-fn pem(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
-    let Some((_, body)) = value.split_once("PRIVATE KEY") else { return false };
-    let body = body.split("-----END").next().unwrap_or(body);
-    let body = body.split_once("-----").map_or(body, |(_, body)| body);
-    let bytes: String =
-        body.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '+' || *c == '/').collect();
-    bytes.len() >= 32 && !bytes.to_ascii_lowercase().contains("xxxx") && shape::distinct(&bytes) >= 10
-}
-
-/// A PEM file of a private key, encoded once more.
-fn pem_in_base64(seen: &Seen<'_>) -> bool {
-    let value = seen.value_no_padding();
-    let whole = value.get(..value.len() - usize::from(value.len() % 4 == 1)).unwrap_or_default();
-    let Ok(decoded) = BASE64_NOPAD.decode(whole.as_bytes()) else { return false };
-    decoded.windows(11).take(64).any(|window| window == b"PRIVATE KEY")
-}
-
 /// Lines `key: value`, of which one holds more than a stand-in, encoded or not.
 fn kubernetes_data(seen: &Seen<'_>) -> bool {
-    seen.value().lines().filter_map(|line| line.split_once(':')).any(|(_, value)| {
+    let lines = seen.value().lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once(':').map_or(line, |(_, value)| value)).any(|value| {
         let value = value.trim().trim_matches(['"', '\'']);
         let decoded = BASE64_NOPAD.decode(value.trim_end_matches('=').as_bytes()).ok();
         let plain = decoded.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or(value);
-        plain.trim().len() >= 6 && !shape::is_stand_in(plain.trim()) && !shape::is_stand_in(value)
+        let plain = plain.trim();
+        // What was encoded for a cluster is used there, however weak it is.
+        let encoded = decoded.is_some() && value.len() >= 12 && value.len() % 4 == 0;
+        let lower = plain.to_ascii_lowercase();
+        let masked = ["${", "{{", "<", "xxxx"].iter().any(|mark| lower.contains(mark));
+        let held = plain.len() >= 6 && !shape::is_stand_in(plain) || encoded && plain.len() >= 8 && !masked;
+        held && !shape::is_stand_in(value)
     })
 }
 
@@ -417,7 +478,7 @@ fn basic_auth(seen: &Seen<'_>) -> bool {
 }
 
 impl<'t> Seen<'t> {
-    fn value_no_padding(&self) -> &'t str {
+    pub(super) fn value_no_padding(&self) -> &'t str {
         self.value().trim_end_matches('=')
     }
 }
@@ -429,11 +490,19 @@ fn plain_secret(seen: &Seen<'_>) -> bool {
     !shape::is_stand_in(value) && !shape::is_place(value) && !only_letters
 }
 
+/// A password in the field of a program that keeps passwords there: words too, if they don't stand in for one.
+fn held_password(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    !shape::is_stand_in(value) && !shape::is_place(value) && !shape::is_spelt_default(value)
+}
+
 /// A token that ends in its own checksum. A wrong one may still be a token, of a form that has
 /// changed or a character too far: what nobody would type passes too.
 fn checksum_or_random(seen: &Seen<'_>) -> bool {
     let value = seen.value();
-    base62_checksum(value) || dense_token(seen) && shannon(seen.value) >= 4.2
+    let worded = shape::explained(value) * 4 >= value.len();
+    let dense = !worded && value.bytes().any(|byte| byte.is_ascii_digit());
+    base62_checksum(value) || token(seen) && dense && shannon(seen.value) >= 4.2
 }
 
 /// Behind the last `_` stands the CRC-32 of all before it, the lowest byte first. What the checksum does not vouch

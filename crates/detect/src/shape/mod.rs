@@ -13,7 +13,9 @@ pub use names::names_secret;
 pub use stand_in::is_stand_in;
 pub(crate) use stand_in::{is_example, is_published, is_reference};
 pub use words::is_wordlike;
-pub(crate) use words::{distinct, explained, is_all_words, is_camel_case, is_sequence, odd_letters};
+pub(crate) use words::{
+    distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default, odd_letters, parts,
+};
 
 /// Whether `value` is too common to be searched for in every text: a word or two, a host, a path,
 /// a number, one character repeated. Such a value counts only beside its name.

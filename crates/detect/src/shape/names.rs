@@ -139,6 +139,8 @@ pub fn names_secret(name: &str) -> bool {
                     || at + 1 == meaning.len() && is_shouted(name) && !before.is_empty()
             }
             "tokens" => false,
+            // Where the next page of a list begins.
+            "token" => !["next", "page", "continuation", "pagination"].contains(&before),
             word => TELLING.contains(&word),
         }
     })
@@ -195,6 +197,8 @@ mod tests {
             "",
             "password_hash",
             "AWS_ACCESS_KEY_ID",
+            "nextToken",
+            "next_page_token",
         ] {
             assert!(!names_secret(name), "{name}");
         }

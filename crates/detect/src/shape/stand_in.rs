@@ -48,6 +48,16 @@ const EMPTY: &[&str] = &[
 
 /// Tokens that a standard prints, and client secrets that ship in every copy of a public program.
 const PUBLISHED: &[&str] = &[
+    "45ghiukldjahdnhzdauz",
+    "9djdj82h48djs9d2",
+    "ad180jjd733klru7",
+    "dpf43f3p2l4k3l03",
+    "hdhd0244k9j7ao03",
+    "hh5s93j4hdidpola",
+    "kd94hf93k423kf44",
+    "kkk9d7dh3k39sjv7",
+    "nnch734d00sl2jdk",
+    "pfkkdhi9sl3r4s00",
     "2YotnFZFEjr1zCsicMWpAA",
     "7Fjfp0ZBr1KtDRbnfVdmIw",
     "SplxlOBeZQQYbYS6WxSbIA",

@@ -103,6 +103,28 @@ pub(super) fn is_default(word: &str) -> bool {
     DEFAULTS.binary_search(&lower.as_str()).is_ok()
 }
 
+/// A default with the letters that look like digits and marks exchanged, and digits behind it: `p4ssw0rd`,
+/// `Hunter2`.
+pub(crate) fn is_spelt_default(value: &str) -> bool {
+    let bare = value.trim_end_matches(|c: char| c.is_ascii_digit() || "!.?#".contains(c));
+    let plain = |text: &str| -> String {
+        let letter = |c: char| match c {
+            '0' => 'o',
+            '1' | '!' => 'i',
+            '3' => 'e',
+            '4' | '@' => 'a',
+            '5' | '$' => 's',
+            '7' => 't',
+            other => other.to_ascii_lowercase(),
+        };
+        text.chars().map(letter).collect()
+    };
+    [bare, value].iter().any(|text| {
+        let plain = plain(text);
+        is_default(&plain) || is_default(text) || plain == "hunter" || plain.starts_with("password")
+    })
+}
+
 /// Whether nothing but words and scraps of up to three letters is there, however joined.
 pub(crate) fn is_all_words(value: &str) -> bool {
     let parts = parts(value);

@@ -3,6 +3,7 @@
 //! A logistic model over features that a person can read; its weights are made by
 //! `examples/accuracy --train` from labelled texts and real files, and are all that is kept of them.
 
+mod encoded;
 mod features;
 mod weights;
 
@@ -13,7 +14,7 @@ use sallyport_policy::RuleId;
 
 use super::RuleSet;
 use super::assigned::{is_credible, is_dense};
-use super::validators::Seen;
+use super::validators::{LOOK_BEHIND, Seen};
 use crate::shape;
 use features::Pair;
 
@@ -57,7 +58,7 @@ const DENSE_MARGIN: f32 = 1.5;
 fn is_dense_password(pair: &Pair<'_>) -> bool {
     let lower = pair.name.to_ascii_lowercase();
     let of_password = lower.contains("pass") || lower.contains("pwd");
-    of_password && shape::names_secret(pair.name) && is_dense(pair.value) && is_credible(pair.value)
+    of_password && pair.is_named() && is_dense(pair.value) && is_credible(pair.value)
 }
 
 fn score(features: &[f32; features::COUNT]) -> f32 {
@@ -69,12 +70,20 @@ fn score(features: &[f32; features::COUNT]) -> f32 {
 fn is_hopeless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let named = shape::names_secret(pair.name);
+    let named = pair.is_named();
     let open = || {
         let lower = pair.name.to_ascii_lowercase();
         ["public", "hash", "digest", "checksum", "fingerprint"].iter().any(|word| lower.contains(word))
     };
+    let bare = !pair.glue.ends_with(['"', '\'', '`']);
     !named && (value.len() < 12 || digits < 2 || open())
+        || bare && pair.after.is_some_and(|byte| b"([".contains(&byte))
+        || value.starts_with("--")
+        || pair.is_scheme() && is_other_scheme(value)
+        || pair.name.eq_ignore_ascii_case("token") && is_cursor(pair.lead)
+        || value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && value.contains('.')
+        || digits == value.len() && shape::is_sequence(value)
+        || encoded::says_nothing(value)
         || !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
         || digits == value.len() && value.len() < 6
         || shape::distinct(value) <= 3
@@ -83,9 +92,29 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || shape::is_reference(value)
 }
 
+/// A header that begins with a scheme which another rule knows, or with the name of one that signs.
+fn is_other_scheme(value: &str) -> bool {
+    let scheme = value.split(' ').next().unwrap_or_default();
+    let known = ["basic", "bearer", "digest", "negotiate", "ntlm", "token"];
+    let named = scheme.contains('-')
+        && !scheme.bytes().any(|byte| byte.is_ascii_lowercase())
+        && scheme
+            .split('-')
+            .any(|part| part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_uppercase()));
+    known.iter().any(|known| scheme.eq_ignore_ascii_case(known)) || named
+}
+
+/// `Next page token: …` tells where a list goes on.
+fn is_cursor(lead: &str) -> bool {
+    let lower = lead.trim_end().to_ascii_lowercase();
+    ["next", "page", "continuation"].iter().any(|word| lower.ends_with(word))
+}
+
 /// The rule begins at the telling word: the rest of the name stands before it. Tells where that is.
 fn pair<'t>(seen: &Seen<'t>) -> (Pair<'t>, usize) {
     const LONGEST_NAME: usize = 60;
+    // A stream keeps so much before a match that this, before the name, is always there.
+    const AROUND: usize = LOOK_BEHIND - LONGEST_NAME - 1;
     let lead = seen.lead();
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let begun = lead.char_indices().rev().take(LONGEST_NAME).take_while(|(_, c)| is_name(*c)).last();
@@ -94,8 +123,9 @@ fn pair<'t>(seen: &Seen<'t>) -> (Pair<'t>, usize) {
     let before = seen.text.get(start..seen.span.start).and_then(|text| std::str::from_utf8(text).ok());
     let named = before.unwrap_or_default();
     let (name, glue) = named.split_at(named.find(|c| !is_name(c)).unwrap_or(named.len()));
-    let pair =
-        Pair { name: name.trim_start_matches('-'), glue, value: seen.value(), lead, after: seen.after() };
+    let name = name.trim_start_matches('-');
+    let before = seen.text.get(start.saturating_sub(AROUND)..start).unwrap_or_default();
+    let pair = Pair { name, glue, value: seen.value(), lead, before, after: seen.after() };
     (pair, start)
 }
 
