@@ -132,12 +132,16 @@ impl Exchange<'_> {
         let scanner = self.engine.scanner();
         let limits = self.limits();
         let (mut parts, body) = request.into_parts();
-        let taken = Taken::read(&parts.headers, body, limits.max_bytes).await?;
+        let mut taken = Taken::read(&parts.headers, body, limits.max_bytes).await?;
 
         let unread = self.endpoint.kind == TrafficKind::Telemetry
             && self.policy.snapshot.telemetry.value == TelemetryPolicy::Allow;
         let plain = if unread { Bytes::new() } else { taken.plain() };
-        let content_type = text_of(&parts.headers, "content-type").map(str::to_owned);
+        let content_type = match head::codings(&parts.headers) {
+            Some(_) => text_of(&parts.headers, "content-type").map(str::to_owned),
+            // Whatever it is, it can't be undone: what stands in its bytes is looked for.
+            None => Some("application/octet-stream".to_owned()),
+        };
         let session = threads::session_header(&parts.headers).map(str::to_owned);
         let guard = self.guard(context.peer.downcast_ref::<Flow>()).await;
         let signed = verdict::covered_by_signature(
@@ -161,7 +165,19 @@ impl Exchange<'_> {
             Vec::new()
         } else {
             let mut placeholders = placeholders.lock();
-            head::redact(&mut parts, &self.provider.auth, &scanner, &self.policy.request, &mut placeholders)
+            let (auth, options) = (&self.provider.auth, &self.policy.request);
+            let mut found = head::redact(&mut parts, auth, &scanner, options, &mut placeholders);
+            if let Some(fields) = taken.trailers() {
+                found.extend(head::redact_fields(
+                    "trailer",
+                    fields,
+                    auth,
+                    &scanner,
+                    options,
+                    &mut placeholders,
+                ));
+            }
+            found
         };
         self.parties.provider.endpoint = Some(format!("{}{}", context.target.host(), parts.uri.path()));
         found.extend(inspected.found.iter().cloned());

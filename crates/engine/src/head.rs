@@ -3,13 +3,14 @@
 //!
 //! Pure, but for the request parts it edits in place.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sallyport_detect::{Placeholders, ScanOptions, Scanner};
 use sallyport_policy::providers::AuthNames;
 use sallyport_policy::verdict::Edit;
 use sallyport_policy::{Finding, FindingKind};
+use sallyport_wire::coding::{self, Coding};
 
 use crate::inspect::{Placed, fingerprint};
 
@@ -34,6 +35,15 @@ const SESSION_WORDS: [&str; 6] = ["cookie", "token", "auth", "session", "csrf", 
 
 const PLACEHOLDER_IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
+/// The codings of the body. None if there is one that can't be undone here.
+pub(crate) fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        codings.extend(coding::parse(value.to_str().ok()?).ok()?);
+    }
+    Some(codings)
+}
+
 /// Takes findings out of the head. What can't be put back as a header or a URL is reported as locked.
 pub(crate) fn redact(
     parts: &mut Parts,
@@ -42,15 +52,30 @@ pub(crate) fn redact(
     options: &ScanOptions,
     placeholders: &mut Placeholders,
 ) -> Vec<Placed> {
+    let mut found = redact_fields("header", &mut parts.headers, auth, scanner, options, placeholders);
+    found.extend(redact_uri(parts, auth, scanner, options, placeholders));
+    found
+}
+
+/// The same of header fields alone, or of trailers.
+pub(crate) fn redact_fields(
+    what: &str,
+    fields: &mut HeaderMap,
+    auth: &AuthNames,
+    scanner: &Scanner,
+    options: &ScanOptions,
+    placeholders: &mut Placeholders,
+) -> Vec<Placed> {
     let mut found = Vec::new();
-    for (name, value) in &mut parts.headers {
+    for (name, value) in fields {
         if FRAMING.contains(name) || is_credential(auth, name) {
             continue;
         }
-        let Ok(text) = value.to_str() else { continue };
+        // Most clients write nothing but ASCII here, but none must.
+        let text = String::from_utf8_lossy(value.as_bytes());
         let session = SESSION_WORDS.iter().any(|word| name.as_str().contains(word));
         let findings: Vec<_> = scanner
-            .scan(text, options)
+            .scan(&text, options)
             .into_iter()
             .filter(|f| match f.kind {
                 FindingKind::KnownSecret => true,
@@ -66,8 +91,8 @@ pub(crate) fn redact(
             fingerprint(scanner, finding, value)
         };
         let prints: Vec<_> = findings.iter().map(print).collect();
-        let new = sallyport_detect::redact(text, &findings, placeholders);
-        let replaced = HeaderValue::from_str(&new);
+        let new = sallyport_detect::redact(&text, &findings, placeholders);
+        let replaced = HeaderValue::from_bytes(new.as_bytes());
         let edit = if replaced.is_ok() { Edit::Possible } else { Edit::Impossible };
         if let Ok(replaced) = replaced {
             *value = replaced;
@@ -75,11 +100,10 @@ pub(crate) fn redact(
         found.extend(findings.into_iter().zip(prints).map(|(finding, fingerprint)| Placed {
             finding,
             edit,
-            place: format!("header {name}"),
+            place: format!("{what} {name}"),
             fingerprint,
         }));
     }
-    found.extend(redact_uri(parts, auth, scanner, options, placeholders));
     found
 }
 
@@ -150,4 +174,42 @@ fn redact_uri(
         None => found.iter_mut().for_each(|placed| placed.edit = Edit::Impossible),
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sallyport_detect::{IndexKey, RuleSet, SecretEntry, SecretIndex, SecretSet};
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_no_ascii_is_looked_at_too() {
+        let key = IndexKey::new([1; 32]);
+        let entry = SecretEntry { name: "db", value: b"tr0ub4dor-and-horse-7", weak: false };
+        let index = SecretIndex::merge(&key, &[Arc::new(SecretSet::build(&key, "test", [entry]))]).unwrap();
+        let scanner = Scanner::new(Arc::new(RuleSet::builtin().unwrap()), Arc::new(index));
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("x-title", "für tr0ub4dor-and-horse-7".as_bytes()),
+            ("x-note", b"f\xfcr tr0ub4dor-and-horse-7"),
+            ("authorization", b"Bearer tr0ub4dor-and-horse-7"),
+        ] {
+            fields.insert(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let found = redact_fields(
+            "header",
+            &mut fields,
+            &AuthNames::default(),
+            &scanner,
+            &ScanOptions::default(),
+            &mut Placeholders::new([2; 32]),
+        );
+        let places: Vec<_> = found.iter().map(|placed| (placed.place.as_str(), placed.edit)).collect();
+        assert_eq!(places, [("header x-title", Edit::Possible), ("header x-note", Edit::Possible)]);
+        assert_eq!(fields["x-title"].as_bytes(), "für [SECRET:db]".as_bytes());
+        assert_eq!(fields["x-note"].as_bytes(), "f\u{fffd}r [SECRET:db]".as_bytes());
+        assert_eq!(fields["authorization"], "Bearer tr0ub4dor-and-horse-7");
+    }
 }

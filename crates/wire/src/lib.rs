@@ -31,7 +31,7 @@ pub use denial::deny_calls;
 pub use error::{CodingError, EditError, Malformed, ReadError, SpliceError, StreamError};
 pub use families::Family;
 pub use limits::Limits;
-pub use request::{Api, Nature, RequestDocument, read_as_text, read_request, with_model};
+pub use request::{Api, Nature, RequestDocument, read_as_bytes, read_as_text, read_request, with_model};
 pub use response::{ResponseDocument, ToolArguments, ToolCall, ToolResult, Usage, read_response};
 pub use segment::{Role, Segment};
 pub use splice::{Edit, splice};

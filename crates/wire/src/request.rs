@@ -32,7 +32,7 @@ pub enum Nature {
     Text,
     Form,
     Multipart,
-    /// Bytes that nothing here can read; there are no segments.
+    /// Bytes that nothing here can read. Its one segment is for what stands in them as it is.
     Opaque,
 }
 
@@ -148,6 +148,12 @@ pub fn read_as_text(family: Family, body: &[u8], limits: &Limits) -> Result<Requ
     Ok(document(family, text(body)))
 }
 
+/// Takes a body as bytes that nothing can read, and what stands in them as it is.
+pub fn read_as_bytes(family: Family, body: &[u8], limits: &Limits) -> Result<RequestDocument, ReadError> {
+    check_size(body, limits)?;
+    Ok(document(family, bytes(body, false)))
+}
+
 fn document(family: Family, anatomy: Anatomy<RequestFacts>) -> RequestDocument {
     let Anatomy { nature, segments, places, opaque_bytes, facts } = anatomy;
     let RequestFacts { api, model, stream, max_tokens, newest_user_chars, tool_calls, tool_results } = facts;
@@ -230,11 +236,15 @@ fn plain<F: Default>(
 }
 
 fn text_or_opaque<F: Default>(body: &[u8], strict: bool) -> Anatomy<F> {
-    if sniff::reads_like_text(body, strict) {
-        text(body)
-    } else {
-        plain(Nature::Opaque, Vec::new(), Places::Whole, body.len())
-    }
+    if sniff::reads_like_text(body, strict) { text(body) } else { bytes(body, strict) }
+}
+
+/// Text in another encoding than UTF-8 is still looked at as text, unless the body claims to be something else.
+fn bytes<F: Default>(body: &[u8], strict: bool) -> Anatomy<F> {
+    let text = !strict && sniff::reads_like_foreign_text(body);
+    let container = if text { Container::Plain } else { Container::Bytes };
+    let segment = run(0..body.len(), Role::Other, container, 0);
+    plain(Nature::Opaque, vec![segment], Places::Whole, body.len())
 }
 
 fn text<F: Default>(body: &[u8]) -> Anatomy<F> {
@@ -272,6 +282,7 @@ fn parts<F: Default>(body: &[u8], multipart: &Multipart) -> Anatomy<F> {
             let role = if part.file { Role::Attachment } else { Role::Other };
             segments.push(run(part.content.clone(), role, Container::Plain, place));
         } else {
+            segments.push(run(part.content.clone(), Role::Other, Container::Bytes, place));
             opaque_bytes += content.len();
         }
     }

@@ -39,6 +39,8 @@ pub(crate) enum Container {
     Header,
     /// Data lines of a server-sent event that are no JSON.
     SseData,
+    /// Bytes that are no text, and whose lengths may be written down anywhere: what is taken out is masked.
+    Bytes,
 }
 
 /// A run of text in a body. It borrows nothing: every method takes the body that it was read from.
@@ -83,12 +85,18 @@ impl Segment {
             Container::Plain => 5,
             Container::Header => 6,
             Container::SseData => 7,
+            Container::Bytes => 8,
         }
     }
 
     /// Whether the text is a view on encoded bytes, so that an edit rewrites the whole segment.
     pub fn is_decoded_view(&self) -> bool {
         matches!(self.container, Container::Base64 { .. })
+    }
+
+    /// Whether it is no text, so that only what can't be there by chance is worth looking for.
+    pub fn is_bytes(&self) -> bool {
+        self.container == Container::Bytes
     }
 
     /// The bytes that hold a range of the text, widened to whole characters and escapes. Numbers and
@@ -104,7 +112,7 @@ impl Segment {
             Container::JsonNumber => text::quoted(replacement),
             Container::Base64 { url, padded } => base64::encode(replacement.as_bytes(), url, padded),
             Container::Form => form::encode(replacement),
-            Container::Plain => replacement.as_bytes().to_vec(),
+            Container::Plain | Container::Bytes => replacement.as_bytes().to_vec(),
             Container::Header => header_value(replacement),
             Container::SseData => replacement.replace('\n', "\ndata: ").into_bytes(),
         }
@@ -132,6 +140,9 @@ impl Segment {
         let ranges: Vec<Range<usize>> = sorted.iter().map(|(range, _)| range.clone()).collect();
         let raw = self.map(body, &ranges);
         disjoint(raw.iter(), body.len())?;
+        if self.container == Container::Bytes {
+            return Ok(raw.into_iter().map(masked).collect());
+        }
         let edits = raw.into_iter().zip(&sorted);
         Ok(edits.map(|(range, (_, new))| Edit { range, bytes: self.encode(new) }).collect())
     }
@@ -141,7 +152,10 @@ impl Segment {
         if self.locked {
             return Err(EditError::Locked);
         }
-        Ok(Edit { range: self.raw.clone(), bytes: self.encode(replacement) })
+        Ok(match self.container {
+            Container::Bytes => masked(self.raw.clone()),
+            _ => Edit { range: self.raw.clone(), bytes: self.encode(replacement) },
+        })
     }
 
     fn bytes<'b>(&self, body: &'b [u8]) -> &'b [u8] {
@@ -190,6 +204,11 @@ impl Segment {
             _ => self.encode(&String::from_utf8_lossy(&out)),
         }
     }
+}
+
+/// As many bytes as before.
+fn masked(range: Range<usize>) -> Edit {
+    Edit { bytes: vec![b'*'; range.len()], range }
 }
 
 fn disjoint<'r>(ranges: impl Iterator<Item = &'r Range<usize>>, length: usize) -> Result<(), EditError> {

@@ -55,6 +55,32 @@ fn kinds_of_bodies_are_told_apart() {
     }
 }
 
+/// Lengths may be written down anywhere in a body of bytes.
+#[test]
+fn what_stands_in_bytes_is_masked_and_nothing_moves() {
+    let grpc = b"\0\0\0\0\x16\x0a\x14hunter2-hunter2\xff end";
+    let document = read("application/grpc", grpc);
+    assert!(document.segments[0].is_bytes());
+    assert_eq!(
+        redact(&document, grpc, "hunter2-hunter2", "[SECRET:a]"),
+        b"\0\0\0\0\x16\x0a\x14***************\xff end"
+    );
+    let parts = b"--x\r\nA: b\r\n\r\n\0\xffhunter2-hunter2\0\r\n--x--";
+    let document = read("multipart/form-data; boundary=x", parts);
+    assert_eq!(
+        redact(&document, parts, "hunter2-hunter2", "[SECRET:a]"),
+        b"--x\r\nA: b\r\n\r\n\0\xff***************\0\r\n--x--"
+    );
+    // Text in another encoding is text, whatever else can be said of it.
+    let latin = b"{\"from\":\"J\xf6rg\",\"text\":\"hunter2-hunter2\"}";
+    let document = read_as_bytes(Family::Generic, latin, &Limits::default()).unwrap();
+    assert!(!document.segments[0].is_bytes() && document.opaque_bytes == latin.len());
+    assert_eq!(
+        redact(&document, latin, "hunter2-hunter2", "[SECRET:a]"),
+        b"{\"from\":\"J\xf6rg\",\"text\":\"[SECRET:a]\"}"
+    );
+}
+
 #[test]
 fn malformed_json_is_an_error_and_still_readable_as_text() {
     let body = b"{\"key\": \"hunter2-hunter2\"";

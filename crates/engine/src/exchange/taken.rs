@@ -7,6 +7,7 @@ use sallyport_policy::verdict::BodyNature;
 use sallyport_wire::coding::{self, Bounds, Coding};
 
 use crate::answer::forget_digests;
+use crate::head;
 use crate::respond::Refusal;
 
 /// A request body in memory, and what stands behind it.
@@ -22,7 +23,7 @@ pub(super) struct Held {
 /// How the body came in.
 pub(super) enum Taken {
     Held(Held),
-    /// Too long, or in a coding that can't be undone: it can only be streamed on unread.
+    /// Too long: it can only be streamed on unread.
     Unread(Body, BodyNature),
 }
 
@@ -37,13 +38,7 @@ impl Taken {
                 return Err(Refusal::new("request_broke", "The request broke off before its end."));
             }
         };
-        let mut codings = Vec::new();
-        for value in headers.get_all(header::CONTENT_ENCODING) {
-            match value.to_str().map_err(|_| ()).and_then(|value| coding::parse(value).map_err(|_| ())) {
-                Ok(more) => codings.extend(more),
-                Err(()) => return Ok(Taken::Unread(rebuilt(wire, trailers), BodyNature::Opaque)),
-            }
-        }
+        let codings = head::codings(headers).unwrap_or_default();
         if codings.is_empty() || wire.is_empty() {
             return Ok(Taken::Held(Held { plain: wire.clone(), wire, codings: Vec::new(), trailers }));
         }
@@ -64,6 +59,14 @@ impl Taken {
         match self {
             Taken::Held(held) => held.plain.clone(),
             Taken::Unread(..) => Bytes::new(),
+        }
+    }
+
+    /// What follows the body.
+    pub(super) fn trailers(&mut self) -> Option<&mut HeaderMap> {
+        match self {
+            Taken::Held(held) => held.trailers.as_mut(),
+            Taken::Unread(..) => None,
         }
     }
 

@@ -81,6 +81,12 @@ pub(crate) fn reads_like_text(body: &[u8], strict: bool) -> bool {
     controls == 0 || (!strict && controls * 100 <= body.len())
 }
 
+/// Whether the bytes may be text in another encoding, such as Latin-1: no zeros, and few bytes that are no UTF-8.
+pub(crate) fn reads_like_foreign_text(body: &[u8]) -> bool {
+    let foreign = body.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    !body.contains(&0) && foreign * 10 <= body.len()
+}
+
 /// Whether a media type is one of text, so that its base64 hides words.
 pub(crate) fn is_text_type(media_type: &str) -> bool {
     matches!(declared(Some(media_type)), Declared::Text | Declared::Json | Declared::Form)
@@ -111,5 +117,7 @@ mod tests {
         assert!(!reads_like_text(b"\x0a\x05hello\x12\x03abc", true));
         assert!(!reads_like_text(b"\xff\xfeh\0i\0", false));
         assert!(!reads_like_text(b"h\0i\0", false));
+        assert!(reads_like_foreign_text(b"{\"name\": \"J\xf6rg M\xfcller from Cologne\"}"));
+        assert!(!reads_like_foreign_text(b"\x1f\x8b\x08\x0b\xc9\xc8\xe4\xff"));
     }
 }
