@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Response, StatusCode, response};
 use http_body::Body as HttpBody;
-use hudson_proxy::{Body, Gathered};
+use hudson_proxy::{Body, BodyError, Gathered};
 use sallyport_audit::MAX_CONTENT;
 use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
@@ -56,6 +56,13 @@ pub(crate) async fn sanitise(ret: Return, response: Response<Body>) -> Response<
     };
     let content_type = content_type(&parts.headers);
     let kind = Kind::of(content_type.as_deref(), ret.streaming);
+    let (kind, body) = match kind {
+        Kind::Whole | Kind::Binary if codings.is_empty() => match body.peek().await {
+            Ok((start, body)) => (kind.corrected(&start), body),
+            Err(error) => return broken(ret, &error),
+        },
+        _ => (kind, body),
+    };
     match kind {
         Kind::Stream(framing) => stream(ret, parts, body, &codings, framing),
         Kind::Whole => whole(ret, parts, body, &codings, content_type.as_deref()).await,
@@ -99,6 +106,16 @@ impl Kind {
             || essence.ends_with("xml")
             || essence == "application/x-www-form-urlencoded";
         if textual { Kind::Whole } else { Kind::Binary }
+    }
+
+    /// What its first bytes say, whatever its label: some gateways call a stream of events JSON or plain text, and JSON
+    /// an octet stream.
+    fn corrected(self, start: &[u8]) -> Kind {
+        match (Framing::sniff(None, start), self) {
+            (Some(framing), _) => Kind::Stream(framing),
+            (None, Kind::Binary) if start.trim_ascii_start().starts_with(b"{") => Kind::Whole,
+            (None, kind) => kind,
+        }
     }
 }
 
@@ -164,18 +181,7 @@ async fn whole(
     let (data, trailers) = match body.gather(ret.limits.max_bytes).await {
         Ok(Gathered::Whole { data, trailers }) => (data, trailers),
         Ok(Gathered::TooLong(body)) => return pass(ret, parts, body),
-        Err(error) => {
-            tracing::info!(%error, "an answer broke off");
-            let family = ret.family;
-            let mut closing = Closing::new(ret);
-            closing.finish(Summary { finish_reason: Some("upstream_broke".into()), ..Summary::default() });
-            let refusal = Refusal {
-                code: "upstream_broke",
-                message: "The provider's answer broke off before its end; try again.".into(),
-                status: StatusCode::BAD_GATEWAY,
-            };
-            return refusal.response(family);
-        }
+        Err(error) => return broken(ret, &error),
     };
     let plain = match codings {
         [] => data.clone(),
@@ -212,6 +218,20 @@ async fn whole(
         None => Body::from(delivered),
     };
     Response::from_parts(parts, body)
+}
+
+/// Records an answer that broke off before anything of it was handed on, and says so to the client.
+fn broken(ret: Return, error: &BodyError) -> Response<Body> {
+    tracing::info!(%error, "an answer broke off");
+    let family = ret.family;
+    let mut closing = Closing::new(ret);
+    closing.finish(Summary { finish_reason: Some("upstream_broke".into()), ..Summary::default() });
+    let refusal = Refusal {
+        code: "upstream_broke",
+        message: "The provider's answer broke off before its end; try again.".into(),
+        status: StatusCode::BAD_GATEWAY,
+    };
+    refusal.response(family)
 }
 
 /// Judges the calls of an answer that came whole, and waits where a person is asked; its new body if any is denied.
@@ -340,5 +360,25 @@ impl Drop for Closing {
     fn drop(&mut self) {
         let so_far = std::mem::take(&mut self.so_far);
         self.finish(Summary { finish_reason: Some("aborted".into()), ..so_far });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_count_over_a_wrong_label() {
+        let kind =
+            |content_type: &str, start: &str| Kind::of(Some(content_type), true).corrected(start.as_bytes());
+        let events = "event: message_start\ndata: {}";
+        for label in ["text/plain", "application/json", "application/octet-stream", "text/event-stream"] {
+            assert_eq!(kind(label, events), Kind::Stream(Framing::Events), "{label}");
+        }
+        assert_eq!(kind("application/octet-stream", " {\"a\":1}"), Kind::Whole);
+        assert_eq!(kind("application/json", "{\"a\":1}"), Kind::Whole);
+        assert_eq!(kind("text/plain", "dates: today"), Kind::Whole);
+        assert_eq!(kind("image/png", "\u{89}PNG"), Kind::Binary);
+        assert_eq!(kind("audio/mpeg", ""), Kind::Binary);
     }
 }

@@ -144,6 +144,24 @@ impl Body {
         Ok(Gathered::Whole { data: first.unwrap_or_else(|| more.freeze()), trailers })
     }
 
+    /// The first bytes of the body, and the body from its beginning. Waits until there are some.
+    pub async fn peek(mut self) -> Result<(Bytes, Body), BodyError> {
+        while let Some(frame) = self.frame().await {
+            match frame?.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => {
+                    let head = Some(data.clone());
+                    return Ok((data, Self(Kind::Replayed { head, rest: Box::new(self) })));
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    return Ok((Bytes::new(), Self::with_trailers(Bytes::new(), trailers)));
+                }
+            }
+        }
+        Ok((Bytes::new(), Self::empty()))
+    }
+
     /// A body that comes over a connection that another task drives.
     pub(crate) fn incoming(body: Incoming, idle: Duration) -> Self {
         if body.is_end_stream() {
@@ -395,6 +413,26 @@ mod tests {
             panic!("over the limit")
         };
         assert_eq!(body.size_hint().exact(), Some(4));
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_start_takes_nothing_away() {
+        let (start, body) = in_frames(&["", "ab", "cd"]).peek().await.unwrap();
+        assert_eq!(start.as_ref(), b"ab");
+        let Gathered::Whole { data, .. } = body.gather(9).await.unwrap() else { panic!("within the limit") };
+        assert_eq!(data.as_ref(), b"abcd");
+        let (start, body) = Body::from("whole").peek().await.unwrap();
+        assert_eq!((start.as_ref(), body.size_hint().exact()), (b"whole".as_ref(), Some(5)));
+        let mut fields = HeaderMap::new();
+        fields.insert("x-sum", "1".parse().unwrap());
+        for (body, expected) in
+            [(Body::empty(), None), (Body::with_trailers("", fields.clone()), Some(fields))]
+        {
+            let (start, body) = body.peek().await.unwrap();
+            assert!(start.is_empty());
+            let Gathered::Whole { trailers, .. } = body.gather(9).await.unwrap() else { panic!("empty") };
+            assert_eq!(trailers, expected);
+        }
     }
 
     #[test]
