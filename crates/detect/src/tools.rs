@@ -274,6 +274,11 @@ fn reached(address: &str) -> Action {
     let address = address.trim();
     // Clients complete what has no scheme.
     let whole = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
+    // Of a backslash or a control some clients make a slash or nothing, others a part of the name: two hosts in one.
+    let authority = whole.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    if authority.unwrap_or_default().contains(|c: char| c == '\\' || c.is_control()) {
+        return Action::Fetch { host: String::new() };
+    }
     match url::Url::parse(&whole) {
         Ok(url) if url.scheme() == "file" => Action::Read(FilePath::new(url.path())),
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
@@ -443,7 +448,10 @@ mod tests {
             ("https://User:pw@Docs.Python.com:8443/x?y", Action::Fetch { host: "docs.python.com".into() }),
             ("docs.python.com/x", Action::Fetch { host: "docs.python.com".into() }),
             ("https://docs.python.com@evil.com/", Action::Fetch { host: "evil.com".into() }),
-            ("https://evil.com\\@docs.python.com/", Action::Fetch { host: "evil.com".into() }),
+            ("https://evil.com\\@docs.python.com/", Action::Fetch { host: String::new() }),
+            ("https://docs.python.com\\@evil.com/", Action::Fetch { host: String::new() }),
+            ("https://docs.python.com\t.evil.com/", Action::Fetch { host: String::new() }),
+            ("https://docs.python.com/a\\b?c\\d", Action::Fetch { host: "docs.python.com".into() }),
             ("file:///etc/passwd", Action::Read(FilePath::new("/etc/passwd"))),
             ("gopher://x/", Action::Fetch { host: String::new() }),
             ("https://", Action::Fetch { host: String::new() }),

@@ -221,7 +221,8 @@ impl Command<'_> {
     fn paths(&self) -> Option<Denial> {
         let leading = self.command.arguments().iter().filter(|word| {
             let text = word.text.as_str();
-            !text.starts_with('-') && (text.contains('/') || matches!(text, "." | ".."))
+            !text.starts_with('-')
+                && (text.contains('/') || text.starts_with('~') || matches!(text, "." | ".."))
         });
         if let Some(denial) = self.links() {
             return Some(denial);
