@@ -20,7 +20,7 @@ use sallyport_wire::{
 use crate::allow::{AllowedFiles, Passages};
 use crate::classify;
 use crate::conduct::{InjectionGuard, Outcome, Spoken, Written, overlay};
-use crate::guard::{Guard, Withheld};
+use crate::guard::{Guard, HiddenLines, Withheld};
 use crate::quotas::Asked;
 use crate::scan_memory::{Generations, Print, ScanMemory, Weight};
 
@@ -109,6 +109,8 @@ pub(crate) struct Inspected {
 pub(crate) struct FromFiles {
     /// Their content does not go on.
     pub(crate) withheld: Vec<Withheld>,
+    /// Some of their lines do not.
+    pub(crate) hidden: Vec<HiddenLines>,
     /// Their findings are none.
     pub(crate) allowed: Passages,
 }
@@ -170,8 +172,8 @@ impl<'b> Parsed<'b> {
         marks.unwrap_or_default()
     }
 
-    /// Results of earlier calls that must not go on.
-    pub(crate) fn withheld(&self, guard: &Guard) -> Vec<Withheld> {
+    /// Results of earlier calls that must not go on, and lines of others.
+    pub(crate) fn withheld(&self, guard: &Guard) -> (Vec<Withheld>, Vec<HiddenLines>) {
         self.document.as_ref().map(|document| guard.withheld(document, self.body)).unwrap_or_default()
     }
 
@@ -188,12 +190,14 @@ impl<'b> Parsed<'b> {
         options: &ScanOptions,
         remembered: &Remembered<'_>,
         instructions: &InjectionGuard<'_>,
-        FromFiles { withheld, allowed }: FromFiles,
+        FromFiles { withheld, hidden, allowed }: FromFiles,
         placeholders: &mut Placeholders,
     ) -> Inspected {
         let known = ScanOptions { kinds: Kinds::NONE.with(FindingKind::KnownSecret), ..options.clone() };
         let mut look = Look {
             allowed: &allowed,
+            hidden: &hidden,
+            hid: Vec::new(),
             scanner,
             options,
             known: &known,
@@ -214,6 +218,7 @@ impl<'b> Parsed<'b> {
             look.edits.push(one.edit);
             rules.push(one.rule);
         }
+        rules.append(&mut look.hid);
         let redacted = match splice(self.body, std::mem::take(&mut look.edits)) {
             Ok(redacted) => {
                 let edited = look.found.iter().any(|placed| placed.edit == Editable::Possible)
@@ -249,6 +254,9 @@ struct Look<'a> {
     remembered: &'a Remembered<'a>,
     instructions: &'a InjectionGuard<'a>,
     allowed: &'a Passages,
+    hidden: &'a [HiddenLines],
+    /// Of which lines were taken out, as the trail names it.
+    hid: Vec<String>,
     placeholders: &'a mut Placeholders,
     body: &'a [u8],
     /// Keys of this body that hold nothing: they come again and again.
@@ -380,6 +388,10 @@ impl<'a> Look<'a> {
             }
         } else if !block.segment.key {
             self.injected(document, block, &mut replacements);
+        }
+        if let Some(hidden) = self.hidden.iter().find(|one| one.segment == place) {
+            overlay(&mut replacements, hidden.notices.iter().cloned());
+            self.hid.push(hidden.rule.clone());
         }
         replacements
     }

@@ -50,10 +50,9 @@ impl Look<'_> {
         let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
         let placeholders = self.engine.threads.placeholders(&ThreadHint { session, opening: &opening });
-        let from_files = FromFiles {
-            withheld: parsed.withheld(self.guard),
-            allowed: parsed.allowed(self.guard, &self.engine.allow.files()),
-        };
+        let (withheld, hidden) = parsed.withheld(self.guard);
+        let from_files =
+            FromFiles { withheld, hidden, allowed: parsed.allowed(self.guard, &self.engine.allow.files()) };
         let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
         let remembered = Remembered { memory: &self.engine.memory, generations };
         let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);

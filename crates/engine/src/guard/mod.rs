@@ -8,6 +8,7 @@ mod answers;
 mod danger;
 mod grants;
 mod hearing;
+mod lines;
 mod places;
 mod reads;
 mod requests;
@@ -35,7 +36,7 @@ use sallyport_wire::stream::gate::HeldCall;
 pub(crate) use answers::Whole;
 pub(crate) use grants::Grants;
 pub(crate) use hearing::{BACKLOG, Hearing};
-pub(crate) use requests::Withheld;
+pub(crate) use requests::{HiddenLines, Withheld};
 
 use crate::output::Output;
 use grants::Asked;

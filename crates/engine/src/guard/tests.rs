@@ -332,7 +332,7 @@ fn sent(guard: &Guard, family: Family, body: &Value) -> (Value, Vec<String>) {
     let text = body.to_string();
     let document =
         read_request(family, Some("application/json"), text.as_bytes(), &Limits::default()).unwrap();
-    let withheld = guard.withheld(&document, text.as_bytes());
+    let (withheld, _) = guard.withheld(&document, text.as_bytes());
     let rules = withheld.iter().map(|one| one.rule.clone()).collect();
     let edits = withheld.into_iter().map(|one| one.edit).collect();
     let new = sallyport_wire::splice(text.as_bytes(), edits).unwrap();
@@ -356,6 +356,38 @@ fn results_that_no_ai_may_see_are_withheld_in_every_mode() {
         assert_eq!(sent(&guard, Family::AnthropicMessages, &history(".env")).0, new, "every turn alike");
         assert_eq!(sent(&guard, Family::AnthropicMessages, &history("src/b.rs")).1.len(), 0);
     }
+}
+
+#[test]
+fn lines_of_searches_that_come_from_a_sealed_file_are_hidden() {
+    let call = |id: &str, name: &str, input: Value| json!({"type": "tool_use", "id": id, "name": name, "input": input});
+    let result = |id: &str, text: &str| json!({"type": "tool_result", "tool_use_id": id, "content": text});
+    let found = "src/a.rs:1:let key = 2;\n.env:1:KEY=value-one\n.env:2:OTHER=value-two\nsrc/b.rs:7:key();\n";
+    let body = json!({"messages": [
+        {"role": "assistant", "content": [
+            call("t1", "Grep", json!({"pattern": "key", "path": "."})),
+            call("t2", "Bash", json!({"command": "grep -ri key ."})),
+            call("t3", "Read", json!({"file_path": "notes.md"}))]},
+        {"role": "user", "content": [result("t1", found), result("t2", found), result("t3", found)]}]})
+    .to_string();
+    let (guard, _) = guard("observe", &[SECRETS]);
+    let document = sallyport_wire::read_request(
+        Family::AnthropicMessages,
+        Some("application/json"),
+        body.as_bytes(),
+        &Limits::default(),
+    )
+    .unwrap();
+    let (withheld, hidden) = guard.withheld(&document, body.as_bytes());
+    assert_eq!(withheld, []);
+    assert_eq!(hidden.len(), 2, "what was read as a file is no search");
+    for one in &hidden {
+        let [(range, notice)] = one.notices.as_slice() else { panic!("one stretch: {one:?}") };
+        assert_eq!(&found[range.clone()], ".env:1:KEY=value-one\n.env:2:OTHER=value-two\n");
+        assert!(notice.starts_with("[Sallyport withheld lines") && notice.ends_with("]\n"), "{notice}");
+        assert_eq!(one.rule, "withheld:ai_access_denied");
+    }
+    assert_eq!(guard.withheld(&document, body.as_bytes()).1, hidden, "every turn alike");
 }
 
 #[test]

@@ -144,6 +144,31 @@ fn what_is_no_utf8_is_not_passed_by() {
 }
 
 #[test]
+fn hidden_lines_give_way_and_so_does_what_was_found_in_them() {
+    let text = format!("a.rs:1:ok\\n.env:1:KEY={SECRET}\\nb.rs:2:{SECRET}");
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t","content":"{text}"}}]}}]}}"#
+    );
+    let (from, to) = ("a.rs:1:ok\n".len(), format!("a.rs:1:ok\n.env:1:KEY={SECRET}\n").len());
+    let hidden = vec![HiddenLines {
+        segment: body.find("a.rs").unwrap(),
+        notices: vec![(from..to, "[hidden]\n".into())],
+        rule: "withheld:ai_access_denied".into(),
+    }];
+    let inspected = inspect_all(
+        &ScanMemory::new(Arc::new(Zeroizing::new([3; 32]))),
+        &scanner(),
+        Family::AnthropicMessages,
+        "application/json",
+        body.as_bytes(),
+        FromFiles { hidden, ..FromFiles::default() },
+    );
+    let new = redacted(&inspected);
+    assert!(new.contains(r#""a.rs:1:ok\n[hidden]\nb.rs:2:[SECRET:db/password]""#), "{new}");
+    assert_eq!(inspected.withheld, ["withheld:ai_access_denied"]);
+}
+
+#[test]
 fn signed_text_is_not_edited_but_seen() {
     let body = r#"{"messages":[{"role":"assistant","content":[
         {"type":"thinking","thinking":"tr0ub4dor-and-horse-7","signature":"c2ln"}]}]}"#;
@@ -205,7 +230,7 @@ fn what_came_from_an_allowed_file_keeps_its_findings_and_no_known_value() {
     let result = body.rfind(&words).unwrap() - 1..body.rfind(&words).unwrap() + words.len() + 1;
     let allow = |rule: Option<&str>| {
         let allowed = Passages::in_one(result.clone(), rule);
-        let from_files = FromFiles { withheld: Vec::new(), allowed };
+        let from_files = FromFiles { allowed, ..FromFiles::default() };
         let scanner = scanner().with_allowed(sallyport_detect::AllowList {
             fingerprinter: sallyport_detect::Fingerprinter::new(&[5; 32], &sallyport_detect::OrdinaryMemory),
             entries: HashSet::new(),
