@@ -143,10 +143,13 @@ impl Provider {
         if hosts::ambiguous(path) {
             return default;
         }
-        self.endpoints
-            .iter()
-            .find(|(pattern, _)| pattern.matches(path))
-            .map_or(default, |(_, endpoint)| *endpoint)
+        let known = self.endpoints.iter().find(|(pattern, _)| pattern.matches(path));
+        match known {
+            // Most servers take two slashes for one, but not all: it is read as that family, and excused from nothing.
+            Some((_, endpoint)) if path.contains("//") => Endpoint { kind: self.kind, ..*endpoint },
+            Some((_, endpoint)) => *endpoint,
+            None => default,
+        }
     }
 
     fn takes_port(&self, port: u16) -> bool {
@@ -176,12 +179,12 @@ struct PathPattern(String);
 
 impl PathPattern {
     fn matches(&self, path: &str) -> bool {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let mut segments = path.split('/');
-        for pattern in self.0.split('/') {
+        // A base URL with a slash at its end gives a path with two of them, which providers take for one.
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        for pattern in self.0.split('/').filter(|segment| !segment.is_empty()) {
             match (pattern, segments.next()) {
                 ("**", _) => return true,
-                ("*", Some(segment)) if !segment.is_empty() => {}
+                ("*", Some(_)) => {}
                 (literal, Some(segment)) if literal == segment => {}
                 _ => return false,
             }

@@ -90,8 +90,7 @@ pub(super) fn broad(suffix: &str) -> bool {
 /// Whether a server might resolve this path to another one than it reads like.
 pub(super) fn ambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    lower.contains("//")
-        || lower.contains('\\')
+    lower.contains('\\')
         || ["%2e", "%2f", "%5c", "%00"].iter().any(|escape| lower.contains(escape))
         || lower.split('/').any(|segment| segment == "." || segment == ".." || segment.contains(';'))
 }

@@ -191,6 +191,9 @@ fn documents_add_and_amend_providers() {
     assert_eq!(openai.hosts, ["api.openai.com", "eu.api.openai.com"]);
     assert_eq!((openai.agreement, openai.residency.as_deref()), (Agreement::Enterprise, Some("eu")));
     assert_eq!(openai.endpoint("/v1/chat/completions").family, WireFamily::OpenAiChat);
+    for path in ["//v1/chat/completions", "/v1//chat/completions/", "/v1/chat/completions//"] {
+        assert_eq!(openai.endpoint(path).family, WireFamily::OpenAiChat, "{path}");
+    }
 
     let registry = extended(Origin::User, "{name: github-account, tunnel: false}").unwrap();
     assert!(registry.intercepted("api.github.com", 443).is_some());
