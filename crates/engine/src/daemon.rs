@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sallyport_audit::{Actor, Tail, Trail, TrailHealth, TrailOptions, TrailPaths};
 use sallyport_certs::{CaOutcome, CertAuthority};
-use sallyport_detect::{Scanner, SecretIndex};
+use sallyport_detect::{RuleError, Scanner, SecretIndex};
 use sallyport_ipc::ControlListener;
 use sallyport_ipc::types::{Event, KeyStoreKind};
 use sallyport_platform::process::Processes;
@@ -185,10 +185,11 @@ async fn serve(
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> Result<(), DaemonError> {
+    let reading = read_rules(foyer, &policy);
     let Some((foundation, listener)) = lay_foundation(foyer, door, &policy, listener, stop).await? else {
         return Ok(());
     };
-    let engine = Arc::new(build(foyer, policy, foundation).await?);
+    let engine = Arc::new(build(foyer, policy, foundation, reading).await?);
     write_trust(&engine).await;
     open_trail(&engine).await;
     if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
@@ -369,7 +370,24 @@ fn explain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Result<Engine, DaemonError> {
+type ReadingRules = JoinHandle<Result<OwnRules, RuleError>>;
+
+/// Reads the detection rules beside what else a start needs.
+fn read_rules(foyer: &Arc<Foyer>, policy: &Policy) -> ReadingRules {
+    let own = policy.snapshot.detection.own_rules.value;
+    let foyer = foyer.clone();
+    tokio::task::spawn_blocking(move || {
+        let last_good = foyer.paths.state_dir().join("rules.last-good.json");
+        OwnRules::open(foyer.paths.rules_dir(), last_good, own, &foyer.health)
+    })
+}
+
+async fn build(
+    foyer: &Arc<Foyer>,
+    policy: Policy,
+    foundation: Foundation,
+    reading: ReadingRules,
+) -> Result<Engine, DaemonError> {
     let Foundation { keys, installation, authority, .. } = foundation;
     let paths = foyer.paths.clone();
     // A keychain that somebody named is waited for like a vault; one that is only looked at by default is not.
@@ -377,17 +395,8 @@ async fn build(foyer: &Arc<Foyer>, policy: Policy, foundation: Foundation) -> Re
     let awaits_keychain = keychain.value && keychain.origin != Origin::Default;
     let file = paths.state_dir().join("fingerprints.json");
     let sources = Sources::open(installation.index, file, awaits_keychain);
-    let own = policy.snapshot.detection.own_rules.value;
-    let last_good = paths.state_dir().join("rules.last-good.json");
-    let own_rules = OwnRules::open(paths.rules_dir(), last_good, own, &foyer.health)?;
+    let own_rules = reading.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
     let rules = own_rules.rules();
-    // Automata are built when they are first used; the first exchange need not wait for that.
-    let warming = rules.clone();
-    tokio::task::spawn_blocking(move || {
-        warming.warm();
-        // Building them takes more than they weigh.
-        sallyport_platform::memory::give_back_freed();
-    });
     let self_test = self_test::Stage::open().await.map_err(DaemonError::SelfTest)?;
     let (elevation, trouble) = Elevation::open(paths.state_dir(), installation.elevation);
     if let Some(why) = &trouble {

@@ -60,6 +60,7 @@ pub(crate) async fn walk(
     if engine.switch.is_off() {
         return forward(upstream, request).await;
     }
+    engine.warm_rules();
     let _under_way = engine.counters.exchange();
     upstream.prepare();
     let started = Instant::now();

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -23,6 +24,8 @@ pub(crate) struct OwnRules {
     /// The last good files, so that a restart does not forget them.
     good: PathBuf,
     held: Mutex<Held>,
+    /// Whether an exchange has needed them yet.
+    needed: AtomicBool,
 }
 
 struct Held {
@@ -53,7 +56,7 @@ impl OwnRules {
         let (rules, problem) = load(&folder, &good, taken.as_ref())?;
         say(health, problem);
         let held = Held { rules: Arc::new(rules), seen: taken.clone(), taken };
-        Ok(OwnRules { folder, good, held: Mutex::new(held) })
+        Ok(OwnRules { folder, good, held: Mutex::new(held), needed: AtomicBool::new(false) })
     }
 
     pub(crate) fn rules(&self) -> Arc<RuleSet> {
@@ -77,7 +80,9 @@ impl OwnRules {
         match loaded {
             Ok((rules, None)) => {
                 say(health, None);
-                rules.warm();
+                if self.needed.load(Ordering::Relaxed) {
+                    rules.warm();
+                }
                 let rules = Arc::new(rules);
                 self.held.lock().rules = rules.clone();
                 Some(rules)
@@ -95,6 +100,20 @@ impl OwnRules {
 }
 
 impl Engine {
+    /// With the first exchange: builds in the background what its answer would else wait for. An engine that nobody talks
+    /// to yet does without.
+    pub(crate) fn warm_rules(&self) {
+        if self.rules.needed.load(Ordering::Relaxed) || self.rules.needed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let rules = self.rules.rules();
+        tokio::task::spawn_blocking(move || {
+            rules.warm();
+            // Building takes more than what is built weighs.
+            sallyport_platform::memory::give_back_freed();
+        });
+    }
+
     /// Takes a change of the rule files.
     pub(crate) async fn refresh_rules(self: &Arc<Engine>) {
         let policy = self.policy().snapshot.detection.own_rules.value;

@@ -103,7 +103,7 @@ impl RuleSet {
             if waiting.rules.is_empty() {
                 return;
             }
-            let tails = waiting.tails.get_or_init(|| Tails::of(&self.rules, &waiting.rules));
+            let tails = waiting.tails.get_or_init(|| Box::new(Tails::of(&self.rules, &waiting.rules)));
             tails.each(text, start, |number, before| add(number, start, end, before));
             tails.others.iter().for_each(|number| add(*number, start, end, None));
         });

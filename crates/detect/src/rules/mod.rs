@@ -45,7 +45,8 @@ pub struct RuleSet {
 #[derive(Default)]
 struct Waiting {
     rules: Vec<u32>,
-    tails: OnceLock<Tails>,
+    /// Boxed: most keywords are never seen, and an automaton's empty place is a kilobyte.
+    tails: OnceLock<Box<Tails>>,
     /// Rules that go on behind the keyword as others do, and which of their names it is.
     named: Vec<(u32, u32)>,
 }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sallyport_policy::quotas::{
     Ask, DAY, HOUR, Ledger, Millis, Movement, RequestId, Ruling, Tally, Ticket, Tier, day_of,
 };
+use tokio::sync::mpsc as queue;
 
 use super::history::{self, Entry};
 
@@ -29,7 +30,7 @@ pub(crate) struct Local {
 }
 
 struct Journal {
-    lines: mpsc::SyncSender<Line>,
+    lines: queue::Sender<Line>,
     writer: JoinHandle<()>,
 }
 
@@ -57,10 +58,11 @@ impl Local {
         connection.execute_batch(history::SCHEMA)?;
         forget(&connection, now)?;
         let ledgers = restore(&connection, now)?;
-        let (lines, pending) = mpsc::sync_channel(QUEUE);
+        // Room that is made as it is needed: all of it at once would be nine megabytes.
+        let (lines, mut pending) = queue::channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("quota-journal".into())
-            .spawn(move || write(connection, &pending))
+            .spawn(move || write(connection, &mut pending))
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         Ok(Local { ledgers: Mutex::new(ledgers), journal: Mutex::new(Some(Journal { lines, writer })) })
     }
@@ -186,11 +188,12 @@ fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
 }
 
 /// The journal's thread: takes what waits, a batch to a transaction.
-fn write(mut connection: Connection, pending: &mpsc::Receiver<Line>) {
+fn write(mut connection: Connection, pending: &mut queue::Receiver<Line>) {
     let mut swept = super::now();
-    while let Ok(first) = pending.recv() {
+    while let Some(first) = pending.blocking_recv() {
         std::thread::sleep(GATHER);
-        let batch: Vec<Line> = std::iter::once(first).chain(pending.try_iter().take(BATCH - 1)).collect();
+        let others = std::iter::from_fn(|| pending.try_recv().ok());
+        let batch: Vec<Line> = std::iter::once(first).chain(others).take(BATCH).collect();
         if let Err(error) = write_batch(&mut connection, &batch) {
             tracing::warn!(%error, changes = batch.len(), "changes of the quotas could not be written down");
         }

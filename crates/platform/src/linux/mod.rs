@@ -64,3 +64,49 @@ pub(crate) unsafe fn leave_out_of_dumps(start: *mut u8, size: usize) {
         let _ = unsafe { rustix::mm::madvise(start.cast(), size, advice) };
     }
 }
+
+/// Unmaps what of the program's file stands in memory unchanged: code and tables, not what was relocated or written.
+pub(crate) fn unmap_program_pages() {
+    // SAFETY: the callback is called during this call alone, with an object that lives as long as the call.
+    unsafe { libc::dl_iterate_phdr(Some(unmap_first), std::ptr::null_mut()) };
+}
+
+/// # Safety
+/// To be called by `dl_iterate_phdr`.
+unsafe extern "C" fn unmap_first(
+    object: *mut libc::dl_phdr_info,
+    _: libc::size_t,
+    _: *mut libc::c_void,
+) -> libc::c_int {
+    /// Any but 0 ends the iteration: the program comes first, then its libraries.
+    const ENOUGH: libc::c_int = 1;
+    let page = rustix::param::page_size();
+    // SAFETY: the caller hands over a valid object with as many headers as it says.
+    let (object, headers) = unsafe {
+        let object = &*object;
+        if object.dlpi_phdr.is_null() {
+            return ENOUGH;
+        }
+        (object, std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)))
+    };
+    for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD) {
+        if header.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        let (Ok(offset), Ok(size)) = (usize::try_from(header.p_vaddr), usize::try_from(header.p_filesz))
+        else {
+            continue;
+        };
+        let Ok(base) = usize::try_from(object.dlpi_addr) else { continue };
+        let start = (base + offset).next_multiple_of(page);
+        let end = (base + offset + size) / page * page;
+        if start < end {
+            let pages = std::ptr::with_exposed_provenance_mut(start);
+            // SAFETY: the range is a part of a private mapping of the program's file that nobody may write to and no
+            // relocation changed, since those need a segment that can be written: its contents are the file's, and
+            // are mapped from it again at the next access.
+            let _ = unsafe { rustix::mm::madvise(pages, end - start, rustix::mm::Advice::LinuxDontNeed) };
+        }
+    }
+    ENOUGH
+}
