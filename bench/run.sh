@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo build --locked --release -p sallyport-cli -p sallyport-bench
 target=${CARGO_TARGET_DIR:-target}/release
 "$target/latency" --mitmdump "$SALLYPORT_DEV/bench-venv/bin/mitmdump" --addon bench/regexes.py "$target/sallyport"
+echo; echo "== start and rest"
+"$SALLYPORT_DEV/bench-venv/bin/python" bench/start.py "$target/sallyport"
 for bench in "-p sallyport-detect --bench scan" "-p sallyport-wire --bench walk" "-p sallyport-audit --bench append"; do
   echo; echo "== cargo bench $bench"
   # shellcheck disable=SC2086
