@@ -21,7 +21,6 @@ run: ## build, start the engine (and the tray app where there is a display), pro
 
 test: setup lint build ui-test ## everything CI checks: lint, unit tests, pages, the real binaries with real clients and servers
 	cargo test --workspace --locked --no-fail-fast --lib --bins --tests
-	cargo test --locked -p sallyport-certs --features testing
 	tests/desktop/run.sh
 
 whole: setup build ## the whole-product tests alone; some of them: make whole ONLY=streaming

@@ -205,11 +205,6 @@ impl CertAuthority {
     fn previous(&self) -> Option<Arc<Issuing>> {
         self.previous.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    #[cfg(feature = "testing")]
-    pub(crate) fn issuing(&self) -> &Issuing {
-        &self.current
-    }
 }
 
 impl fmt::Debug for CertAuthority {

@@ -58,8 +58,8 @@ pub(crate) fn mint(by: &Issuing, name: &HostName, now: u64) -> Result<Leaf, Cert
     Ok(Leaf { key, valid: minted.valid.clone() })
 }
 
-/// Signs whatever it is asked to: only `mint` and the `testing` feature may call it.
-pub(crate) fn sign(by: &Issuing, name: &HostName, now: u64) -> Result<Minted, CertError> {
+/// Signs whatever it is asked to: only `mint` may call it.
+fn sign(by: &Issuing, name: &HostName, now: u64) -> Result<Minted, CertError> {
     if !by.pair.valid_at(now) {
         return Err(CertError::NotValidNow);
     }

@@ -16,12 +16,8 @@ mod issue;
 mod keys;
 mod leaf;
 mod loaded;
-#[cfg(feature = "testing")]
-mod testing;
 
 pub use authority::{CaOutcome, CertAuthority, ReissueReason};
 pub use constraints::Constraints;
 pub use error::CertError;
 pub use keys::{HeldKey, KeyStore, KeyStoreError};
-#[cfg(feature = "testing")]
-pub use testing::UncheckedLeaf;

@@ -50,6 +50,34 @@ impl KeyStore for MemoryKeys {
     }
 }
 
+/// What somebody can do who has read the key store and the certificates' folder.
+pub(crate) struct Thief {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    intermediate: CertificateDer<'static>,
+}
+
+impl Thief {
+    pub(crate) fn steal(folder: &Path, keys: &MemoryKeys) -> Thief {
+        let pkcs8 = keys.keys.lock().unwrap().values().next().unwrap().clone();
+        let key = rcgen::KeyPair::try_from(pkcs8).unwrap();
+        let intermediate = std::fs::read_to_string(folder.join("intermediate.pem")).unwrap();
+        let intermediate = ders(&intermediate).remove(0);
+        Thief { issuer: rcgen::Issuer::from_ca_cert_der(&intermediate, key).unwrap(), intermediate }
+    }
+
+    /// A chain (leaf first) for any host at all, in the form of our own leaves.
+    pub(crate) fn forge(&self, host: &str) -> Vec<CertificateDer<'static>> {
+        let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.is_ca = rcgen::IsCa::ExplicitNoCa;
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        vec![leaf.der().clone(), self.intermediate.clone()]
+    }
+}
+
 pub(crate) fn hosts(hosts: &[&str]) -> Vec<String> {
     hosts.iter().map(|h| (*h).to_owned()).collect()
 }
