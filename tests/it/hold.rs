@@ -331,3 +331,49 @@ fn who_goes_away_leaves_no_place_taken_and_a_stop_waits_for_nobody() -> Result<(
     ensure!(answer.contains("end_turn") && answer.contains("message_stop"), "{answer}");
     Ok(())
 }
+
+#[test]
+fn all_that_a_call_lacks_is_asked_for_in_one_request() -> Result<()> {
+    let providers = Providers::scripted()?;
+    let stage = stage(&providers, "2m")?;
+    let line = "git fetch origin && npm test && git push origin main; cargo publish";
+    for (family, approves) in [(Family::Anthropic, true), (Family::OpenAi, false)] {
+        let script = call(family, line);
+        let feed = providers.front.answer_by_feed(Some("text/event-stream"));
+        let mut channel = ask(&stage, family)?;
+        let whole = [script.opening, script.call, script.closing].concat();
+        feed.send(whole.clone())?;
+        feed.end();
+        let id = held(&stage)?;
+        let list = stage.json(&["elevate", "list", "--json"])?;
+        let pending = || list.as_array().into_iter().flatten().filter(|one| one["state"] == "pending");
+        ensure!(pending().count() == 1, "{list}");
+        ensure!(
+            list[0]["resources"] == json!(["git fetch origin", "git push origin main", "cargo publish"]),
+            "{list}"
+        );
+        let verb = if approves { "approve" } else { "deny" };
+        stage.cli(&["elevate", verb, &id.to_string()])?.ok()?;
+        let answer = channel.response()?.text();
+        if approves {
+            ensure!(told(&answer)? == told(&whole)?, "{family:?}: {answer}");
+            ends_with(&stage, &["held", "allowed_by_grant"])?;
+            stage.cli(&["elevate", "revoke", &id.to_string()])?.ok()?;
+        } else {
+            ensure!(answer.contains("the person said no to it"), "{family:?}: {answer}");
+            ends_with(&stage, &["held", "denied"])?;
+        }
+    }
+    // What no grant can allow is not asked about.
+    let script = call(Family::Anthropic, "git push origin main; $(cat x) y");
+    let feed = providers.front.answer_by_feed(Some("text/event-stream"));
+    let mut channel = ask(&stage, Family::Anthropic)?;
+    feed.send([script.opening, script.call, script.closing].concat())?;
+    feed.end();
+    let answer = channel.response()?.text();
+    ensure!(answer.contains("Sallyport denied the call"), "{answer}");
+    let list = stage.json(&["elevate", "list", "--json"])?;
+    let states: Vec<_> = list.as_array().into_iter().flatten().map(|one| one["state"].clone()).collect();
+    ensure!(states == [json!("denied"), json!("revoked")], "{list}");
+    stage.verified()
+}

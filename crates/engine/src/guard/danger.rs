@@ -30,7 +30,7 @@ impl Guard {
         let Some((action, rules)) = output.stopped(&held.arguments) else { return Ok(Vec::new()) };
         let about: Vec<String> = rules.iter().map(|rule| in_words(rule)).collect();
         let kind = rules.first().map_or("commands", |rule| output::kind(rule).as_str());
-        let mut denial = Denial {
+        let denial = Denial {
             rule: DenialRule::DangerousOutput,
             target: String::new(),
             place: None,
@@ -41,24 +41,21 @@ impl Guard {
             way_out: "Do it another way, or ask the person to do it.".into(),
             wanted: None,
         };
+        let denied = reason(&denial);
         let wanted = match action {
             OutputAction::Hold => self.would_need(call),
             _ => Vec::new(),
         };
         if wanted.is_empty() {
-            return Err(Opinion::Stopped(reason(&denial)));
+            return Err(Opinion::Stopped(denied));
         }
         // A person who lets each of its commands run, or its file be written, lets the call go on.
-        for one in &wanted {
-            let reached = self.grants.as_ref().is_some_and(|grants| grants.reach(&one.target()));
-            if !reached {
-                denial.wanted = Some(one.clone());
-                if let Some(opinion) = self.asked(&denial, tool, asked) {
-                    return Err(opinion);
-                }
-            }
+        let reached = |one: &&Wanted| self.grants.as_ref().is_some_and(|grants| grants.reach(&one.target()));
+        let missing: Vec<Wanted> = wanted.iter().filter(|one| !reached(one)).cloned().collect();
+        match self.asked(&missing, denied, tool, asked) {
+            Some(opinion) if !missing.is_empty() => Err(opinion),
+            _ => Ok(wanted),
         }
-        Ok(wanted)
     }
 
     /// What a person would have to grant so that this call does what it says; nothing where that can't be told.

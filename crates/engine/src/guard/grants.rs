@@ -63,13 +63,14 @@ impl Grants {
         Hold::begin(&self.engine, left.map_or(allowed, |left| left.min(allowed)), bytes)
     }
 
-    /// Files a request for exactly this, once.
-    pub(super) fn ask(&self, wanted: &Wanted, tool: &str) -> Asked {
-        let Some(resource) = wanted.target().as_resource() else { return Asked::Not };
+    /// Files a request for exactly these of one scope, once.
+    pub(super) fn ask(&self, wanted: &[&Wanted], tool: &str) -> Asked {
+        let resources = wanted.iter().map(|one| Some(one.target().as_resource()?.as_str().to_owned()));
+        let (Some(first), Some(resources)) = (wanted.first(), resources.collect()) else { return Asked::Not };
         let max = self.engine.policy().snapshot.elevation.max_duration.value;
         let draft = Draft {
-            scope: wanted.scope(),
-            resources: vec![resource.as_str().to_owned()],
+            scope: first.scope(),
+            resources,
             account: self.account.clone(),
             justification: format!("a call of {tool} by the agent"),
             seconds: USUAL.min(max),

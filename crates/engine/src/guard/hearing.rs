@@ -60,12 +60,12 @@ impl Hearing {
 impl Guard {
     /// Whether the answer waits for a person's word on these calls.
     pub(super) fn waits(&self, judged: &[Judged], bytes: usize, hearing: &mut Hearing) -> bool {
-        let requests: BTreeSet<u64> = judged.iter().filter_map(Judged::waits_for).collect();
+        let requests: BTreeSet<u64> = judged.iter().flat_map(Judged::waits_for).collect();
         let (Some(grants), false) = (&self.grants, requests.is_empty() || hearing.over) else { return false };
         if hearing.hold.is_none() {
             hearing.hold = grants.hold(hearing.stream, hearing.left, bytes);
             if hearing.hold.is_some() {
-                let held = judged.iter().filter(|one| one.waits_for().is_some());
+                let held = judged.iter().filter(|one| one.waits_for().next().is_some());
                 let entries: Vec<_> = held.map(|one| one.entry("held", false)).collect();
                 (self.record)(entries.clone());
                 hearing.unheard = Some(Unheard { record: self.record.clone(), entries });

@@ -18,7 +18,7 @@ mod corpus;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use sallyport_audit::Action as AuditAction;
 use sallyport_detect::Placeholders;
 use sallyport_detect::tools::{Call, ToolTable};
-use sallyport_policy::elevation::{State, Target};
+use sallyport_policy::elevation::{Scope, State, Target};
 use sallyport_policy::permissions::{
     Action, Denial, FilePath, Judgement, Places, Wanted, Who, mentioned, normalise,
 };
@@ -81,16 +81,17 @@ enum Opinion {
     /// It would be stopped, were permissions enforced.
     Observed,
     Stopped(String),
-    /// It is stopped unless somebody grants this request.
-    Waits(u64, String),
+    /// It is stopped unless somebody grants these requests.
+    Waits(BTreeSet<u64>, String),
 }
 
 impl Judged {
-    fn waits_for(&self) -> Option<u64> {
-        match self.opinion {
-            Opinion::Waits(id, _) => Some(id),
+    fn waits_for(&self) -> impl Iterator<Item = u64> {
+        let requests = match &self.opinion {
+            Opinion::Waits(requests, _) => Some(requests),
             _ => None,
-        }
+        };
+        requests.into_iter().flatten().copied()
     }
 
     fn entry(&self, outcome: &str, review: bool) -> AuditAction {
@@ -167,10 +168,7 @@ impl Guard {
                 return None;
             }
             Opinion::Stopped(reason) => reason.clone(),
-            Opinion::Waits(id, denied) => format!(
-                "{denied} Request {id} for it waits for the person: `sallyport elevate approve {id}` in a terminal of \
-                 their own grants it; then make the same call again."
-            ),
+            Opinion::Waits(requests, denied) => way_to_ask(requests, denied),
         };
         entries.push(judged.entry("denied", true));
         Some(format!("Sallyport denied the call of `{}`. {stopped}", judged.name))
@@ -222,24 +220,40 @@ impl Guard {
         self.settings.mode.value == AgentMode::Enforce
     }
 
-    /// Whether a call may go on, and by which grants. What is denied is asked for; what policy grants at once is
-    /// judged again with it.
+    /// Whether a call may go on, and by which grants. All that is denied is asked for at once; what policy grants
+    /// without a person is judged again with it.
     fn settle(&self, call: &Call, places: &Places, tool: &str, asked: &mut BTreeMap<Wanted, u64>) -> Opinion {
-        for _ in 0..=call.actions.len().min(MAX_ASKED) {
-            match self.permitted(call, places) {
-                Ok(granted) => return Opinion::Passes { granted },
-                Err(denial) if self.enforces() => {
-                    if let Some(opinion) = self.asked(&denial, tool, asked) {
-                        return opinion;
-                    }
+        let mut missing = Vec::new();
+        let first = match self.permitted(call, places, &[]) {
+            Ok(granted) => return Opinion::Passes { granted },
+            Err(denial) => reason(&denial),
+        };
+        if !self.enforces() {
+            return Opinion::Stopped(first);
+        }
+        // With each permission in hand the next that is missing shows.
+        while let Err(denial) = self.permitted(call, places, &missing) {
+            match &denial.wanted {
+                Some(wanted) if missing.len() < MAX_ASKED && !missing.contains(wanted) => {
+                    missing.push(wanted.clone());
                 }
-                Err(denial) => return Opinion::Stopped(reason(&denial)),
+                Some(_) => {
+                    return Opinion::Stopped(
+                        "It needs more permissions than are asked for at once. Split the work into smaller calls."
+                            .to_owned(),
+                    );
+                }
+                // Whatever is granted, this stays.
+                None => return Opinion::Stopped(reason(&denial)),
             }
         }
-        Opinion::Stopped(
-            "It needs more permissions than are asked for at once. Split the work into smaller calls."
-                .to_owned(),
-        )
+        if let Some(opinion) = self.asked(&missing, first, tool, asked) {
+            return opinion;
+        }
+        match self.permitted(call, places, &[]) {
+            Ok(granted) => Opinion::Passes { granted },
+            Err(denial) => Opinion::Stopped(reason(&denial)),
+        }
     }
 
     /// Uses the grants that a call needs.
@@ -251,40 +265,65 @@ impl Guard {
         })
     }
 
-    /// Asks for what was denied. None: it is granted at once.
-    fn asked(&self, denial: &Denial, tool: &str, asked: &mut BTreeMap<Wanted, u64>) -> Option<Opinion> {
-        let denied = reason(denial);
-        let (Some(grants), Some(wanted)) = (&self.grants, &denial.wanted) else {
+    /// Asks for what is missing: one request for each kind of permission. None: all of it is granted at once.
+    fn asked(
+        &self,
+        missing: &[Wanted],
+        denied: String,
+        tool: &str,
+        asked: &mut BTreeMap<Wanted, u64>,
+    ) -> Option<Opinion> {
+        // What can't be asked for as a whole is not asked for in part.
+        let sayable = missing.iter().all(|wanted| wanted.target().as_resource().is_some());
+        let Some(grants) = self.grants.as_ref().filter(|_| sayable) else {
             return Some(Opinion::Stopped(denied));
         };
-        let answer = match asked.get(wanted) {
-            Some(id) => grants.look(*id),
-            None => grants.ask(wanted, tool),
-        };
-        match answer {
-            Asked::Granted => None,
-            Asked::Waits(id) => {
-                asked.insert(wanted.clone(), id);
-                Some(Opinion::Waits(id, denied))
+        let mut new: BTreeMap<Scope, Vec<&Wanted>> = BTreeMap::new();
+        let mut answers = Vec::new();
+        for wanted in missing {
+            match asked.get(wanted) {
+                Some(id) => answers.push(grants.look(*id)),
+                None => new.entry(wanted.scope()).or_default().push(wanted),
             }
-            Asked::Over(id, state) => {
-                let ended = match state {
-                    State::Denied => {
-                        "the person said no to it. Go on without it, or ask them what they want instead"
-                    }
-                    State::Expired => "nobody answered it in time. Make the same call again to ask anew",
-                    _ => "what it granted is over. Make the same call again to ask anew",
-                };
-                Some(Opinion::Stopped(format!("{denied} Request {id} was for it, and {ended}.")))
-            }
-            Asked::Not => Some(Opinion::Stopped(denied)),
         }
+        // Nobody is asked for the rest of what was refused in part.
+        let refused = answers.iter().any(|answer| matches!(answer, Asked::Over(..) | Asked::Not));
+        for wanted in new.into_values().filter(|_| !refused) {
+            let answer = grants.ask(&wanted, tool);
+            if let Asked::Waits(id) = answer {
+                asked.extend(wanted.into_iter().map(|one| (one.clone(), id)));
+            }
+            answers.push(answer);
+        }
+        let mut waits = BTreeSet::new();
+        for answer in answers {
+            match answer {
+                Asked::Granted => {}
+                Asked::Waits(id) => drop(waits.insert(id)),
+                Asked::Over(id, state) => {
+                    let ended = match state {
+                        State::Denied => {
+                            "the person said no to it. Go on without it, or ask them what they want instead"
+                        }
+                        State::Expired => "nobody answered it in time. Make the same call again to ask anew",
+                        _ => "what it granted is over. Make the same call again to ask anew",
+                    };
+                    return Some(Opinion::Stopped(format!("{denied} Request {id} was for it, and {ended}.")));
+                }
+                Asked::Not => return Some(Opinion::Stopped(denied)),
+            }
+        }
+        (!waits.is_empty()).then_some(Opinion::Waits(waits, denied))
     }
 
-    /// Whether everything that a call does is allowed; gives what only a grant allows.
-    fn permitted(&self, call: &Call, places: &Places) -> Result<Vec<Wanted>, Box<Denial>> {
+    /// Whether everything that a call does is allowed, were these permissions given, too; gives what only a grant
+    /// allows.
+    fn permitted(&self, call: &Call, places: &Places, given: &[Wanted]) -> Result<Vec<Wanted>, Box<Denial>> {
         let who = Who { class: &self.class, tier: self.settings.tier(&self.class) };
-        let reaches = |target: &Target<'_>| self.grants.as_ref().is_some_and(|grants| grants.reach(target));
+        let reaches = |target: &Target<'_>| {
+            given.iter().any(|wanted| wanted.target() == *target)
+                || self.grants.as_ref().is_some_and(|grants| grants.reach(target))
+        };
         let mut by_grant = Vec::new();
         for action in &call.actions {
             match self.settings.permissions.judge(who, &reaches, action, places) {
@@ -334,6 +373,21 @@ impl Guard {
 fn resolved(path: &FilePath, places: &Places) -> Option<String> {
     let whole = normalise(&path.written, &places.cwd, &places.home)?;
     places::follow(&whole).filter(|followed| *followed != whole)
+}
+
+/// What was denied, and how the person grants it.
+fn way_to_ask(requests: &BTreeSet<u64>, denied: &str) -> String {
+    let commands: Vec<_> = requests.iter().map(|id| format!("`sallyport elevate approve {id}`")).collect();
+    let ids: Vec<_> = requests.iter().map(u64::to_string).collect();
+    let (which, wait, grant) = match ids.as_slice() {
+        [one] => (format!("Request {one}"), "waits", "grants"),
+        many => (format!("Requests {}", many.join(" and ")), "wait", "grant"),
+    };
+    format!(
+        "{denied} {which} for it {wait} for the person: {} in a terminal of their own {grant} it; then make the same \
+         call again.",
+        commands.join(" and ")
+    )
 }
 
 /// Rule, way out and place, in one paragraph.

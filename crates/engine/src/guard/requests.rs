@@ -142,7 +142,7 @@ impl Guard {
             return None;
         }
         let call = sallyport_detect::tools::Call { actions: vec![action.clone()], workdir: None };
-        let denial = self.permitted(&call, places).err()?;
+        let denial = self.permitted(&call, places, &[]).err()?;
         (denial.rule == DenialRule::PathExcluded).then_some(denial)
     }
 }
