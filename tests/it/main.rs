@@ -3,9 +3,11 @@
 mod agents;
 mod allow;
 mod architecture;
+mod assessments;
 mod audit_tamper;
 mod bad_days;
 mod broker;
+mod bundles;
 mod chained;
 mod common;
 mod constraints;

@@ -1,14 +1,20 @@
 //! Signed policy bundles on this machine: which one counts, and which one counted last.
 //!
-//! The administrator's folder is looked at first, then the one installed for this user. A bundle that was accepted once
-//! stays in force until a newer one comes, so that taking its file away weakens nothing.
+//! The administrator's folder is looked at first, then the one installed for this user, then the one that was fetched. A
+//! bundle that was accepted once stays in force until a newer one comes, so that taking its file away weakens nothing.
+
+mod current;
+mod fetch;
 
 use std::path::{Path, PathBuf};
 
 use sallyport_platform::Paths;
-use sallyport_policy::DocumentError;
-use sallyport_policy::bundle::{self, Accepted, Bundle, NotAccepted, PublicKey};
+use sallyport_policy::bundle::{self, Accepted, Bundle, NotAccepted};
+use sallyport_policy::{DocumentError, PublicKey};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use current::keep_current;
+pub use fetch::{FetchError, fetch_bundle};
 
 /// The bundle in force, and its place in the order of bundles.
 #[derive(Serialize, Deserialize)]
@@ -28,16 +34,16 @@ pub(crate) fn in_force(
     problems: &mut Vec<DocumentError>,
 ) -> Option<Bundle> {
     let memory = memory(paths);
-    let remembered: Option<Remembered> =
-        std::fs::read(&memory).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let remembered = remembered(paths);
     let last = remembered.as_ref().map(|remembered| &remembered.accepted);
     let mut best = remembered
         .as_ref()
         .and_then(|remembered| Some((bundle::open(&remembered.text, keys).ok()?, &remembered.text)));
-    let texts: Vec<_> = [paths.managed_bundle_of_policies(), paths.bundle_of_policies()]
+    let texts: Vec<_> = [paths.managed_bundle_of_policies(), paths.bundle_of_policies(), fetched(paths)]
         .into_iter()
         .filter_map(|file| Some((read(&file, problems)?, file)))
         .collect();
+    let (mut left_over, mut newest) = (Vec::new(), None);
     for (text, file) in &texts {
         let found = match bundle::open(text, keys) {
             Ok(found) => found,
@@ -46,6 +52,7 @@ pub(crate) fn in_force(
                 continue;
             }
         };
+        newest = newest.max(Some(found.version));
         match bundle::accept(&found, last, now) {
             Ok(()) if best.as_ref().is_none_or(|(best, _)| found.version >= best.version) => {
                 best = Some((found, text));
@@ -54,8 +61,13 @@ pub(crate) fn in_force(
             Err(NotAccepted::NotYet { at }) => {
                 tracing::info!(version = found.version, at, "a policy bundle waits for its time");
             }
+            Err(refused @ NotAccepted::Older { .. }) => left_over.push(problem(file, refused.to_string())),
             Err(refused) => problems.push(problem(file, refused.to_string())),
         }
+    }
+    // Beside the newest an older one is left over; alone it was put back.
+    if newest < last.map(|last| last.version) {
+        problems.extend(left_over);
     }
     let (bundle, text) = best?;
     if !note || last == Some(&Accepted::of(&bundle)) {
@@ -73,6 +85,22 @@ pub(crate) fn in_force(
             remembered.and_then(|remembered| bundle::open(&remembered.text, keys).ok())
         }
     }
+}
+
+/// Where a bundle from an address is kept.
+pub(crate) fn fetched(paths: &Paths) -> PathBuf {
+    paths.state_dir().join("policy.bundle.fetched")
+}
+
+/// Whether a bundle could come into force now, after those that did.
+pub fn acceptable(paths: &Paths, bundle: &Bundle) -> Result<(), NotAccepted> {
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let remembered = remembered(paths);
+    bundle::accept(bundle, remembered.as_ref().map(|remembered| &remembered.accepted), now)
+}
+
+fn remembered(paths: &Paths) -> Option<Remembered> {
+    std::fs::read(memory(paths)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
 }
 
 fn memory(paths: &Paths) -> PathBuf {

@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{EventType, Filter, Order, Reader};
 use sallyport_ipc::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
-    AllowRemoval, AuditFilter, AuditHead, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer,
-    ElevationDraft, ElevationToken, ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem,
-    IssuedSession, KeptContent, OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView,
-    SecretTotals, SelfTestReport, SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
+    AllowRemoval, AssessmentAnswer, AssessmentApproval, AssessmentDraft, AssessmentView, AuditFilter,
+    AuditHead, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer, ElevationDraft, ElevationToken,
+    ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem, IssuedSession, KeptContent,
+    OffRequest, PolicyRef, PolicyView, QuotaHistory, QuotaView, RuleView, SecretTotals, SelfTestReport,
+    SourceFailure, SourceState, SourceStatus, State, Status, TrailProof,
 };
 use sallyport_ipc::{Access, Caller, Control, ControlError, ErrorCode, EventStream, Proof, Route};
 use sallyport_policy::settings::{OffPolicy, ReasonPolicy};
@@ -380,6 +381,26 @@ impl Control for EngineControl {
 
     async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError> {
         Ok(self.engine()?.allow_answer(&question))
+    }
+
+    async fn assessments(&self) -> Result<Vec<AssessmentView>, ControlError> {
+        self.engine()?.assessment_list(&self.foyer)
+    }
+
+    async fn assessment_begin(&self, draft: AssessmentDraft) -> Result<AssessmentView, ControlError> {
+        self.engine()?.assessment_begun(&self.foyer, draft).await
+    }
+
+    async fn assessment_answer(&self, answer: AssessmentAnswer) -> Result<AssessmentView, ControlError> {
+        self.engine()?.assessment_answered(&self.foyer, answer).await
+    }
+
+    async fn assessment_approve(
+        &self,
+        approval: AssessmentApproval,
+        proof: Proof,
+    ) -> Result<AssessmentView, ControlError> {
+        self.engine()?.assessment_approved(&self.foyer, approval, proof).await
     }
 
     async fn shutdown(&self) -> Result<(), ControlError> {

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::allow::Allow;
+use crate::assessments::Seals;
 use crate::control::EngineControl;
 use crate::elevation::Elevation;
 use crate::engine::{Engine, Identity};
@@ -42,7 +43,7 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
+use crate::{accounts, bundles, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
@@ -96,6 +97,7 @@ pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
         started: Timestamp::now(),
         health,
         problems: Mutex::default(),
+        seals: OnceLock::new(),
     };
     let policy = foyer.load_policy();
     let wish = policy.snapshot.listen.value;
@@ -207,6 +209,7 @@ async fn serve(
     door.open();
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
     tokio::spawn(reload::watch(engine.clone(), foyer.clone(), stop.clone()));
+    tokio::spawn(bundles::keep_current(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
     tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
@@ -389,6 +392,7 @@ async fn build(
     reading: ReadingRules,
 ) -> Result<Engine, DaemonError> {
     let Foundation { keys, installation, authority, .. } = foundation;
+    let policy = foyer.knowing(Seals::new(installation.assessments), policy);
     let paths = foyer.paths.clone();
     // A keychain that somebody named is waited for like a vault; one that is only looked at by default is not.
     let keychain = &policy.snapshot.secrets.keychain;
@@ -437,6 +441,7 @@ async fn build(
         switch: switch::Switch::new(foyer.started),
         one_question: Default::default(),
         elevation: Arc::new(elevation),
+        assessing: Default::default(),
         allow: Allow::new(
             paths.allowlist_file(),
             paths.user_home().display().to_string(),

@@ -80,6 +80,7 @@ pub(crate) struct Engine {
     pub(crate) one_question: crate::presence::OneQuestion,
     pub(crate) elevation: Arc<crate::elevation::Elevation>,
     pub(crate) allow: crate::allow::Allow,
+    pub(crate) assessing: crate::assessments::Turn,
     /// Answers that wait for a person.
     pub(crate) holds: crate::hold::Holds,
     pub(crate) processes: Arc<Processes>,

@@ -2,12 +2,14 @@
 //! trail can't be opened yet.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use sallyport_platform::Paths;
+use sallyport_policy::settings::Origin;
 
+use crate::assessments::{self, Seals};
 use crate::engine::Identity;
 use crate::health::{Condition, Health};
 use crate::policy::{self, Policy};
@@ -20,12 +22,18 @@ pub(crate) struct Foyer {
     pub(crate) health: Arc<Health>,
     /// Policy files that could not be used.
     pub(crate) problems: Mutex<Vec<String>>,
+    /// Tells approvals that a person gave from others; empty until keys are open, and none counts until then.
+    pub(crate) seals: OnceLock<Seals>,
 }
 
 impl Foyer {
     /// Reads the policy and brings the health items in line with what was found.
     pub(crate) fn load_policy(&self) -> Policy {
-        let loaded = policy::load(&self.paths);
+        let seals = self.seals.get();
+        let loaded = policy::load(&self.paths, &|record| seals.is_some_and(|seals| seals.holds(record)));
+        if seals.is_some() {
+            assessments::note_discounted(&self.health, &loaded.discounted);
+        }
         let config = self.paths.config_file().display().to_string();
         let mut subjects = Vec::new();
         let mut config_is_bad = false;
@@ -50,5 +58,14 @@ impl Foyer {
         self.health.retain(Condition::PolicyMalformed, &subjects);
         *self.problems.lock() = loaded.problems.iter().map(ToString::to_string).collect();
         loaded.policy
+    }
+
+    /// From now on approvals are told apart, so what was read before may say more.
+    pub(crate) fn knowing(&self, seals: Seals, before: Policy) -> Policy {
+        let _ = self.seals.set(seals);
+        match before.snapshot.tools.iter().any(|tool| tool.origin == Origin::User) {
+            true => self.load_policy(),
+            false => before,
+        }
     }
 }

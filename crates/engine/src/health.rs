@@ -13,6 +13,7 @@ pub(crate) enum Condition {
     AgentLoop,
     AllowlistUnsealed,
     ApprovalAdvisory,
+    AssessmentUnsealed,
     AuditBehindHead,
     AuditUnavailable,
     CaReissued,
@@ -22,6 +23,7 @@ pub(crate) enum Condition {
     KeysUnavailable,
     MemoryNotLocked,
     NoKeychain,
+    PolicyBundle,
     PolicyMalformed,
     PolicyNeedsRestart,
     PortMoved,
@@ -38,10 +40,11 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 24] = [
+    pub(crate) const ALL: [Condition; 26] = [
         Condition::AgentLoop,
         Condition::AllowlistUnsealed,
         Condition::ApprovalAdvisory,
+        Condition::AssessmentUnsealed,
         Condition::AuditBehindHead,
         Condition::AuditUnavailable,
         Condition::CaReissued,
@@ -51,6 +54,7 @@ impl Condition {
         Condition::KeysUnavailable,
         Condition::MemoryNotLocked,
         Condition::NoKeychain,
+        Condition::PolicyBundle,
         Condition::PolicyMalformed,
         Condition::PolicyNeedsRestart,
         Condition::PortMoved,
@@ -75,6 +79,9 @@ impl Condition {
             Condition::ApprovalAdvisory => {
                 ("approval-advisory", Info, "Pausing and approving are not guarded here")
             }
+            Condition::AssessmentUnsealed => {
+                ("assessment-unsealed", Warning, "Somebody else approved an AI tool")
+            }
             Condition::ElevationFile => ("elevation-file", Warning, "The file of permissions was changed"),
             Condition::AuditBehindHead => ("audit-behind-head", Critical, "The audit trail lost rows"),
             Condition::AuditUnavailable => {
@@ -91,6 +98,9 @@ impl Condition {
             }
             Condition::MemoryNotLocked => ("memory-not-locked", Info, "Key memory could be swapped out"),
             Condition::NoKeychain => ("no-keychain", Info, "There is no keychain to read secrets from"),
+            Condition::PolicyBundle => {
+                ("policy-bundle", Warning, "The policy bundle can't be brought up to date")
+            }
             Condition::PolicyMalformed => ("policy-malformed", Warning, "A policy document can't be read"),
             Condition::PolicyNeedsRestart => {
                 ("policy-needs-restart", Warning, "A part of the policy waits for a restart")

@@ -149,6 +149,8 @@ pub(crate) struct Installation {
     pub(crate) elevation: HeldKey<32>,
     /// Seals what a person allowed, and makes fingerprints of it.
     pub(crate) allowlist: HeldKey<32>,
+    /// Seals approved assessments of tools.
+    pub(crate) assessments: HeldKey<32>,
     pub(crate) fingerprinter: Fingerprinter,
 }
 
@@ -174,6 +176,7 @@ impl Installation {
             memory: memory.hold(derived("sallyport engine 1: scan memory", &*threads)),
             threads: memory.hold(threads),
             elevation: memory.hold(derived("sallyport engine 1: elevation", &key)),
+            assessments: memory.hold(derived("sallyport engine 1: assessments", &key)),
             fingerprinter: Fingerprinter::new(&allowlist, memory),
             allowlist: memory.hold(allowlist),
         })

@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod allow;
 mod answer;
+mod assessments;
 mod broker;
 mod bundles;
 mod classify;
@@ -55,5 +56,6 @@ mod undo_ca;
 mod waiting;
 mod way_out;
 
+pub use bundles::{FetchError, acceptable, fetch_bundle};
 pub use daemon::{DaemonError, run};
-pub use policy::OnDisk;
+pub use policy::{Counts, OnDisk};

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sallyport_detect::{Kinds, ScanOptions};
 use sallyport_platform::Paths;
-use sallyport_policy::assessment::{self, Day};
+use sallyport_policy::assessment::{self, AssessmentRecord, Day};
 use sallyport_policy::config;
-use sallyport_policy::documents::{self, Document};
+use sallyport_policy::documents;
 use sallyport_policy::settings::{self, FailMode, Layers, Origin, Snapshot};
 use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,12 @@ pub(crate) struct Loaded {
     pub(crate) policy: Policy,
     /// Files that could not be used; the last good ones are in force instead.
     pub(crate) problems: Vec<DocumentError>,
+    /// Assessments of this user whose approval does not count.
+    pub(crate) discounted: Vec<String>,
 }
+
+/// Whether the approval of an assessment of this user's is one that a person gave.
+pub type Counts<'c> = &'c dyn Fn(&AssessmentRecord) -> bool;
 
 /// The texts that a policy is made of; written down when all of them were good.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,28 +99,29 @@ struct Text {
 }
 
 /// Reads configuration and policy documents of this user and of whoever manages the machine.
-pub(crate) fn load(paths: &Paths) -> Loaded {
+pub(crate) fn load(paths: &Paths, counts: Counts<'_>) -> Loaded {
     let last_good = paths.state_dir().join("policy.last-good.json");
     let mut problems = Vec::new();
     let texts = gather(paths, true, &mut problems);
+    let discounted = texts.discounted(counts);
     if problems.is_empty() {
-        match resolve(&texts, paths) {
+        match resolve(&texts, paths, counts) {
             Ok(policy) => {
                 remember(&last_good, &texts);
-                return Loaded { policy, problems };
+                return Loaded { policy, problems, discounted };
             }
             Err(more) => problems = more,
         }
     }
     let fallback = texts.without_the_broken(recall(&last_good).unwrap_or_default(), paths);
-    let policy = resolve(&fallback, paths)
-        .or_else(|_| resolve(&Texts { user_documents: Vec::new(), ..fallback.clone() }, paths))
+    let policy = resolve(&fallback, paths, counts)
+        .or_else(|_| resolve(&Texts { user_documents: Vec::new(), ..fallback.clone() }, paths, counts))
         .or_else(|_| {
             let Texts { user, managed, bundled, .. } = fallback;
-            resolve(&Texts { user, managed, bundled, ..Texts::default() }, paths)
+            resolve(&Texts { user, managed, bundled, ..Texts::default() }, paths, counts)
         })
         .unwrap_or_else(|_| embedded());
-    Loaded { policy, problems }
+    Loaded { policy, problems, discounted }
 }
 
 impl Texts {
@@ -150,6 +156,16 @@ impl Texts {
     }
 }
 
+impl Texts {
+    fn discounted(&self, counts: Counts<'_>) -> Vec<String> {
+        let approved = |text: &&Text| {
+            let record = assessment::parse(&text.text, &text.file).ok();
+            record.is_some_and(|record| record.approval.is_some() && !counts(&record))
+        };
+        self.assessments.iter().filter(approved).map(|text| text.file.clone()).collect()
+    }
+}
+
 fn is_assessment(text: &Text) -> bool {
     assessment::parse(&text.text, &text.file).is_ok()
 }
@@ -169,21 +185,18 @@ fn embedded() -> Policy {
 /// What the files on this machine say now, whether or not an engine runs with it. Changes nothing.
 pub struct OnDisk {
     pub snapshot: Snapshot,
-    pub documents: Vec<Document>,
 }
 
 impl OnDisk {
     /// Reads them; every mistake is told.
-    pub fn read(paths: &Paths) -> Result<OnDisk, Vec<DocumentError>> {
+    pub fn read(paths: &Paths, counts: Counts<'_>) -> Result<OnDisk, Vec<DocumentError>> {
         let mut problems = Vec::new();
         let texts = gather(paths, false, &mut problems);
-        let policy = resolve(&texts, paths);
+        let policy = resolve(&texts, paths, counts);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let all = texts.bundled.iter().chain(&texts.managed_documents).chain(&texts.user_documents);
-        let documents = all.filter_map(|text| documents::parse(&text.text, &text.file).ok()).flatten();
-        Ok(OnDisk { snapshot: policy?.snapshot, documents: documents.collect() })
+        Ok(OnDisk { snapshot: policy?.snapshot })
     }
 }
 
@@ -216,7 +229,7 @@ fn gather(paths: &Paths, accept: bool, problems: &mut Vec<DocumentError>) -> Tex
     }
 }
 
-fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
+fn resolve(texts: &Texts, paths: &Paths, counts: Counts<'_>) -> Result<Policy, Vec<DocumentError>> {
     let mut problems = Vec::new();
     let mut read_layer = |text: &Option<Text>| {
         let parsed = layer(text.as_ref()?, paths);
@@ -224,13 +237,14 @@ fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
     };
     let (user, managed) = (read_layer(&texts.user), read_layer(&texts.managed));
     if let (Some(text), Some(layer)) = (&texts.user, &user)
-        && layer.sets("bundles.trusted_keys")
+        && let Some(key) =
+            ["bundles.trusted_keys", "bundles.url", "bundles.refresh"].iter().find(|key| layer.sets(key))
     {
         problems.push(DocumentError {
             file: text.file.clone(),
             line: 1,
             column: 1,
-            message: "`bundles.trusted_keys` counts in managed configuration only".into(),
+            message: format!("`{key}` counts in managed configuration only"),
             hint: Some(format!("move it to {}", paths.managed_config_file().display())),
         });
     }
@@ -252,7 +266,12 @@ fn resolve(texts: &Texts, paths: &Paths) -> Result<Policy, Vec<DocumentError>> {
     {
         for text in texts {
             match assessment::parse(&text.text, &text.file) {
-                Ok(record) => assessments.push((origin, record)),
+                Ok(mut record) => {
+                    if origin == Origin::User && !counts(&record) {
+                        record.approval = None;
+                    }
+                    assessments.push((origin, record));
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -341,6 +360,7 @@ pub(crate) fn stamp(paths: &Paths, folders: &[PathBuf]) -> Stamp {
         paths.managed_assessments_dir(),
         paths.bundle_of_policies(),
         paths.managed_bundle_of_policies(),
+        bundles::fetched(paths),
     ];
     let mut files = Vec::new();
     // The default stands beside the configuration.
@@ -412,7 +432,7 @@ mod tests {
     #[test]
     fn without_files_the_defaults_are_in_force() {
         let (_folder, paths) = home();
-        let loaded = load(&paths);
+        let loaded = load(&paths, &|_| true);
         assert!(loaded.problems.is_empty());
         assert_eq!(loaded.policy.snapshot.listen.value.to_string(), "127.0.0.1:8877");
     }
@@ -424,7 +444,7 @@ mod tests {
             if let Some(text) = config {
                 std::fs::write(paths.config_file(), text).unwrap();
             }
-            let folders = load(&paths).policy.snapshot.policies.value.clone();
+            let folders = load(&paths, &|_| true).policy.snapshot.policies.value.clone();
             let before = stamp(&paths, &folders);
             assert_eq!(stamp(&paths, &folders), before);
             let document = paths.policies_dir().join("mine.yaml");
@@ -439,9 +459,9 @@ mod tests {
         let (_folder, paths) = home();
         let document = paths.policies_dir().join("mine.yaml");
         std::fs::write(&document, STRICT).unwrap();
-        assert_eq!(load(&paths).policy.snapshot.opaque.value, OpaquePolicy::Block);
+        assert_eq!(load(&paths, &|_| true).policy.snapshot.opaque.value, OpaquePolicy::Block);
         std::fs::write(&document, "apiVersion: sallyport/v1\nkind: Nonsense\n").unwrap();
-        let loaded = load(&paths);
+        let loaded = load(&paths, &|_| true);
         assert_eq!(loaded.policy.snapshot.opaque.value, OpaquePolicy::Block);
         assert!(loaded.problems[0].to_string().contains("mine.yaml:2:"), "{:?}", loaded.problems);
     }
@@ -451,7 +471,7 @@ mod tests {
         let (_folder, paths) = home();
         std::fs::write(paths.config_file(), "listen: 127.0.0.1:9999\n").unwrap();
         std::fs::write(paths.policies_dir().join("bad.yaml"), "kind: [\n").unwrap();
-        let loaded = load(&paths);
+        let loaded = load(&paths, &|_| true);
         assert_eq!(loaded.problems.len(), 1);
         assert_eq!(loaded.policy.snapshot.listen.value.port(), 9999);
     }
@@ -460,7 +480,7 @@ mod tests {
     fn a_broken_configuration_names_its_place() {
         let (_folder, paths) = home();
         std::fs::write(paths.config_file(), "listen: 127.0.0.1:0\nsecrts: {}\n").unwrap();
-        let loaded = load(&paths);
+        let loaded = load(&paths, &|_| true);
         assert!(loaded.problems[0].to_string().contains("config.yaml:2:1"), "{:?}", loaded.problems);
         assert_eq!(loaded.policy.snapshot.listen.value.port(), 8877);
     }

@@ -44,6 +44,9 @@ impl Engine {
         if let Some(error) = self.allow_forbidden().filter(|_| route.call == Call::AllowAdd) {
             return Err(error);
         }
+        if let Some(error) = self.approval_not_ours().filter(|_| route.call == Call::AssessmentApprove) {
+            return Err(error);
+        }
         let answer = self.ask(action(route.call), caller).await;
         let (outcome, review, verdict) = match answer {
             Answer::Authenticated => ("authenticated".to_owned(), false, Ok(Proof::Authenticated)),

@@ -38,20 +38,30 @@ pub(crate) fn dialer(
             dialer.resolve.insert(target, vec![*address]);
         }
     }
-    match &upstream.proxy.value {
-        Some(UpstreamProxy::Direct) => {}
-        Some(UpstreamProxy::Via(address)) => dialer.upstream_proxy = Some(chain(address)?),
-        None => {
-            if let Some(address) = of_environment(env, own)? {
-                let proxy = UpstreamProxy::Via(address.clone());
-                tracing::info!(%proxy, "HTTPS_PROXY names the way out");
-                dialer.upstream_proxy = Some(chain(&address)?);
-                let beside = variable(env, "NO_PROXY").map(|(_, list)| list).or_else(|| env("NO_PROXY"));
-                dialer.no_proxy = NoProxy::parse(&beside.unwrap_or_default());
-            }
-        }
+    if let Some((address, beside)) = proxy(upstream, env, own)? {
+        dialer.upstream_proxy = Some(chain(&address)?);
+        dialer.no_proxy = NoProxy::parse(&beside);
     }
     Ok(dialer)
+}
+
+/// The proxy of the house, and the hosts that go past it as `NO_PROXY` lists them.
+pub(crate) fn proxy(
+    upstream: &UpstreamSettings,
+    env: &dyn Fn(&str) -> Option<String>,
+    own: SocketAddr,
+) -> Result<Option<(ProxyAddress, String)>, NoWayOut> {
+    match &upstream.proxy.value {
+        Some(UpstreamProxy::Direct) => Ok(None),
+        Some(UpstreamProxy::Via(address)) => Ok(Some((address.clone(), String::new()))),
+        None => {
+            let Some(address) = of_environment(env, own)? else { return Ok(None) };
+            let shown = UpstreamProxy::Via(address.clone());
+            tracing::info!(proxy = %shown, "HTTPS_PROXY names the way out");
+            let beside = variable(env, "NO_PROXY").map(|(_, list)| list).or_else(|| env("NO_PROXY"));
+            Ok(Some((address, beside.unwrap_or_default())))
+        }
+    }
 }
 
 fn of_environment(

@@ -19,10 +19,10 @@ use crate::routes::{Call, Route};
 use crate::transport;
 use crate::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
-    AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, Done, ElevationAnswer,
-    ElevationDraft, ElevationToken, ElevationView, Flow, Handover, HandoverRequest, HealthItem,
-    IssuedSession, KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport,
-    SourceStatus, Status, TrailProof,
+    AllowRemoval, AssessmentAnswer, AssessmentApproval, AssessmentDraft, AssessmentView, AuditFilter,
+    AuditPage, CaView, ContentRequest, Counters, Done, ElevationAnswer, ElevationDraft, ElevationToken,
+    ElevationView, Flow, Handover, HandoverRequest, HealthItem, IssuedSession, KeptContent, OffRequest,
+    PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status, TrailProof,
 };
 
 /// Beyond the server's own patience, so that its answer about the timeout still arrives.
@@ -175,6 +175,25 @@ impl Client {
 
     pub async fn allow_check(&self, question: &AllowQuestion) -> Result<AllowAnswer, ClientError> {
         self.call(Call::AllowCheck, question).await
+    }
+
+    pub async fn assessments(&self) -> Result<Vec<AssessmentView>, ClientError> {
+        self.call(Call::Assessments, &()).await
+    }
+
+    pub async fn assessment_begin(&self, draft: &AssessmentDraft) -> Result<AssessmentView, ClientError> {
+        self.call(Call::AssessmentBegin, draft).await
+    }
+
+    pub async fn assessment_answer(&self, answer: &AssessmentAnswer) -> Result<AssessmentView, ClientError> {
+        self.call(Call::AssessmentAnswer, answer).await
+    }
+
+    pub async fn assessment_approve(
+        &self,
+        approval: &AssessmentApproval,
+    ) -> Result<AssessmentView, ClientError> {
+        self.call(Call::AssessmentApprove, approval).await
     }
 
     pub async fn shutdown(&self) -> Result<(), ClientError> {

@@ -9,10 +9,11 @@ use crate::error::ControlError;
 use crate::routes::Route;
 use crate::types::{
     Activity, ActivityRequest, AgentSessionRequest, AllowAnswer, AllowDraft, AllowEntry, AllowQuestion,
-    AllowRemoval, AuditFilter, AuditPage, CaView, ContentRequest, Counters, ElevationAnswer, ElevationDraft,
-    ElevationToken, ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem, IssuedSession,
-    KeptContent, OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus,
-    Status, TrailProof,
+    AllowRemoval, AssessmentAnswer, AssessmentApproval, AssessmentDraft, AssessmentView, AuditFilter,
+    AuditPage, CaView, ContentRequest, Counters, ElevationAnswer, ElevationDraft, ElevationToken,
+    ElevationView, Event, Flow, Handover, HandoverRequest, HealthItem, IssuedSession, KeptContent,
+    OffRequest, PolicyView, QuotaHistory, QuotaView, RuleView, SelfTestReport, SourceStatus, Status,
+    TrailProof,
 };
 
 /// The process that calls; the server has made sure that it belongs to the owner.
@@ -95,6 +96,14 @@ pub trait Control: Send + Sync + 'static {
     async fn allow_add(&self, draft: AllowDraft, proof: Proof) -> Result<AllowEntry, ControlError>;
     async fn allow_remove(&self, removal: AllowRemoval) -> Result<AllowEntry, ControlError>;
     async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError>;
+    async fn assessments(&self) -> Result<Vec<AssessmentView>, ControlError>;
+    async fn assessment_begin(&self, draft: AssessmentDraft) -> Result<AssessmentView, ControlError>;
+    async fn assessment_answer(&self, answer: AssessmentAnswer) -> Result<AssessmentView, ControlError>;
+    async fn assessment_approve(
+        &self,
+        approval: AssessmentApproval,
+        proof: Proof,
+    ) -> Result<AssessmentView, ControlError>;
     /// Begins to drain; answers before the engine is gone.
     async fn shutdown(&self) -> Result<(), ControlError>;
     /// Everything from now on. A slow reader is told of its gaps by [`Event::Missed`].

@@ -84,6 +84,10 @@ pub enum Call {
     AllowAdd,
     AllowRemove,
     AllowCheck,
+    Assessments,
+    AssessmentBegin,
+    AssessmentAnswer,
+    AssessmentApprove,
 }
 
 /// Enough for anything that only looks; a query over a million rows among them.
@@ -215,6 +219,29 @@ pub const ROUTES: &[Route] = &[
         Access::Read,
         QUICK,
         "whether values are allowed by fingerprint",
+    ),
+    get(Call::Assessments, "/v1/assessments", "assessed tools, with answers, open questions and conditions"),
+    post(
+        Call::AssessmentBegin,
+        "/v1/assessments/begin",
+        Access::Operate,
+        QUICK,
+        "begin the assessment of a tool",
+    ),
+    // An answer ends the approval that stood on the one before.
+    post(
+        Call::AssessmentAnswer,
+        "/v1/assessments/answer",
+        Access::Operate,
+        QUICK,
+        "answer a question about a tool",
+    ),
+    post(
+        Call::AssessmentApprove,
+        "/v1/assessments/approve",
+        Access::Admin,
+        HUMAN,
+        "approve a tool whose answers meet every condition",
     ),
 ];
 

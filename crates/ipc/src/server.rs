@@ -229,6 +229,10 @@ impl Session {
             Call::AllowAdd => ok(&control.allow_add(parsed(body)?, proof).await?),
             Call::AllowRemove => ok(&control.allow_remove(parsed(body)?).await?),
             Call::AllowCheck => ok(&control.allow_check(parsed(body)?).await?),
+            Call::Assessments => ok(&control.assessments().await?),
+            Call::AssessmentBegin => ok(&control.assessment_begin(parsed(body)?).await?),
+            Call::AssessmentAnswer => ok(&control.assessment_answer(parsed(body)?).await?),
+            Call::AssessmentApprove => ok(&control.assessment_approve(parsed(body)?, proof).await?),
             Call::Events => Ok(self.events()),
             Call::CaRemove => {
                 control.ca_remove().await?;

@@ -324,6 +324,23 @@ impl Control for Example {
     async fn allow_check(&self, question: AllowQuestion) -> Result<AllowAnswer, ControlError> {
         self.counted(AllowAnswer { allowed: question.values.iter().map(|value| value == "x").collect() })
     }
+    async fn assessments(&self) -> Result<Vec<AssessmentView>, ControlError> {
+        self.counted(vec![assessment()])
+    }
+    async fn assessment_begin(&self, _: AssessmentDraft) -> Result<AssessmentView, ControlError> {
+        self.counted(assessment())
+    }
+    async fn assessment_answer(&self, _: AssessmentAnswer) -> Result<AssessmentView, ControlError> {
+        self.counted(assessment())
+    }
+    async fn assessment_approve(
+        &self,
+        _: AssessmentApproval,
+        proof: Proof,
+    ) -> Result<AssessmentView, ControlError> {
+        assert_eq!(proof, Proof::Authenticated, "what `authorise` found comes with the call");
+        self.counted(assessment())
+    }
     async fn shutdown(&self) -> Result<(), ControlError> {
         self.counted(())
     }
@@ -333,6 +350,26 @@ impl Control for Example {
         Box::pin(stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.ok().map(|event| (event, receiver))
         }))
+    }
+}
+
+fn assessment() -> AssessmentView {
+    use sallyport_policy::assessment::{AssessmentRecord, Day, Standing};
+    AssessmentView {
+        record: AssessmentRecord {
+            tool: "cursor".into(),
+            providers: ["cursor".to_owned()].into(),
+            template: "t".into(),
+            created: Day::parse("2026-11-26").unwrap(),
+            certificates: Default::default(),
+            answers: Default::default(),
+            approval: None,
+        },
+        managed: false,
+        counts: true,
+        standing: Standing::Ready,
+        questions: Vec::new(),
+        conditions: Vec::new(),
     }
 }
 
@@ -411,7 +448,14 @@ fn the_table_is_sound() {
     let admin: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Admin).map(|r| r.call).collect();
     assert_eq!(
         admin,
-        [Call::Off, Call::CaRemove, Call::Shutdown, Call::ElevationApprove, Call::AllowAdd],
+        [
+            Call::Off,
+            Call::CaRemove,
+            Call::Shutdown,
+            Call::ElevationApprove,
+            Call::AllowAdd,
+            Call::AssessmentApprove
+        ],
         "what weakens or ends protection"
     );
 }
@@ -512,6 +556,11 @@ async fn the_client_has_every_call() {
     let draft = AllowDraft { value: Some("hunter22".into()), ..AllowDraft::default() };
     assert_eq!(client.allow_add(&draft).await.unwrap(), allowed());
     assert_eq!(client.allow_remove(&AllowRemoval { id: 1 }).await.unwrap().id, 1);
+    assert_eq!(client.assessments().await.unwrap(), [assessment()]);
+    let draft = AssessmentDraft { tool: "cursor".into(), ..AssessmentDraft::default() };
+    assert_eq!(client.assessment_begin(&draft).await.unwrap(), assessment());
+    assert_eq!(client.assessment_answer(&AssessmentAnswer::default()).await.unwrap(), assessment());
+    assert_eq!(client.assessment_approve(&AssessmentApproval::default()).await.unwrap(), assessment());
     let question = AllowQuestion { values: vec!["x".into(), "y".into()] };
     assert_eq!(client.allow_check(&question).await.unwrap().allowed, [true, false]);
     client.shutdown().await.unwrap();

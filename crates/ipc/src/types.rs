@@ -2,6 +2,7 @@
 
 mod agents;
 mod allow;
+mod assessment;
 mod handover;
 mod quota;
 
@@ -16,6 +17,10 @@ use ts_rs::TS;
 
 pub use agents::{AgentSession, AgentSessionRequest, IssuedSession};
 pub use allow::{AllowAnswer, AllowDraft, AllowEntry, AllowQuestion, AllowRemoval, AllowState};
+pub use assessment::{
+    AssessmentAnswer, AssessmentApproval, AssessmentCondition, AssessmentDraft, AssessmentQuestion,
+    AssessmentView,
+};
 pub use handover::{Handover, HandoverBroken, HandoverRequest, Variable};
 pub use quota::{ModelUse, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage, UsagePeriod};
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::Severity;
 use crate::documents::{Assessment, Document, DocumentBody};
@@ -18,7 +19,7 @@ use crate::yaml;
 pub use condition::{Condition, ConditionError};
 
 /// A day as people write it, `2026-11-26`. Text order is time order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema, TS)]
 #[serde(transparent)]
 pub struct Day(String);
 
@@ -54,7 +55,7 @@ impl<'de> Deserialize<'de> for Day {
 }
 
 /// One tool's assessment, as its file holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
 pub struct AssessmentRecord {
     pub tool: String,
@@ -73,8 +74,9 @@ pub struct AssessmentRecord {
     pub approval: Option<Approval>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(rename = "AssessmentAnswered")]
 pub struct Answer {
     pub answer: String,
     /// Of the risk that the answer shows; none where it shows none.
@@ -87,13 +89,17 @@ pub struct Answer {
     pub evidence: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(rename = "AssessmentApproved")]
 pub struct Approval {
     pub by: String,
     pub on: Day,
     /// The assessment comes up again then.
     pub until: Day,
+    /// What the engine seals an approval with; one without it counts in the administrator's folder alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// Reads one record.
@@ -102,7 +108,7 @@ pub fn parse(text: &str, file: &str) -> Result<AssessmentRecord, DocumentError> 
 }
 
 /// Where a tool stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Standing {
     Approved {
@@ -221,6 +227,7 @@ mod tests {
                 by: "ann".into(),
                 on: Day::parse("2026-01-02").unwrap(),
                 until: Day::parse("2026-07-01").unwrap(),
+                seal: None,
             }),
         }
     }

@@ -6,10 +6,10 @@
 use std::fmt;
 
 use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use schemars::JsonSchema;
+use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
+use crate::PublicKey;
 use crate::documents::{self, Document};
 use crate::error::DocumentError;
 
@@ -18,61 +18,6 @@ const CONTEXT: &[u8] = b"sallyport-policy-bundle-v1\0";
 const FORMAT: &str = "sallyport-policy-bundle/1";
 /// Longer files are no bundle.
 pub const MAX_BUNDLE: usize = 16 << 20;
-
-/// A key that may sign bundles, as `ed25519:` and base64.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
-
-impl PublicKey {
-    pub fn parse(text: &str) -> Option<PublicKey> {
-        let bytes = BASE64.decode(text.strip_prefix("ed25519:")?.as_bytes()).ok()?;
-        VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok().map(PublicKey)
-    }
-
-    /// A short name to tell keys apart by.
-    pub fn id(&self) -> String {
-        HEXLOWER.encode(&crate::digest(self.0.as_bytes())[..8])
-    }
-}
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ed25519:{}", BASE64.encode(self.0.as_bytes()))
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for PublicKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        PublicKey::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(
-                "expected `ed25519:` and a public key in base64, as `policy bundle keygen` prints it",
-            )
-        })
-    }
-}
-
-impl JsonSchema for PublicKey {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "PublicKey".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^ed25519:[A-Za-z0-9+/]{43}=$"})
-    }
-}
 
 /// A key that signs bundles. Wiped when dropped; `Debug` shows the public half.
 pub struct PrivateKey(SigningKey);
@@ -96,7 +41,7 @@ impl PrivateKey {
     }
 
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey::of(&self.0)
     }
 }
 
@@ -188,15 +133,16 @@ pub fn open(text: &str, keys: &[PublicKey]) -> Result<Bundle, BundleError> {
     let envelope: Envelope = serde_json::from_str(text).map_err(|_| BundleError::Unreadable)?;
     let decoded = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| BundleError::Unreadable);
     let payload = decoded(&envelope.payload)?;
-    let signature =
-        Signature::from_slice(&decoded(&envelope.signature)?).map_err(|_| BundleError::Unreadable)?;
+    let signature = decoded(&envelope.signature)?;
     if envelope.format != FORMAT {
         return Err(BundleError::Unreadable);
     }
     let Some(key) = keys.iter().find(|key| key.id() == envelope.key) else {
         return Err(BundleError::UnknownKey { key: envelope.key });
     };
-    key.0.verify_strict(&[CONTEXT, &payload].concat(), &signature).map_err(|_| BundleError::BadSignature)?;
+    if !key.signed(&[CONTEXT, &payload].concat(), &signature) {
+        return Err(BundleError::BadSignature);
+    }
     let bundle: Bundle = serde_json::from_slice(&payload).map_err(|_| BundleError::Unreadable)?;
     bundle.read()?;
     Ok(bundle)
@@ -312,7 +258,7 @@ mod tests {
     fn keys_are_written_and_read() {
         let key = PrivateKey::from_seed(&[7; 32]);
         let public = key.public();
-        assert_eq!(PublicKey::parse(&public.to_string()), Some(public.clone()));
+        assert_eq!(PublicKey::parse(&public.to_string()), Some(public));
         assert_eq!(PrivateKey::parse(&key.written()).unwrap().public(), public);
         assert!(!format!("{key:?}").contains(&BASE64.encode(&[7; 32])));
         for bad in ["", "ed25519:", "ed25519:AAAA", "AAAA"] {

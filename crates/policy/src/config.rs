@@ -3,6 +3,7 @@
 //!
 //! Reads text only: whoever calls it reads the file and knows the home folder.
 
+mod bundle_url;
 mod paths;
 mod store;
 mod values;
@@ -15,10 +16,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::bundle::PublicKey;
+use crate::PublicKey;
 use crate::error::ConfigError;
 use crate::yaml::{self, Kind, Node};
 
+pub use bundle_url::{BundleUrl, Refresh};
 pub use paths::resolve_paths;
 pub use store::{QuotaStore, RedisAddress};
 pub use values::{HostPort, ProxyAddress, ProxyScheme, UpstreamProxy};
@@ -220,6 +222,10 @@ pub enum ContentRetention {
 pub struct BundlesConfig {
     /// Keys that may sign a bundle.
     pub trusted_keys: Vec<PublicKey>,
+    /// Where the newest bundle is fetched from.
+    pub url: Option<BundleUrl>,
+    /// How often.
+    pub refresh: Refresh,
 }
 
 /// How strict the defaults are. Ordered: the later the stricter.

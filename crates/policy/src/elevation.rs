@@ -18,7 +18,7 @@ use ts_rs::TS;
 pub use grant::{Draft, Grant, Grantor, Refused, Request, State, Way, covers, judge};
 pub use hold::{Hold, Patience, PatienceError};
 pub use resource::{BadResource, Resource, Target};
-pub use terms::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, PublicKey, Terms};
+pub use terms::{Approver, ElevationRules, MAX_APPROVAL_TIMEOUT, MAX_DURATION, Terms};
 pub use token::{ApproverKey, BadToken, Question, Statement, Token};
 
 /// What may be elevated. Closed.

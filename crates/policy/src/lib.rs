@@ -17,6 +17,7 @@ pub mod level;
 mod ordered;
 pub mod permissions;
 pub mod providers;
+mod public_key;
 pub mod quotas;
 pub mod scenario;
 pub mod schema;
@@ -29,6 +30,7 @@ pub use config::Config;
 pub use error::{ConfigError, DocumentError};
 pub use finding::{Finding, FindingKind, RuleId, Severity};
 pub use level::Level;
+pub use public_key::PublicKey;
 
 /// SHA-256, for telling one input from another.
 pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {

@@ -33,7 +33,8 @@ pub use protection::{
 };
 pub use quotas::QuotaSettings;
 pub use snapshot::{
-    AuditSettings, DocumentSummary, Limits, SecretsSettings, SettingRow, Snapshot, UpstreamSettings,
+    AuditSettings, BundleSettings, DocumentSummary, Limits, SecretsSettings, SettingRow, Snapshot,
+    UpstreamSettings,
 };
 
 /// Whose word a setting is.

@@ -290,8 +290,8 @@ fn elevation_stays_within_its_bounds() {
     assert_eq!(spec("{approvalTimeout: 31m}"), "5:15: expected 30m at most");
     assert!(spec("{autoGrant: [secrets:read]}").contains("always needs a human"));
     assert!(spec("{autoGrant: [root]}").starts_with("5:"));
-    assert!(spec("{approvers: [{name: a, publicKey: abc}]}").contains("base64 of 32 bytes"));
-    let key = crate::elevation::PublicKey([7; 32]);
+    assert!(spec("{approvers: [{name: a, publicKey: abc}]}").contains("base64 of its 32 bytes"));
+    let key = crate::elevation::ApproverKey::from_seed(&[7; 32]).public();
     let twice = format!("{{approvers: [{{name: a, publicKey: {key}}}, {{name: a, publicKey: {key}}}]}}");
     assert!(spec(&twice).contains("a second time"));
 }

@@ -1,11 +1,11 @@
 //! The rules under which elevation happens, as a document writes them and as they are in force.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Hold, Scope};
+use crate::PublicKey;
 use crate::documents::Span;
 
 /// No grant lasts longer, whatever a document says.
@@ -35,41 +35,7 @@ pub struct ElevationRules {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Approver {
     pub name: String,
-    #[schemars(with = "String")]
     pub public_key: PublicKey,
-}
-
-/// An Ed25519 public key, base64 of its 32 bytes in documents.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey(pub [u8; 32]);
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::BASE64.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for PublicKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = data_encoding::BASE64.decode(text.trim().as_bytes()).ok();
-        bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(PublicKey)
-            .ok_or_else(|| serde::de::Error::custom("expected an Ed25519 public key: base64 of 32 bytes"))
-    }
 }
 
 /// The rules in force. Each limit is within the bounds above.

@@ -1,11 +1,12 @@
 //! A named approver's signed word, made away from the engine and good for one request of one engine.
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::{Approver, PublicKey, Request, Resource, Scope};
+use super::{Approver, Request, Resource, Scope};
+use crate::PublicKey;
 
 /// So that no signature made for another purpose reads as an approval.
 const PURPOSE: &[u8] = b"sallyport elevation approval 1\0";
@@ -71,7 +72,7 @@ impl ApproverKey {
     }
 
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key().to_bytes())
+        PublicKey::of(&self.0)
     }
 
     /// Approves a request until a moment.
@@ -128,9 +129,9 @@ impl Token {
             .ok_or_else(|| BadToken::UnknownApprover(said.approver.clone()))?;
         let bad = || BadToken::Signature(said.approver.clone());
         let signature = data_encoding::BASE64.decode(self.signature.as_bytes()).map_err(|_| bad())?;
-        let signature = Signature::from_slice(&signature).map_err(|_| bad())?;
-        let key = VerifyingKey::from_bytes(&approver.public_key.0).map_err(|_| bad())?;
-        key.verify_strict(&said.message(), &signature).map_err(|_| bad())?;
+        if !approver.public_key.signed(&said.message(), &signature) {
+            return Err(bad());
+        }
         let request = &question.request;
         if said.engine != question.engine {
             return Err(BadToken::OtherEngine);

@@ -251,23 +251,31 @@ pub(super) fn workspaces(
     rank.setting(Workspaces(all))
 }
 
+/// Templates by name. Of one name the managed one counts, or whoever can write this user's files could change what it
+/// asks.
+pub(super) fn templates(layers: &Layers) -> BTreeMap<String, documents::Assessment> {
+    let documents = layers.user_documents.iter().chain(&layers.managed_documents);
+    let found = documents.filter_map(|document| match &document.body {
+        documents::DocumentBody::Assessment(body) => Some((document.name.clone(), body.clone())),
+        _ => None,
+    });
+    found.collect()
+}
+
 /// Where each assessed tool stands. Where managed policy refuses tools, only managed assessments count: whoever can
 /// write this user's files could else approve himself.
-pub(super) fn tools(layers: &Layers, managed_only: bool) -> Vec<Tool> {
-    let documents = || layers.user_documents.iter().chain(&layers.managed_documents);
-    let template = |name: &str| {
-        documents().filter(|document| document.name == name).find_map(|document| match &document.body {
-            documents::DocumentBody::Assessment(body) => Some(body),
-            _ => None,
-        })
-    };
+pub(super) fn tools(
+    layers: &Layers,
+    templates: &BTreeMap<String, documents::Assessment>,
+    managed_only: bool,
+) -> Vec<Tool> {
     let never = || Day::parse("0000-01-01");
     let Some(today) = layers.today.clone().or_else(never) else { return Vec::new() };
     let counted = layers.assessments.iter().filter(|(origin, _)| !managed_only || *origin == Origin::Managed);
     let judged = counted.map(|(origin, record)| Tool {
         tool: record.tool.clone(),
         providers: record.providers.clone(),
-        standing: assessment::standing(record, template(&record.template), &today),
+        standing: assessment::standing(record, templates.get(&record.template), &today),
         origin: *origin,
     });
     judged.collect()

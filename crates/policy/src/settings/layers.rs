@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::destinations::{self, Problems};
 use super::{
-    AgentSettings, AuditSettings, ConductSettings, DetectionSettings, DocumentSummary, ElevationSettings,
-    FailMode, Governance, Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings,
-    QuotaSettings, SecretsSettings, Setting, ShadowAi, Snapshot, TelemetryPolicy, UnapprovedTools,
-    UpstreamSettings,
+    AgentSettings, AuditSettings, BundleSettings, ConductSettings, DetectionSettings, DocumentSummary,
+    ElevationSettings, FailMode, Governance, Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin,
+    ProtectionSettings, QuotaSettings, SecretsSettings, Setting, ShadowAi, Snapshot, TelemetryPolicy,
+    UnapprovedTools, UpstreamSettings,
 };
 use crate::Level;
 use crate::assessment::{AssessmentRecord, Day};
@@ -78,6 +78,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
     let classification = destinations::classification(&policies, &mut problems);
     let unapproved_tools =
         policies.pick(|policy| policy.unapproved_tools, Rank::Default, UnapprovedTools::default());
+    let templates = destinations::templates(layers);
     let default_level = policies.pick(|policy| policy.default_level, Rank::Default, Level::default());
     let workspace_levels = destinations::workspaces(&policies, &default_level, layers.home.as_deref());
     problems.none()?;
@@ -117,6 +118,11 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         },
         policies: config.pick("policies", |config| config.policies.clone()),
         profile: rank.setting(profile),
+        bundles: BundleSettings {
+            trusted_keys: config.pick("bundles.trusted_keys", |config| config.bundles.trusted_keys.clone()),
+            url: config.pick("bundles.url", |config| config.bundles.url.clone()),
+            refresh: config.pick("bundles.refresh", |config| config.bundles.refresh),
+        },
         opaque: policies.pick(|policy| policy.opaque, implied_rank, opaque),
         malformed: policies.pick(|policy| policy.malformed, implied_rank, malformed),
         telemetry: policies.pick(|policy| policy.telemetry, implied_rank, telemetry),
@@ -129,7 +135,8 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
         reroute,
         approved_providers,
         shadow_ai,
-        tools: destinations::tools(layers, unapproved_tools.locked),
+        tools: destinations::tools(layers, &templates, unapproved_tools.locked),
+        templates,
         unapproved_tools,
         tenants,
         file_extensions: policies.narrowest(|policy| policy.file_extensions.as_ref()),

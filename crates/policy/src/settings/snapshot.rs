@@ -14,14 +14,23 @@ use super::{
     MalformedPolicy, OnViolation, OpaquePolicy, Origin, ProtectionSettings, QuotaSettings, Reroute, Setting,
     ShadowAi, TelemetryPolicy, Tool, UnapprovedTools, Workspaces,
 };
-use crate::Level;
 use crate::broker::BrokeredKey;
 use crate::classification::ClassificationRules;
 use crate::config::{
-    AuditConfig, ContentRetention, Durability, HostPort, Profile, SecretsConfig, UpstreamProxy, VaultConfig,
+    AuditConfig, BundleUrl, ContentRetention, Durability, HostPort, Profile, Refresh, SecretsConfig,
+    UpstreamProxy, VaultConfig,
 };
-use crate::documents::{Document, DocumentKind, SecretClass};
+use crate::documents::{Assessment, Document, DocumentKind, SecretClass};
 use crate::providers::{Agreement, Provider, Registry, SELF_TEST, TrafficKind};
+use crate::{Level, PublicKey};
+
+/// Signed bundles: managed configuration alone names them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BundleSettings {
+    pub trusted_keys: Setting<Vec<PublicKey>>,
+    pub url: Setting<Option<BundleUrl>>,
+    pub refresh: Setting<Refresh>,
+}
 
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -34,6 +43,7 @@ pub struct Snapshot {
     /// Where the user's documents were looked for.
     pub policies: Setting<Vec<PathBuf>>,
     pub profile: Setting<Profile>,
+    pub bundles: BundleSettings,
     pub opaque: Setting<OpaquePolicy>,
     pub malformed: Setting<MalformedPolicy>,
     pub telemetry: Setting<TelemetryPolicy>,
@@ -52,6 +62,8 @@ pub struct Snapshot {
     pub unapproved_tools: Setting<UnapprovedTools>,
     /// Tools with an assessment, wherever it stands.
     pub tools: Vec<Tool>,
+    /// By what tools are assessed, by name.
+    pub templates: BTreeMap<String, Assessment>,
     /// By provider, the workspaces that may be used.
     pub tenants: Setting<BTreeMap<String, Vec<String>>>,
     /// None: every file type.
@@ -207,6 +219,9 @@ impl Snapshot {
             row("audit.content", &self.audit.content),
             row("policies", &self.policies),
             row("profile", &self.profile),
+            row("bundles.trusted_keys", &self.bundles.trusted_keys),
+            row("bundles.url", &self.bundles.url),
+            row("bundles.refresh", &self.bundles.refresh),
             row("opaque", &self.opaque),
             row("malformed", &self.malformed),
             row("telemetry", &self.telemetry),

@@ -180,7 +180,7 @@ fn only_what_every_document_of_a_layer_disables_is_disabled() {
 
 #[test]
 fn of_two_documents_the_one_that_elevates_less_counts() {
-    let key = |byte: u8| crate::elevation::PublicKey([byte; 32]).to_string();
+    let key = |byte: u8| crate::elevation::ApproverKey::from_seed(&[byte; 32]).public().to_string();
     let one = format!(
         "{{elevation: {{maxDuration: 2h, autoGrant: [network:external, filesystem:write], \
          approvers: [{{name: ann, publicKey: {}}}, {{name: bob, publicKey: {}}}]}}, protection: {{off: forbid}}}}",

@@ -109,6 +109,108 @@ export type AllowRemoval = { id: number, };
 export type AllowState = "in_force" | "expired" | "forbidden" | "unsealed";
 
 /**
+ * An answer to one question.
+ */
+export type AssessmentAnswer = { tool: string, 
+/**
+ * Its id.
+ */
+question: string, answer: string, 
+/**
+ * Of the risk that the answer shows.
+ */
+severity: Severity | null, mitigation: string | null, evidence: Array<string>, };
+
+export type AssessmentAnswered = { answer: string, 
+/**
+ * Of the risk that the answer shows; none where it shows none.
+ */
+severity?: Severity | null, 
+/**
+ * What is done about the risk.
+ */
+mitigation?: string | null, evidence?: Array<string>, };
+
+/**
+ * Which tool is approved, and for how long.
+ */
+export type AssessmentApproval = { tool: string, 
+/**
+ * A day such as `2027-06-30`; unset: a year from now.
+ */
+until: string | null, };
+
+export type AssessmentApproved = { by: string, on: Day, 
+/**
+ * The assessment comes up again then.
+ */
+until: Day, 
+/**
+ * What the engine seals an approval with; one without it counts in the administrator's folder alone.
+ */
+seal?: string | null, };
+
+/**
+ * One condition of the template.
+ */
+export type AssessmentCondition = { name: string, met: boolean, 
+/**
+ * Why it can't be told.
+ */
+error?: string | null, };
+
+/**
+ * Which tool is to be assessed.
+ */
+export type AssessmentDraft = { tool: string, 
+/**
+ * Providers that it talks to, by name.
+ */
+providers: Array<string>, 
+/**
+ * Unset: the only one that there is.
+ */
+template: string | null, 
+/**
+ * Such as `SOC2`.
+ */
+certificates: Array<string>, };
+
+/**
+ * One question of the template.
+ */
+export type AssessmentQuestion = { id: string, question: string, answered: boolean, required_evidence: Array<string>, risk_factors: Array<string>, };
+
+/**
+ * One tool's assessment, judged.
+ */
+export type AssessmentView = { 
+/**
+ * It lies in the administrator's folder.
+ */
+managed: boolean, 
+/**
+ * False where policy takes the administrator's word alone.
+ */
+counts: boolean, standing: Standing, questions: Array<AssessmentQuestion>, conditions: Array<AssessmentCondition>, tool: string, 
+/**
+ * Providers, by name, that the tool talks to.
+ */
+providers: Array<string>, 
+/**
+ * `metadata.name` of the template.
+ */
+template: string, created: Day, 
+/**
+ * Such as `SOC2` and `ISO27001`; they set `hasSOC2` and `hasISO27001`.
+ */
+certificates: Array<string>, 
+/**
+ * By the question's id.
+ */
+answers: { [key in string]: AssessmentAnswered }, approval?: AssessmentApproved | null, };
+
+/**
  * Which rows of the trail; unset fields do not narrow.
  */
 export type AuditFilter = { since: string | null, until: string | null, event_type: string | null, provider: string | null, model: string | null, user: string | null, agent: string | null, exchange_id: string | null, classification: Level | null, 
@@ -221,6 +323,11 @@ held: number,
  * Exchanges that are under way.
  */
 in_flight: number, };
+
+/**
+ * A day as people write it, `2026-11-26`. Text order is time order.
+ */
+export type Day = string;
 
 /**
  * The kinds of document that there are.
@@ -540,6 +647,11 @@ export type SelfTestReport = { passed: boolean, checks: Array<SelfTestCheck>, to
  */
 export type SettingRow = { key: string, value: JsonValue, origin: Origin, locked: boolean, };
 
+/**
+ * How bad it is that this value is where it is.
+ */
+export type Severity = "low" | "medium" | "high" | "critical";
+
 export type SourceFailure = { code: string, message: string, hint: string, };
 
 export type SourceState = "loaded" | "stale" | "failed";
@@ -556,6 +668,11 @@ location: string, state: SourceState, names: Array<string>, weak_names: Array<st
  * Values too short to be told from other text.
  */
 skipped: number, loaded_at: string | null, error: SourceFailure | null, };
+
+/**
+ * Where a tool stands.
+ */
+export type Standing = { "state": "approved", until: string, } | { "state": "ready" } | { "state": "due", since: string, } | { "state": "incomplete", questions: Array<string>, } | { "state": "failing", criteria: Array<string>, } | { "state": "no_template", template: string, };
 
 /**
  * Is this person protected right now?

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use sallyport_policy::bundle::{self, Bundle, BundledFile, PrivateKey, PublicKey};
-use sallyport_policy::config;
+use sallyport_engine::{acceptable, fetch_bundle};
+use sallyport_platform::Paths;
+use sallyport_policy::bundle::{self, Bundle, BundledFile, NotAccepted, PrivateKey};
+use sallyport_policy::config::BundleUrl;
+use sallyport_policy::{PublicKey, config};
 use serde::Serialize;
 
+use super::test::on_this_machine;
 use super::{files, unreadable};
 use crate::cli::EXIT_CODES;
 use crate::engine;
@@ -68,11 +72,14 @@ enum Command {
         json: bool,
     },
     /// Install a bundle for this user; a running engine takes it within seconds
-    #[command(after_help = format!("Example:\n  sallyport policy bundle install policy.bundle\n\nOn many machines, put the file beside the managed config.yaml instead, as policy.bundle.\n\n{EXIT_CODES}"))]
+    ///
+    /// An address begins with https:// and is fetched once, through the proxy of the house where there is one. A bundle that
+    /// is older than the last accepted one is refused.
+    #[command(after_help = format!("Examples:\n  sallyport policy bundle install policy.bundle\n  sallyport policy bundle install https://policy.corp.example/policy.bundle\n\nOn many machines, put the file beside the managed config.yaml instead, as policy.bundle, or name its\naddress there (`bundles: {{url: …}}`): the engine then fetches it again and again.\n\n{EXIT_CODES}"))]
     Install {
-        /// The bundle
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
+        /// The bundle: a file, or an address that begins with https://
+        #[arg(value_name = "FILE|URL")]
+        from: String,
     },
 }
 
@@ -103,11 +110,23 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
             Ok(Exit::Ok)
         }
         Command::Verify { file, key, json } => verify(&file, key.as_deref(), json, out),
-        Command::Install { file } => {
-            let bundle = opened(&file, &trusted()?)?;
+        Command::Install { from } => {
             let paths = engine::paths()?;
-            let text = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
-            write(&paths.bundle_of_policies(), &text, 0o600)?;
+            let keys = trusted()?;
+            let text = brought(&from, &paths)?;
+            let failed = |error: &dyn std::fmt::Display| Failure::new(format!("{from}: {error}"));
+            let bundle = bundle::open(&text, &keys).map_err(|error| failed(&error))?;
+            match acceptable(&paths, &bundle) {
+                Ok(()) | Err(NotAccepted::NotYet { .. }) => {}
+                Err(error) => {
+                    return Err(failed(&error).hint("sign what is to count with a higher version"));
+                }
+            }
+            // It may come before the engine's first start.
+            paths
+                .create_private_dirs()
+                .map_err(|error| Failure::caused("could not make the state folder", &error))?;
+            write(&paths.bundle_of_policies(), text.as_bytes(), 0o600)?;
             out.line(format!("Installed {} version {}.", bundle.name, bundle.version))?;
             out.line("`sallyport policy show` says what is in force.")?;
             Ok(Exit::Ok)
@@ -205,9 +224,19 @@ fn verify(file: &Path, key: Option<&str>, json: bool, out: &mut Out) -> Outcome 
     Ok(exit)
 }
 
-fn opened(file: &Path, keys: &[PublicKey]) -> Result<Bundle, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-    bundle::open(&text, keys).map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+/// The text of a file, or of what lies at an address.
+fn brought(from: &str, paths: &Paths) -> Result<String, Failure> {
+    if !from.contains("://") {
+        let file = Path::new(from);
+        return std::fs::read_to_string(file).map_err(|error| unreadable(file, &error));
+    }
+    let url = BundleUrl::parse(from).ok_or_else(|| {
+        Failure::usage(format!("{from} is no address to fetch a bundle from"))
+            .hint("begin it with https://, without user and password")
+    })?;
+    let policy = on_this_machine()?;
+    engine::block_on(fetch_bundle(paths, &policy, &url))?
+        .map_err(|error| Failure::new(error.to_string()).hint(error.hint()))
 }
 
 /// The keys that the managed configuration names.

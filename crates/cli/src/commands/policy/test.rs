@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sallyport_detect::tools::ToolTable;
 use sallyport_detect::{ScanOptions, Scanner, SecretIndex};
 use sallyport_engine::OnDisk;
+use sallyport_policy::assessment::AssessmentRecord;
 use sallyport_policy::documents;
 use sallyport_policy::scenario::{
     self, CallDescription, CallExplanation, Explanation, Given, RequestDescription, TestFile,
@@ -145,10 +146,13 @@ fn beside(file: &Path, policies: &[PathBuf]) -> Result<Snapshot, Failure> {
     resolve(&Layers { user_documents, home, ..Layers::default() }).map_err(|error| unusables(&error.0))
 }
 
-/// The policy of this machine, read from its files.
+/// The policy of this machine, read from its files. Which approvals of tools a person gave, only a running engine can
+/// tell; without one no approval of this user's counts.
 pub(super) fn on_this_machine() -> Result<Snapshot, Failure> {
     let paths = engine::paths()?;
-    OnDisk::read(&paths).map(|found| found.snapshot).map_err(|problems| unusables(&problems))
+    let tools = engine::call(&paths, async |client| client.assessments().await).unwrap_or_default();
+    let counts = |record: &AssessmentRecord| tools.iter().any(|tool| !tool.managed && tool.record == *record);
+    OnDisk::read(&paths, &counts).map(|found| found.snapshot).map_err(|problems| unusables(&problems))
 }
 
 fn unusable(error: &DocumentError) -> Failure {
