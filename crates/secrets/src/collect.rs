@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Judge;
+use crate::address;
 use crate::pem;
 use crate::value::{MIN_LENGTH, NamedSecret, SecretValue, clean_name};
 
@@ -93,6 +94,9 @@ impl Collector {
                 secrets.push(piece(&candidate.value, false));
                 secrets.extend(candidate.others.iter().map(|o| piece(o, true)));
                 secrets.extend(pem::key_lines(&candidate.value).into_iter().map(|l| piece(l, true)));
+                let passwords = address::passwords(&candidate.value);
+                let good = passwords.iter().filter(|one| (self.judge.looks_secret)("password", one));
+                secrets.extend(good.map(|one| piece(one.as_bytes(), true)));
             }
         }
         (secrets, self.skipped_short)
@@ -143,6 +147,21 @@ pub(crate) mod tests {
         assert_eq!(forwards, collected(&mut values.iter().rev()));
         let names: Vec<&str> = forwards.iter().map(|(n, _)| n.as_str()).collect();
         assert_eq!(names, ["a", "b", "b~2", "b_2"]);
+    }
+
+    #[test]
+    fn the_password_of_an_address_counts_by_itself() {
+        let pieces = |value: &str| {
+            let mut collector = Collector::new(judge());
+            collector.add("url", value.as_bytes());
+            let (secrets, _) = collector.finish();
+            let parts = secrets.iter().filter(|s| s.part && !s.weak);
+            parts.map(|s| s.value.as_str().expect("text").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces("postgres://app:kx82vmQp1z@db/app"), ["kx82vmQp1z"]);
+        assert_eq!(pieces("amqp://app:kx82%40vmQp1@mq:5671"), ["kx82%40vmQp1", "kx82@vmQp1"]);
+        assert_eq!(pieces("https://app:short@host/"), Vec::<String>::new());
+        assert_eq!(pieces("https://host/kx82vmQp1z"), Vec::<String>::new());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a value longer than its caller does, and no message, log or `Debug` shows one. What a value looks like is judged
 //! by the caller ([`Judge`]).
 
+mod address;
 mod collect;
 mod env_file;
 mod fetch;
