@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use super::resource::misleads;
 use super::{BadResource, MAX_DURATION, Resource, Scope, Target, Terms};
 
 /// More resources in one request than a person can judge.
@@ -169,7 +170,7 @@ pub enum Refused {
     ResourceCount,
     #[error(transparent)]
     Resource(#[from] BadResource),
-    #[error("the account or the justification is too long or holds control characters")]
+    #[error("the account or the justification is too long, or holds characters that can't be seen")]
     Text,
 }
 
@@ -184,7 +185,7 @@ pub fn judge(draft: &Draft, id: u64, terms: &Terms, now: Timestamp) -> Result<(R
         _ if !(1..=MAX_RESOURCES).contains(&draft.resources.len()) => return Err(Refused::ResourceCount),
         _ => {}
     }
-    let odd = |text: &str, longest: usize| text.len() > longest || text.chars().any(char::is_control);
+    let odd = |text: &str, longest: usize| text.len() > longest || text.chars().any(misleads);
     if odd(&draft.account, MAX_ACCOUNT) || draft.account.is_empty() || odd(justification, MAX_JUSTIFICATION) {
         return Err(Refused::Text);
     }

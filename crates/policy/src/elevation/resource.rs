@@ -81,7 +81,7 @@ impl fmt::Display for Target<'_> {
 impl Resource {
     pub fn parse(scope: Scope, text: &str) -> Result<Resource, BadResource> {
         let text = text.trim();
-        let printable = !text.is_empty() && text.len() <= MAX_LENGTH && !text.chars().any(char::is_control);
+        let printable = !text.is_empty() && text.len() <= MAX_LENGTH && !text.chars().any(misleads);
         let (good, expected) = match scope {
             Scope::FilesystemWrite => {
                 (is_path_glob(text), "an absolute path without `..`, such as /workspace/src/**")
@@ -121,6 +121,14 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Characters that show a person another text than the one that counts: controls, and what is not seen or turns the
+/// direction of writing.
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// With any of these a text is more than one plain command.

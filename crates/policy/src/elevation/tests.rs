@@ -31,6 +31,19 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
+/// Who approves must see what counts.
+#[test]
+fn what_shows_another_text_than_it_is_can_not_be_asked_for() {
+    for odd in ['\u{1b}', '\u{200b}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{e0041}'] {
+        let refused = |draft: &Draft| judge(draft, 1, &Terms::default(), now()).is_err();
+        assert!(refused(&draft(Scope::ShellExecute, &format!("git push {odd}x"))), "{odd:?}");
+        assert!(refused(&draft(Scope::FilesystemWrite, &format!("/workspace/{odd}x"))), "{odd:?}");
+        let named = Draft { justification: format!("to {odd}release"), ..draft(Scope::ShellExecute, "make") };
+        assert!(refused(&named), "{odd:?}");
+    }
+    assert!(judge(&draft(Scope::ShellExecute, "git commit größer"), 1, &Terms::default(), now()).is_ok());
+}
+
 #[test]
 fn resources_reach_what_they_say() {
     let reaches = |scope, pattern: &str, target: Target<'_>| {
