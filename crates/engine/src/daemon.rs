@@ -79,6 +79,25 @@ pub enum DaemonError {
     SelfTest(String),
 }
 
+impl DaemonError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        use sallyport_ipc::BindError;
+        match self {
+            DaemonError::Folders(_) => "SALLYPORT_HOME=DIR keeps all files in a folder that you may write to",
+            DaemonError::Listen { .. } => "set `listen: 127.0.0.1:0` in config.yaml to take any free port",
+            DaemonError::Control(BindError::InUse { .. }) => {
+                "`sallyport status` shows it; each SALLYPORT_HOME=DIR may have an engine of its own"
+            }
+            DaemonError::Control(_) => {
+                "move it away, or keep Sallyport's files elsewhere with SALLYPORT_HOME=DIR"
+            }
+            DaemonError::WayOut(_) => "correct `upstream.proxy` in config.yaml, or HTTPS_PROXY",
+            DaemonError::Proxy(_) | DaemonError::Rules(_) | DaemonError::SelfTest(_) => "",
+        }
+    }
+}
+
 /// Runs an engine in the foreground until `stop`, or until it is told to shut down over the control socket.
 pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
     let paths = Paths::from_env().map_err(DaemonError::Folders)?;

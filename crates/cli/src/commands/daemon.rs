@@ -38,7 +38,7 @@ pub(crate) fn run() -> Outcome {
     });
     // Nothing that still runs in the background may hold the exit up: exchanges were drained before.
     runtime.shutdown_timeout(Duration::from_secs(2));
-    outcome.map_err(|e| Failure::caused("the engine could not run", &e))?;
+    outcome.map_err(|e| Failure::caused("the engine could not run", &e).hint(e.hint()))?;
     Ok(Exit::Ok)
 }
 

@@ -179,7 +179,13 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::caused(format!("could not read {}", path.display()), error).into_usage()
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => "name a file or folder that exists",
+        std::io::ErrorKind::InvalidData => "make it a text file in UTF-8",
+        std::io::ErrorKind::PermissionDenied => "make it a file that you may read",
+        _ => "",
+    };
+    Failure::caused(format!("could not read {}", path.display()), error).into_usage().hint(hint)
 }
 
 fn show_report(report: &Report, out: &mut Out) -> Result<(), Failure> {
@@ -289,6 +295,18 @@ mod tests {
         show_report(&report, &mut captured.out()).unwrap();
         let shown = captured.text().replace(&format!("{}/", dir.path().display()), "");
         (report, shown)
+    }
+
+    #[test]
+    fn what_is_no_document_is_told_with_a_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let latin = dir.path().join("a.yaml");
+        std::fs::write(&latin, b"kind: \xff").unwrap();
+        for (path, hint) in [(latin, "UTF-8"), (dir.path().join("none"), "exists")] {
+            let failure = check(&[path]).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Usage);
+            assert!(failure.to_string().lines().last().is_some_and(|line| line.contains(hint)), "{failure}");
+        }
     }
 
     #[test]
