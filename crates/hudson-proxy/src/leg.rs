@@ -3,12 +3,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::io::poll_read_buf;
 
 /// A connection to a server or to a chained proxy. TLS may stand in TLS when the proxy is an `https://` one.
 pub(crate) enum Leg {
@@ -77,15 +78,22 @@ impl AsyncWrite for Leg {
     }
 }
 
+/// What rustls asks a socket for at a time: a quarter of a record.
+const ASKED: usize = 4 * 1024;
+/// How far a socket that had more to give than it was asked for is read ahead, to spare calls into the kernel.
+const AHEAD: usize = 64 * 1024;
+
 /// A stream with bytes that were read ahead of it.
 pub(crate) struct Prefixed<S> {
     first: Bytes,
     stream: S,
+    /// The last read was given all that it had room for.
+    has_more: bool,
 }
 
 impl<S> Prefixed<S> {
     pub(crate) fn new(first: Bytes, stream: S) -> Self {
-        Self { first, stream }
+        Self { first, stream, has_more: false }
     }
 
     /// Puts bytes back in front of those that were not read yet.
@@ -105,13 +113,27 @@ impl<S: AsyncRead + Unpin> Prefixed<S> {
         }
         Ok(self.first.first().copied())
     }
+
+    /// Reads into a buffer of our own, which lives until it is handed on.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ahead = BytesMut::with_capacity(AHEAD);
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut ahead))?;
+        self.has_more = read >= ASKED;
+        self.first = ahead.freeze();
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.first.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
+            if !this.has_more || buf.remaining() >= AHEAD / 2 {
+                let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+                this.has_more = polled.is_ready() && buf.remaining() == 0;
+                return polled;
+            }
+            ready!(this.poll_ahead(cx))?;
         }
         let part = this.first.len().min(buf.remaining());
         buf.put_slice(&this.first.split_to(part));
@@ -145,5 +167,63 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Counts how often it is asked.
+    struct Source {
+        left: usize,
+        asked: usize,
+    }
+
+    impl AsyncRead for Source {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            let part = this.left.min(buf.remaining());
+            buf.put_slice(&(0..part).map(|at| (this.left - at) as u8).collect::<Vec<_>>());
+            (this.left, this.asked) = (this.left - part, this.asked + 1);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_more_is_read_ahead_and_gives_every_byte_once() {
+        let whole = 1_000_000;
+        let mut stream = Prefixed::new(Bytes::new(), Source { left: whole, asked: 0 });
+        let (mut piece, mut read, mut changed_hands) = ([0; ASKED], Vec::new(), false);
+        loop {
+            let came = stream.read(&mut piece).await.unwrap();
+            read.extend_from_slice(piece.get(..came).unwrap());
+            if read.len() == 8 * ASKED && !changed_hands {
+                // As when a connection changes hands: bytes that were read and not used come again, in their place.
+                changed_hands = true;
+                let back = read.split_off(6 * ASKED);
+                stream = stream.refill(back.into());
+            }
+            if came == 0 {
+                break;
+            }
+        }
+        let expected: Vec<u8> = (0..whole).map(|at| (whole - at) as u8).collect();
+        assert!(read == expected);
+        assert!(stream.stream.asked < whole / AHEAD + 5, "{}", stream.stream.asked);
+    }
+
+    #[tokio::test]
+    async fn a_short_message_is_read_without_a_buffer() {
+        let mut stream = Prefixed::new(Bytes::new(), Source { left: 1_000, asked: 0 });
+        let mut piece = [0; ASKED];
+        assert_eq!(stream.read(&mut piece).await.unwrap(), 1_000);
+        assert!(stream.first.is_empty() && !stream.has_more);
     }
 }
