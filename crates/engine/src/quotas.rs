@@ -4,6 +4,7 @@
 
 mod asked;
 mod history;
+mod journal;
 mod loan;
 mod local;
 mod refused;

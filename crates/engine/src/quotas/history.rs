@@ -1,6 +1,6 @@
 //! What was used in each hour, by whom and of which model: for people, kept for 30 days.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -37,32 +37,66 @@ pub(super) const SCHEMA: &str = "
         PRIMARY KEY (hour, subject, model)) WITHOUT ROWID;
 ";
 
-pub(super) fn write(connection: &Connection, entry: &Entry) -> Result<(), rusqlite::Error> {
-    let model: String = entry.model.as_deref().unwrap_or_default().chars().take(LONGEST_MODEL).collect();
-    let mut add = connection.prepare_cached(
-        "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT (hour, subject, model) DO UPDATE SET
-            requests = requests + excluded.requests, refused = refused + excluded.refused,
-            input = input + excluded.input, output = output + excluded.output,
-            cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
-            micros = micros + excluded.micros, unpriced = unpriced + excluded.unpriced",
-    )?;
-    let count = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
-    let unpriced = if entry.micros.is_none() { entry.requests } else { 0 };
-    add.execute(params![
-        entry.at.div_euclid(HOUR) * HOUR,
-        entry.subject,
-        model,
-        count(entry.requests),
-        count(entry.refused),
-        count(entry.input),
-        count(entry.output),
-        count(entry.cache_read),
-        count(entry.cache_write),
-        count(entry.micros.unwrap_or(0)),
-        count(unpriced),
-    ])
-    .map(drop)
+/// Uses of one batch, added up by hour, subject and model.
+#[derive(Default)]
+pub(super) struct Uses(HashMap<(Millis, String, String), Sum>);
+
+#[derive(Default)]
+struct Sum {
+    requests: u64,
+    refused: u64,
+    input: u64,
+    output: u64,
+    cache_read: u64,
+    cache_write: u64,
+    micros: u64,
+    unpriced: u64,
+}
+
+impl Uses {
+    pub(super) fn note(&mut self, entry: &Entry) {
+        let model = entry.model.as_deref().unwrap_or_default().chars().take(LONGEST_MODEL).collect();
+        let sum = self.0.entry((entry.at.div_euclid(HOUR) * HOUR, entry.subject.clone(), model)).or_default();
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut sum.requests, entry.requests);
+        add(&mut sum.refused, entry.refused);
+        add(&mut sum.input, entry.input);
+        add(&mut sum.output, entry.output);
+        add(&mut sum.cache_read, entry.cache_read);
+        add(&mut sum.cache_write, entry.cache_write);
+        match entry.micros {
+            Some(micros) => add(&mut sum.micros, micros),
+            None => add(&mut sum.unpriced, entry.requests),
+        }
+    }
+
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        let mut add = connection.prepare_cached(
+            "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (hour, subject, model) DO UPDATE SET
+                requests = requests + excluded.requests, refused = refused + excluded.refused,
+                input = input + excluded.input, output = output + excluded.output,
+                cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
+                micros = micros + excluded.micros, unpriced = unpriced + excluded.unpriced",
+        )?;
+        let count = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+        for ((hour, subject, model), sum) in &self.0 {
+            add.execute(params![
+                hour,
+                subject,
+                model,
+                count(sum.requests),
+                count(sum.refused),
+                count(sum.input),
+                count(sum.output),
+                count(sum.cache_read),
+                count(sum.cache_write),
+                count(sum.micros),
+                count(sum.unpriced),
+            ])?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
@@ -138,6 +172,7 @@ mod tests {
             micros,
             ..Entry::default()
         };
+        let mut uses = Uses::default();
         for entry in [
             entry(day + 5, "a", Some(100)),
             entry(day + HOUR - 1, "a", Some(50)),
@@ -145,8 +180,9 @@ mod tests {
             entry(day - 1, "a", Some(7)),
             Entry { at: day, subject: "bob".into(), refused: 1, ..Entry::default() },
         ] {
-            write(&connection, &entry).unwrap();
+            uses.note(&entry);
         }
+        uses.write(&connection).unwrap();
         let history = read(&connection, day + 2 * HOUR).unwrap();
         assert_eq!(history.hours.len(), 3);
         assert_eq!(history.days.len(), 2);

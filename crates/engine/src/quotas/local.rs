@@ -3,42 +3,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use sallyport_policy::quotas::{
     Ask, DAY, HOUR, Ledger, Millis, Movement, RequestId, Ruling, Tally, Ticket, Tier, day_of,
 };
-use tokio::sync::mpsc as queue;
 
 use super::history::{self, Entry};
-
-/// Changes that may wait for the disk; beyond it the newest are counted in memory alone.
-const QUEUE: usize = 65_536;
-
-/// Changes of one transaction.
-const BATCH: usize = 1_024;
-
-/// How long changes gather before they are written: nobody waits for them, and a transaction costs more than a change.
-const GATHER: Duration = Duration::from_millis(20);
+use super::journal::{Journal, Line};
 
 pub(crate) struct Local {
     ledgers: Mutex<HashMap<String, Ledger>>,
     journal: Mutex<Option<Journal>>,
-}
-
-struct Journal {
-    lines: queue::Sender<Line>,
-    writer: JoinHandle<()>,
-}
-
-enum Line {
-    Moved(String, Movement),
-    Used(Entry),
-    /// Answered when everything before it is written.
-    Flush(mpsc::SyncSender<()>),
 }
 
 const SCHEMA: &str = "
@@ -58,13 +35,8 @@ impl Local {
         connection.execute_batch(history::SCHEMA)?;
         forget(&connection, now)?;
         let ledgers = restore(&connection, now)?;
-        // Room that is made as it is needed: all of it at once would be nine megabytes.
-        let (lines, mut pending) = queue::channel(QUEUE);
-        let writer = std::thread::Builder::new()
-            .name("quota-journal".into())
-            .spawn(move || write(connection, &mut pending))
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        Ok(Local { ledgers: Mutex::new(ledgers), journal: Mutex::new(Some(Journal { lines, writer })) })
+        let journal = Journal::begin(connection)?;
+        Ok(Local { ledgers: Mutex::new(ledgers), journal: Mutex::new(Some(journal)) })
     }
 
     /// Counts in memory alone.
@@ -127,17 +99,14 @@ impl Local {
 
     /// Writes the rest down and ends. Blocks.
     pub(crate) fn close(&self) {
-        if let Some(Journal { lines, writer }) = self.journal.lock().take() {
-            drop(lines);
-            let _ = writer.join();
+        if let Some(journal) = self.journal.lock().take() {
+            journal.end();
         }
     }
 
     fn line(&self, line: Line) {
-        if let Some(journal) = &*self.journal.lock()
-            && journal.lines.try_send(line).is_err()
-        {
-            tracing::warn!("a change of the quotas could not be written down");
+        if let Some(journal) = &*self.journal.lock() {
+            journal.note(line);
         }
     }
 }
@@ -181,82 +150,10 @@ fn restore(connection: &Connection, now: Millis) -> Result<HashMap<String, Ledge
         .collect())
 }
 
-fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
+pub(super) fn forget(connection: &Connection, now: Millis) -> Result<(), rusqlite::Error> {
     connection.execute("DELETE FROM requests WHERE at <= ?1", [now - HOUR])?;
     connection.execute("DELETE FROM tokens WHERE day < ?1", [day_of(now) - 1])?;
     history::forget(connection, now)
-}
-
-/// The journal's thread: takes what waits, a batch to a transaction.
-fn write(mut connection: Connection, pending: &mut queue::Receiver<Line>) {
-    let mut swept = super::now();
-    while let Some(first) = pending.blocking_recv() {
-        std::thread::sleep(GATHER);
-        let others = std::iter::from_fn(|| pending.try_recv().ok());
-        let batch: Vec<Line> = std::iter::once(first).chain(others).take(BATCH).collect();
-        if let Err(error) = write_batch(&mut connection, &batch) {
-            tracing::warn!(%error, changes = batch.len(), "changes of the quotas could not be written down");
-        }
-        for line in batch {
-            if let Line::Flush(done) = line {
-                let _ = done.send(());
-            }
-        }
-        let now = super::now();
-        if now - swept > HOUR {
-            swept = now;
-            if let Err(error) = forget(&connection, now) {
-                tracing::warn!(%error, "old quota rows could not be removed");
-            }
-        }
-    }
-}
-
-fn write_batch(connection: &mut Connection, batch: &[Line]) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction()?;
-    for line in batch {
-        match line {
-            Line::Moved(subject, movement) => write_movement(&transaction, subject, movement)?,
-            Line::Used(entry) => history::write(&transaction, entry)?,
-            Line::Flush(_) => {}
-        }
-    }
-    transaction.commit()
-}
-
-fn write_movement(
-    connection: &Connection,
-    subject: &str,
-    movement: &Movement,
-) -> Result<(), rusqlite::Error> {
-    let (ticket, tokens) = match movement {
-        Movement::Reserved { at, ticket } => {
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO requests (id, subject, at) VALUES (?1, ?2, ?3)")?
-                .execute(params![format!("{:032x}", ticket.id), subject, at])?;
-            let mut add = connection.prepare_cached(
-                "INSERT INTO tokens (subject, day, tokens) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (subject, day) DO UPDATE SET tokens = tokens + excluded.tokens",
-            )?;
-            add.execute(params![subject, ticket.day, signed(ticket.reserved)])?;
-            return Ok(());
-        }
-        Movement::Settled { ticket, tokens } => (ticket, *tokens),
-        Movement::Cancelled { ticket } => {
-            connection
-                .prepare_cached("DELETE FROM requests WHERE id = ?1")?
-                .execute([format!("{:032x}", ticket.id)])?;
-            (ticket, 0)
-        }
-    };
-    let mut settle = connection.prepare_cached(
-        "UPDATE tokens SET tokens = max(0, tokens - ?3) + ?4 WHERE subject = ?1 AND day = ?2",
-    )?;
-    settle.execute(params![subject, ticket.day, signed(ticket.reserved), signed(tokens)]).map(drop)
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Whether a file that can't be opened is at least a whole database.
