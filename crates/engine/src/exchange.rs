@@ -137,6 +137,7 @@ impl Exchange<'_> {
 
         let unread = self.endpoint.kind == TrafficKind::Telemetry
             && self.policy.snapshot.telemetry.value == TelemetryPolicy::Allow;
+        let facts = taken.facts();
         let plain = if unread { Bytes::new() } else { taken.plain() };
         let content_type = match head::codings(&parts.headers) {
             Some(_) => text_of(&parts.headers, "content-type").map(str::to_owned),
@@ -215,9 +216,8 @@ impl Exchange<'_> {
             self.parties.retention = Some("session_only".to_owned());
         }
         let sent_body = match (&taken, &new_plain) {
-            (Taken::Unread(..), _) => BodyFacts::unread(),
             (Taken::Held(_), Some(new)) => BodyFacts::of(new),
-            (Taken::Held(held), None) => BodyFacts::of(&held.plain),
+            _ => facts.known().await,
         };
         let said = match (&taken, &new_plain) {
             (Taken::Held(held), new) if self.is_kept(&decision, nature) && !unread => {

@@ -5,9 +5,11 @@ use http::header::{self, HeaderMap, HeaderValue};
 use hudson_proxy::{Body, Gathered};
 use sallyport_policy::verdict::BodyNature;
 use sallyport_wire::coding::{self, Bounds, Coding};
+use tokio::task::JoinHandle;
 
 use crate::answer::forget_digests;
 use crate::head;
+use crate::record::BodyFacts;
 use crate::respond::Refusal;
 
 /// A request body in memory, and what stands behind it.
@@ -25,6 +27,25 @@ pub(super) enum Taken {
     Held(Held),
     /// Too long: it can only be streamed on unread.
     Unread(Body, BodyNature),
+}
+
+/// A smaller body is hashed sooner than another thread begins.
+const LARGE: usize = 128 * 1024;
+
+/// What the trail has to know of a body.
+pub(super) enum Facts {
+    Known(BodyFacts),
+    Coming(JoinHandle<BodyFacts>, Bytes),
+}
+
+impl Facts {
+    pub(super) async fn known(self) -> BodyFacts {
+        match self {
+            Facts::Known(facts) => facts,
+            // That thread is only ever cancelled when the engine ends.
+            Facts::Coming(facts, plain) => facts.await.unwrap_or_else(|_| BodyFacts::of(&plain)),
+        }
+    }
 }
 
 impl Taken {
@@ -51,6 +72,19 @@ impl Taken {
                     "Sallyport stopped this request: {error}. Send the body without compression, or smaller."
                 ),
             )),
+        }
+    }
+
+    /// Facts of the body as it came. Those of a large one are found out on another thread while the body is looked at,
+    /// which takes about as long.
+    pub(super) fn facts(&self) -> Facts {
+        match self {
+            Taken::Unread(..) => Facts::Known(BodyFacts::unread()),
+            Taken::Held(held) if held.plain.len() < LARGE => Facts::Known(BodyFacts::of(&held.plain)),
+            Taken::Held(held) => {
+                let plain = held.plain.clone();
+                Facts::Coming(tokio::task::spawn_blocking(move || BodyFacts::of(&plain)), held.plain.clone())
+            }
         }
     }
 
