@@ -32,6 +32,7 @@ use crate::headers;
 use crate::lane::Kind;
 use crate::leg::{Leg, Prefixed};
 use crate::limits::Limits;
+use crate::one_go::InOneGo;
 use crate::tls::{ClientTls, H2};
 use crate::tunnel;
 use crate::upstream::{Link, Pool};
@@ -351,6 +352,6 @@ where
 {
     fn execute(&self, future: F) {
         let kill = self.0.clone();
-        tokio::spawn(async move { kill.run_until_cancelled(future).await });
+        tokio::spawn(async move { kill.run_until_cancelled(InOneGo::new(Box::pin(future))).await });
     }
 }

@@ -23,6 +23,7 @@ mod lane;
 mod leg;
 mod limits;
 mod noproxy;
+mod one_go;
 mod proxy;
 mod tls;
 mod tunnel;

@@ -18,6 +18,7 @@ use crate::dialer::{Dialer, DialerConfig, tune};
 use crate::error::BuildError;
 use crate::handler::{CertSource, ConnectionInfo, Handler};
 use crate::limits::Limits;
+use crate::one_go::InOneGo;
 use crate::tls::{ClientTls, UpstreamTls};
 use crate::upstream::Link;
 
@@ -151,7 +152,8 @@ async fn serve(
 ) {
     let Ok(info) = welcome(&socket, peer, id) else { return };
     let kill = shared.kill.clone();
-    kill.run_until_cancelled(Box::pin(connection::run(shared, socket, info))).await;
+    let connection = InOneGo::new(Box::pin(connection::run(shared, socket, info)));
+    kill.run_until_cancelled(connection).await;
     drop(slot);
 }
 
