@@ -44,14 +44,14 @@ pub(crate) fn streamed() -> Bytes {
     format!(r#"{{"model":"gpt-bench","stream":true,"messages":[{history}{question}]}}"#).into()
 }
 
-/// Messages of about `size` bytes, each followed by a comma. Another `seed` gives other words in each line.
+/// Messages of about `size` bytes, of two speakers in turn, each followed by a comma. Another `seed` gives other words in each line.
 fn messages(size: usize, seed: u64) -> String {
     let mut words = Words(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut out = String::with_capacity(size + 8_192);
-    let mut turn = 0;
+    let (each, mut turn) = ((size / 2).min(3_600), 0);
     while out.len() < size {
         let mut text = String::new();
-        while text.len() < 3_600 && out.len() + text.len() < size {
+        while text.len() < each && out.len() + text.len() < size {
             let (a, b, c) = (words.next(), words.next(), words.next());
             text.push_str(&format!(
                 "pub fn {a}_{b}(items: &[u32]) -> u32 {{\n    items.iter().map(|{c}| {c} + {}).sum()\n}}\n\nThe key \
