@@ -29,7 +29,7 @@ pub(super) fn env_value(seen: &Seen<'_>) -> bool {
     let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
     let placed = if shouted { open } else { seen.begins_line() };
     let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
-    placed && enough && is_env_name(name) && is_credible(value)
+    placed && enough && !value.contains("</") && is_env_name(name) && is_credible(value)
 }
 
 /// The words that the specification names for environment variables, and what else the name says.

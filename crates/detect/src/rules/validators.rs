@@ -237,8 +237,9 @@ fn is_name_of_many(seen: &Seen<'_>) -> bool {
     let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
     let service = lead.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(lead.len());
     let service = String::from_utf8_lossy(lead.get(..service).unwrap_or_default()).to_ascii_lowercase();
-    let says_service =
-        service.len() >= 5 && lower.contains(&service) && shape::explained(value) * 3 >= value.len();
+    let reads =
+        shape::explained(value) * 4 >= value.len() || !value.bytes().any(|byte| byte.is_ascii_digit());
+    let says_service = service.len() >= 5 && lower.contains(&service) && reads;
     let version = lower.strip_prefix('v').is_some_and(|rest| {
         let dots = rest.bytes().filter(|byte| *byte == b'.').count();
         rest.starts_with(|c: char| c.is_ascii_digit()) && dots >= 2

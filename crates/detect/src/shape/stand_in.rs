@@ -56,6 +56,7 @@ const PUBLISHED: &[&str] = &[
     "hh5s93j4hdidpola",
     "kd94hf93k423kf44",
     "kkk9d7dh3k39sjv7",
+    "mF_9.B5f-4.1JqM",
     "nnch734d00sl2jdk",
     "pfkkdhi9sl3r4s00",
     "2YotnFZFEjr1zCsicMWpAA",

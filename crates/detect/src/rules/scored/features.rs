@@ -4,7 +4,6 @@
 //! trainer in `examples/accuracy` reads them from here, so both sides see the same.
 
 use crate::rules::assigned::{is_constant, is_identifier, is_markup, is_prose};
-use crate::rules::fixture::is_fixture;
 use crate::rules::validators::shannon;
 use crate::shape;
 
@@ -24,6 +23,14 @@ impl Pair<'_> {
     /// Whether what stands before the value announces a credential.
     pub(super) fn is_named(&self) -> bool {
         shape::names_secret(self.name) || self.is_scheme()
+    }
+
+    /// Whether an HTTP header holds the value, in a request or on a command line.
+    pub(super) fn is_in_header(&self) -> bool {
+        let lead = self.lead.to_ascii_lowercase();
+        let option = self.glue.trim_end() == ":"
+            && ["-h ", "-h'", "-h\"", "-header "].iter().any(|o| lead.contains(o));
+        option || lead.contains("authorization") || self.is_scheme() && self.name.len() > "bearer".len()
     }
 
     /// `Authorization: Bearer …` has no name but its scheme.
@@ -226,17 +233,6 @@ features! { pair, facts;
     human_password_quoted: facts.of_password && facts.digits > 0 && facts.worded >= 4 && facts.quote.is_some()
         && !facts.says_itself && !facts.example_word,
     mostly_escapes: pair.value.bytes().filter(|byte| *byte == b'%' || *byte == b'\\').count() * 4 >= facts.len,
-    in_fixture: facts.in_fixture,
-    human_in_fixture: facts.in_fixture && facts.of_password,
-    scheme: facts.scheme,
-    scheme_human: facts.scheme && facts.digits > 0 && facts.worded >= 4,
-    scheme_marked: facts.scheme && facts.digits > 0 && facts.marks > 0,
-    scheme_dense: facts.scheme && facts.dense,
-    in_header: facts.in_header,
-    in_header_human: facts.in_header && facts.digits > 0 && facts.worded >= 4,
-    in_header_dense: facts.in_header && facts.dense,
-    in_prose: facts.in_prose,
-    spelt_default: shape::is_spelt_default(pair.value),
     quoted_token_like: facts.quote.is_some() && facts.len >= 16 && facts.digits >= 2 && facts.letters() >= 4
         && !pair.value.contains(' '),
 }
@@ -283,13 +279,6 @@ struct Facts<'t> {
     typed: bool,
     quote: Option<char>,
     commented: bool,
-    in_fixture: bool,
-    /// The name is a scheme of HTTP.
-    scheme: bool,
-    /// An HTTP header, on a command line or in a request.
-    in_header: bool,
-    /// Words without marks stand before the name.
-    in_prose: bool,
 }
 
 impl<'t> Facts<'t> {
@@ -405,14 +394,6 @@ impl<'t> Facts<'t> {
                 .iter()
                 .any(|mark| lead.starts_with(mark)),
             lower_name,
-            in_fixture: is_fixture(&String::from_utf8_lossy(pair.before)),
-            scheme: pair.is_scheme(),
-            in_header: {
-                let lower_lead = lead.to_ascii_lowercase();
-                pair.glue.trim_end() == ":" && (lower_lead.contains("-h ") || lower_lead.contains("-header "))
-                    || lower_lead.ends_with("authorization: ")
-            },
-            in_prose: lead.split(' ').filter(|word| word.len() >= 2 && shape::is_wordlike(word)).count() >= 3,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod encoded;
 mod features;
+mod margin;
 mod weights;
 
 use std::collections::HashMap;
@@ -13,7 +14,6 @@ use std::ops::Range;
 use sallyport_policy::RuleId;
 
 use super::RuleSet;
-use super::assigned::{is_credible, is_dense};
 use super::validators::{LOOK_BEHIND, Seen};
 use crate::shape;
 use features::Pair;
@@ -47,18 +47,7 @@ fn is_likely(pair: &Pair<'_>) -> bool {
     if is_hopeless(pair) {
         return false;
     }
-    let score = score(&features::of(pair));
-    score >= weights::THRESHOLD || score >= weights::THRESHOLD - DENSE_MARGIN && is_dense_password(pair)
-}
-
-/// How much less the model must be sure of a value that is nothing but a password by hand-made measure: it
-/// learns from tests and documentation, where such values are made up.
-const DENSE_MARGIN: f32 = 1.5;
-
-fn is_dense_password(pair: &Pair<'_>) -> bool {
-    let lower = pair.name.to_ascii_lowercase();
-    let of_password = lower.contains("pass") || lower.contains("pwd");
-    of_password && pair.is_named() && is_dense(pair.value) && is_credible(pair.value)
+    score(&features::of(pair)) >= weights::THRESHOLD - margin::of(pair)
 }
 
 fn score(features: &[f32; features::COUNT]) -> f32 {
@@ -79,6 +68,10 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
     !named && (value.len() < 12 || digits < 2 || open())
         || bare && pair.after.is_some_and(|byte| b"([".contains(&byte))
         || value.starts_with("--")
+        || value.contains("[]")
+        || value.contains('@') && shape::is_place(value)
+        || pair.lead.contains("GUID(") && value.len() == 36
+        || pair.name.eq_ignore_ascii_case("pass") && pair.glue.ends_with('`') && digits < 2
         || pair.is_scheme() && is_other_scheme(value)
         || pair.name.eq_ignore_ascii_case("token") && is_cursor(pair.lead)
         || value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && value.contains('.')

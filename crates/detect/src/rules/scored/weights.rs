@@ -141,17 +141,6 @@ pub(super) const WEIGHTS: &[f32] = &[
     1.4030, // human_password
     0.6305, // human_password_quoted
     -1.9773, // mostly_escapes
-    0.0000, // in_fixture
-    0.0000, // human_in_fixture
-    0.0000, // scheme
-    0.0000, // scheme_human
-    0.0000, // scheme_marked
-    0.0000, // scheme_dense
-    0.0000, // in_header
-    0.0000, // in_header_human
-    0.0000, // in_header_dense
-    0.0000, // in_prose
-    0.0000, // spelt_default
     -0.7823, // quoted_token_like
     0.000, -0.614, 0.277, 0.377, 0.026, -0.511, 0.540, -0.945, 0.080, 1.820,
     0.287, -0.246, -0.024, -0.007, 0.190, 0.625, 0.238, -0.283, 0.000, 0.000,
