@@ -207,7 +207,8 @@ fn service_key(seen: &Seen<'_>) -> bool {
     let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
     let mixed = value.bytes().any(|byte| byte.is_ascii_uppercase())
         && value.bytes().any(|byte| byte.is_ascii_lowercase())
-        && shape::is_random(value);
+        && (shape::is_random(value)
+            || value.len() >= 12 && shape::odd_letters(value) > 0.5 && shape::explained(value) == 0);
     let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
     (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed)
         && !called
@@ -231,7 +232,10 @@ fn is_name_of_many(seen: &Seen<'_>) -> bool {
     let parts = shape::parts(value);
     let marks = value.bytes().filter(|byte| b"-_.+".contains(byte)).count();
     let is_letters = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let words = parts.iter().filter(is_letters).filter(|part| part.len() >= 3 && shape::is_wordlike(part));
+    // What is all hexadecimal may be an identifier of bytes.
+    let beyond_hex = |part: &&&str| part.bytes().any(|byte| !byte.is_ascii_hexdigit());
+    let words = parts.iter().filter(is_letters).filter(beyond_hex);
+    let words = words.filter(|part| part.len() >= 3 && shape::is_wordlike(part));
     let readable = parts.iter().filter(is_letters).all(|part| part.len() <= 3 || shape::is_wordlike(part));
     let slug = marks >= 2 && readable && words.count() >= 2 && parts.len() <= 14;
     let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
@@ -396,7 +400,7 @@ fn connection(seen: &Seen<'_>) -> bool {
     let shown_to_all = only_says_password
         || taught.contains(&lower.as_str())
         || in_example && (!typed || shape::is_spelt_default(&plain))
-        || escaped && shape::is_spelt_default(&plain)
+        || escaped && shape::is_spelt_default(&plain) && !plain.ends_with(|c: char| c.is_ascii_digit())
         || plain.bytes().filter(u8::is_ascii_alphanumeric).count() < 3;
     let taught_user = ["user", "username", "foo", "user^", "my%20user", "name"]
         .contains(&user.to_ascii_lowercase().as_str());

@@ -10,6 +10,8 @@ const DENSE_PASSWORD: f32 = 1.5;
 const MIXED: f32 = 1.0;
 const HUMAN: f32 = 0.75;
 const HEADER: f32 = 4.0;
+/// A telling name alone.
+const NAMED: f32 = 0.75;
 const IN_FIXTURE: f32 = -2.0;
 const SPELT_DEFAULT: f32 = -5.0;
 
@@ -21,13 +23,16 @@ pub(super) fn of(pair: &Pair<'_>) -> f32 {
     let lower = pair.name.to_ascii_lowercase();
     let of_password = lower.contains("pass") || lower.contains("pwd");
     match () {
-        () if shape::is_spelt_default(value) => SPELT_DEFAULT,
+        // `P@ssw0rd123` is what people choose, `p4ssw0rd` what tests do.
+        () if shape::is_spelt_default(value) && value.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            SPELT_DEFAULT
+        }
         () if is_fixture(&String::from_utf8_lossy(pair.before)) => IN_FIXTURE,
         () if of_password && is_dense(value) && is_credible(value) => DENSE_PASSWORD,
         () if pair.is_in_header() && (is_human(value) || is_mixed(value)) => HEADER,
         () if is_mixed(value) => MIXED,
         () if of_password && is_human(value) => HUMAN,
-        () => 0.0,
+        () => NAMED,
     }
 }
 
