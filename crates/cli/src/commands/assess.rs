@@ -20,7 +20,7 @@ use crate::output::{Accent, Out, Table};
 /// be approved. With `unapprovedTools: block` in a SallyportPolicy, providers of tools without an approval are refused.
 /// Whoever approves is asked by the operating system who is at the desk.
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport assess new cursor --provider cursor\n  sallyport assess answer cursor data-usage --answer 'Not trained on' --evidence dpa.pdf\n  sallyport assess answer cursor api-security --answer 'No rate limits' --severity high --mitigation 'Own limits'\n  sallyport assess show cursor\n  sallyport assess approve cursor --until 2027-06-30\n\n{EXIT_CODES}"))]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport assess new cursor --provider cursor\n  sallyport assess answer cursor data-usage --answer 'Not trained on' --evidence dpa.pdf\n  sallyport assess answer cursor api-security --answer 'No rate limits' \\\n    --severity high --mitigation 'Own limits'\n  sallyport assess show cursor\n  sallyport assess approve cursor --until 2027-06-30\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -44,7 +44,7 @@ enum Command {
         certificates: Vec<String>,
     },
     /// Answer a question of the template, with evidence, and what is done about the risk
-    #[command(after_help = format!("Example:\n  sallyport assess answer cursor api-security --answer 'No rate limits' --severity high --mitigation 'Own limits'\n\nAn approval is void once an answer changes.\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("Example:\n  sallyport assess answer cursor api-security --answer 'No rate limits' \\\n    --severity high --mitigation 'Own limits'\n\nAn approval is void once an answer changes.\n\n{EXIT_CODES}"))]
     Answer {
         /// The tool
         tool: String,

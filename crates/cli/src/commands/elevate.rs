@@ -25,7 +25,7 @@ const LONGEST: u64 = 256 << 10;
 /// What an agent's tier does not allow can be granted for up to 4 hours: writing files, commands, hosts,
 /// secrets. Approving asks the operating system who is at the desk, where it can.
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport elevate request --scope shell:execute --resource \"git push *\" --for 30m --justification \"release 1.2\"\n  sallyport elevate list\n  sallyport elevate approve 7\n  sallyport elevate revoke 7\n\n{EXIT_CODES}"))]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = format!("Examples:\n  sallyport elevate request --scope shell:execute --resource \"git push *\" \\\n    --for 30m --justification \"release 1.2\"\n  sallyport elevate list\n  sallyport elevate approve 7\n  sallyport elevate revoke 7\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +37,7 @@ enum Command {
     ///
     /// shell:execute and secrets:read always wait for a human; the others are granted at once where
     /// policy says so. Exits with 1 while the request waits.
-    #[command(after_help = format!("Examples:\n  sallyport elevate request --scope secrets:read --resource billing/api-key --for 30m --justification \"refunds\"\n  sallyport elevate request --scope network:external --resource \"*.example.com\"\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("Examples:\n  sallyport elevate request --scope secrets:read --resource billing/api-key \\\n    --for 30m --justification \"refunds\"\n  sallyport elevate request --scope network:external --resource \"*.example.com\"\n\n{EXIT_CODES}"))]
     Request {
         /// filesystem:write, shell:execute, network:external or secrets:read
         #[arg(long, value_name = "SCOPE", value_parser = scope)]
