@@ -1,6 +1,7 @@
 //! Sallyport's tray app: a client of the engine, as the command line is. It shows state, pops up what a person should know,
 //! and opens a window on request. It decides nothing, holds no secret, and the engine outlives it.
 
+mod afresh;
 mod automation;
 mod commands;
 mod engine;
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicBool;
 use sallyport_ipc::Client;
 use sallyport_platform::{Paths, desktop};
 use tauri::{AppHandle, Manager, RunEvent};
+use tokio::sync::Notify;
 
 pub use automation::Automation;
 
@@ -34,10 +36,13 @@ pub(crate) struct App {
     pub(crate) kept: Mutex<settings::Kept>,
     /// The person took the certificate back: no engine is started until they want it again.
     pub(crate) stays_away: AtomicBool,
+    /// The last window was closed.
+    pub(crate) closed: Notify,
 }
 
 /// Runs until the person quits.
 pub fn run(automation: Automation) -> ExitCode {
+    desktop::adopt_children();
     let asked_for = automation::asked_for(&|name| std::env::var_os(name).is_some());
     if automation == Automation::Refused && !asked_for.is_empty() {
         return start_again_without(&asked_for);
@@ -76,7 +81,13 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             tauri_plugin_autostart::MacosLauncher::LaunchAgent,
             Some(vec![BACKGROUND]),
         ))
-        .manage(App { client, paths, kept: Mutex::new(kept), stays_away: AtomicBool::new(false) })
+        .manage(App {
+            client,
+            paths,
+            kept: Mutex::new(kept),
+            stays_away: AtomicBool::new(false),
+            closed: Notify::new(),
+        })
         .invoke_handler(commands::all())
         .on_menu_event(|app, event| {
             if let Some(act) = tray::Act::of(event.id().as_ref()) {
@@ -94,10 +105,11 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         })
         .build(embedded())?;
-    app.run(|_app, event| {
+    app.run(|app, event| {
         // The last window's closing is no reason to leave: the icon stays.
         if let RunEvent::ExitRequested { code: None, api, .. } = event {
             api.prevent_exit();
+            app.state::<App>().closed.notify_one();
         }
     });
     Ok(())

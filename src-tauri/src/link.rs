@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::popups::{self, Popups};
 use crate::settings::PopupMode;
 use crate::tray::{Seen, Tray};
-use crate::{App, engine, window};
+use crate::{App, afresh, engine, window};
 
 /// Between two looks for an engine that does not answer; longer each time, so that a broken one costs nothing.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -78,6 +78,9 @@ impl Link {
         self.show(&status).await;
         self.say(&Told::Connected);
         let mut look: Option<Instant> = None;
+        let mut anew: Option<Instant> = None;
+        let app = self.app.clone();
+        let closed = &app.state::<App>().closed;
         loop {
             let pause_over = status.paused_until.map(|until| instant(until) + Duration::from_millis(200));
             let popups_due = self.popups.next_due().map(instant);
@@ -99,6 +102,16 @@ impl Link {
                     status = self.client.status().await?;
                     self.show(&status).await;
                     self.say(&Told::Connected);
+                }
+                () = closed.notified() => anew = Some(Instant::now() + afresh::LEFT_ALONE),
+                () = at(anew) => {
+                    // A window that was opened since says so again when it is closed.
+                    let windowless = app.get_webview_window(window::LABEL).is_none();
+                    let idle = popups_due.is_none() && afresh::may_begin(&app);
+                    if idle {
+                        afresh::begin(&app);
+                    }
+                    anew = (windowless && !idle).then(|| Instant::now() + afresh::LEFT_ALONE);
                 }
                 () = at(popups_due) => {
                     for popup in self.popups.due(self.mode(), Timestamp::now()) {

@@ -1,7 +1,8 @@
 //! The one window. It is made when it is asked for and gone when it is closed: an idle tray carries no web view.
 
 use serde::Serialize;
-use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindowBuilder};
+use tauri::webview::PageLoadEvent;
+use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
 pub(crate) const LABEL: &str = "main";
 /// Everything that the window is told comes under this name.
@@ -17,16 +18,17 @@ enum Told<'a> {
 /// wherever it is.
 pub(crate) fn open(app: &AppHandle, page: &str) {
     let opened = match app.get_webview_window(LABEL) {
-        Some(window) => {
-            window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus()).and_then(
-                |()| if page.is_empty() { Ok(()) } else { window.emit(CHANNEL, Told::Open { page }) },
-            )
-        }
+        Some(window) => show(&window)
+            .and_then(|()| if page.is_empty() { Ok(()) } else { window.emit(CHANNEL, Told::Open { page }) }),
         None => make(app, page),
     };
     if let Err(error) = opened {
         tracing::error!(%error, "the window could not be opened");
     }
+}
+
+fn show(window: &WebviewWindow) -> Result<(), tauri::Error> {
+    window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus())
 }
 
 fn make(app: &AppHandle, page: &str) -> Result<(), tauri::Error> {
@@ -35,6 +37,15 @@ fn make(app: &AppHandle, page: &str) -> Result<(), tauri::Error> {
         .title("Sallyport")
         .inner_size(1120.0, 760.0)
         .min_inner_size(900.0, 600.0)
+        // Shown with its page drawn and in its colours: an empty white window would come first.
+        .visible(false)
+        .on_page_load(|window, load| {
+            if load.event() == PageLoadEvent::Finished
+                && let Err(error) = show(&window)
+            {
+                tracing::error!(%error, "the window could not be shown");
+            }
+        })
         // The pages are ours and inside the program; there is nowhere else to go.
         .on_navigation(|url| ours(url.scheme(), url.host_str()))
         .build()

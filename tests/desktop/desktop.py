@@ -159,7 +159,8 @@ def memory(pid):
             stat = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
         except FileNotFoundError:
             continue
-        megabytes += int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+        # One that has ended and waits to be noticed holds none.
+        megabytes += int(next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), 0)) / 1024
         ticks += int(stat[11]) + int(stat[12])
     return megabytes, ticks
 
@@ -550,22 +551,37 @@ def idle(session, app, profile):
 
 
 def first_paint(session, app, background, profile, shots):
-    """From the wish to see the window (a second start hands it over) to its first pixels."""
+    """From the wish to see the window (a second start hands it over) to its first pixels. The best of three counts, since whatever
+    else the machine does only adds to it."""
     accent = bytes((0x0A, 0x6A, 0x66))
 
     def painted():
         corner = subprocess.run(["import", "-window", "root", "-crop", "80x80+0+16", "-depth", "8", "rgb:-"], capture_output=True)
         return any(corner.stdout[i : i + 3] == accent for i in range(0, len(corner.stdout), 3))
 
-    assert not painted(), "there is a window already"
-    began = time.monotonic()
-    session.start("second", app)
-    wait_for("the window", painted)
-    took = time.monotonic() - began
-    session.picture(shots, "product")
+    times = []
+    for _ in range(3):
+        assert not painted(), "there is a window already"
+        began = time.monotonic()
+        session.start("second", app)
+        wait_for("the window", painted)
+        times.append(time.monotonic() - began)
+        session.picture(shots, "product")
+        # As a person does: what has the focus is closed. While others come and go, looking for a window may fail.
+        focus = ["xdotool", "search", "--onlyvisible", "--name", "^Sallyport$", "windowfocus", "--sync"]
+        wait_for("the window to have the focus", lambda: subprocess.run(focus, check=True))
+        subprocess.run(["xdotool", "key", "alt+F4"], check=True)
+        wait_for("the window's end", lambda: not painted())
+    told = ", ".join(f"{took:.2f}" for took in times)
     if profile == "release":
-        assert took < 1, f"{took:.1f} s"
-    say(f"the window is painted {took:.1f} s after it was asked for")
+        assert min(times) < 1, f"{told} s"
+    say(f"the window is painted {min(times):.2f} s after it was asked for (of {told})")
+    # What the web view leaves behind is gone soon after its window, and the icon is still there.
+    limit = 80 if profile == "release" else 100
+    wait_for("memory as before", lambda: memory(background.pid)[0] <= limit and quiet(background.pid))
+    TrayMenu()
+    wait_for("no process to be left of it", lambda: not descendants(background.pid))
+    say(f"with the window closed again: {memory(background.pid)[0]:.0f} MB")
     background.terminate()
 
 

@@ -2,18 +2,21 @@ import './lib/language';
 import { mount } from 'svelte';
 import './app.css';
 import App from './App.svelte';
-import { theme } from './lib/theme.svelte';
-import { clock } from './lib/clock.svelte';
 import type { Backend } from './lib/backend';
+import { tauri } from './lib/backend/tauri';
+import { clock } from './lib/clock.svelte';
+import { theme } from './lib/theme.svelte';
 
-/** The app's window speaks to the engine; everything else (a browser, a test) to the mock, which a release build has not. */
-async function backend(): Promise<Backend> {
-  if (import.meta.env.MODE === 'production') return (await import('./lib/backend/tauri')).tauri;
-  const { mock } = await import('./lib/backend/mock');
-  const scene = new URLSearchParams(location.search).get('mock') ?? 'normal';
-  return mock(scene as Parameters<typeof mock>[0]);
+function start(backend: Backend) {
+  theme.start();
+  clock.start();
+  mount(App, { target: document.getElementById('app') as HTMLElement, props: { backend } });
 }
 
-theme.start();
-clock.start();
-mount(App, { target: document.getElementById('app') as HTMLElement, props: { backend: await backend() } });
+// The app's window speaks to the engine; everything else (a browser, a test) to the mock, which a release build has not. In the
+// window nothing is waited for: it is shown as soon as this has run.
+if (import.meta.env.MODE === 'production') start(tauri);
+else {
+  const scene = new URLSearchParams(location.search).get('mock') ?? 'normal';
+  void import('./lib/backend/mock').then(({ mock }) => start(mock(scene as Parameters<typeof mock>[0])));
+}

@@ -32,3 +32,23 @@ pub fn become_program(command: &mut Command) -> Result<u8, io::Error> {
         Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
     }
 }
+
+/// Children of the program that this process was before are its own now. Each is waited for, so that none stays a zombie.
+/// To be called before anything else is started.
+pub fn adopt_children() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Pid, WaitOptions, waitpid};
+        let own = std::process::id();
+        let children = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
+        let pids = children.iter().flat_map(|pids| pids.split_whitespace());
+        for pid in pids.filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            let wait = move || {
+                let _ = waitpid(Some(pid), WaitOptions::empty());
+            };
+            if std::thread::Builder::new().name("child".into()).spawn(wait).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -11,6 +11,11 @@ use super::model::Popup;
 const LISTENERS: usize = 8;
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
 
+/// How many popups wait for a click.
+pub(crate) fn listening() -> usize {
+    LISTENING.load(Ordering::Relaxed)
+}
+
 const ICON: &[u8] = include_bytes!("../../../assets/icons/app.png");
 
 /// A file that desktops can read our icon from, since it may be installed nowhere; a name of theirs if it can't be written.
