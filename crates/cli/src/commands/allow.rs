@@ -35,19 +35,19 @@ enum Command {
     /// Names a value, or a rule, or files, or a rule within files. A value is named by its fingerprint, which
     /// stands in the trail (`sallyport audit show`, action finding:RULE), or read from stdin. The operating
     /// system asks who is at the desk.
-    #[command(after_help = format!("Examples:\n  sallyport allow add --fingerprint 8f0c7a51d2e94b6690ab3cd41e57f802 --reason \"a demo key\"\n  printf %s \"$VALUE\" | sallyport allow add --stdin --reason \"a public test card\" --for 30d\n  sallyport allow add --rule internal_urls --reason \"an open wiki\" --forever\n  sallyport allow add --path 'tests/fixtures/**' --reason \"made up\"\n\nA path without a leading / or ~/ holds below any folder. In requests it counts for what a tool read\nfrom such a file.\n\n{EXIT_CODES}"))]
+    #[command(group = clap::ArgGroup::new("target").required(true).multiple(true), after_help = format!("Examples:\n  sallyport allow add --fingerprint 8f0c7a51d2e94b6690ab3cd41e57f802 --reason \"a demo key\"\n  printf %s \"$VALUE\" | sallyport allow add --stdin --reason \"a public test card\" --for 30d\n  sallyport allow add --rule internal_urls --reason \"an open wiki\" --forever\n  sallyport allow add --path 'tests/fixtures/**' --reason \"made up\"\n\nA path without a leading / or ~/ holds below any folder. In requests it counts for what a tool read\nfrom such a file.\n\n{EXIT_CODES}"))]
     Add {
         /// The fingerprint of a value, 32 hexadecimal digits
-        #[arg(long, value_name = "HEX", group = "what")]
+        #[arg(long, value_name = "HEX", group = "target")]
         fingerprint: Option<String>,
         /// Read the value itself from stdin; only its fingerprint is kept
-        #[arg(long, group = "what", conflicts_with = "fingerprint")]
+        #[arg(long, group = "target", conflicts_with = "fingerprint")]
         stdin: bool,
         /// A rule, as `sallyport rules list` names it
-        #[arg(long, value_name = "RULE", conflicts_with_all = ["fingerprint", "stdin"])]
+        #[arg(long, value_name = "RULE", group = "target", conflicts_with_all = ["fingerprint", "stdin"])]
         rule: Option<String>,
         /// A glob of files
-        #[arg(long, value_name = "GLOB", conflicts_with_all = ["fingerprint", "stdin"], required_unless_present_any = ["what", "rule"])]
+        #[arg(long, value_name = "GLOB", group = "target", conflicts_with_all = ["fingerprint", "stdin"])]
         path: Option<String>,
         /// Why it is no finding
         #[arg(long, value_name = "TEXT")]

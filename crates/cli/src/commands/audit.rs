@@ -329,7 +329,9 @@ fn what(row: &Row) -> String {
         parts.push(printable(violation));
     }
     if let Some(request) = event.request.as_ref().filter(|r| !r.redactions_applied.is_empty()) {
-        parts.push(format!("took out {}", counted(&request.redactions_applied)));
+        // What was refused was not sent, with or without them.
+        let did = if event.violation_type.is_some() { "found" } else { "took out" };
+        parts.push(format!("{did} {}", counted(&request.redactions_applied)));
     }
     if let Some(response) = &event.response {
         let finish = response.finish_reason.as_deref().map(printable);
@@ -391,6 +393,9 @@ mod tests {
     #[test]
     fn a_row_says_what_happened_in_a_few_words() {
         assert_eq!(what(&exchange()), "took out aws_key, jwt ×2");
+        let mut refused = exchange();
+        refused.event.violation_type = Some("malformed".into());
+        assert_eq!(what(&refused), "malformed, found aws_key, jwt ×2");
         let done = row(&serde_json::json!({
             "event_id": "01890a5d-ac96-774b-bcce-b302099a8057", "timestamp": "2026-03-01T09:00:00Z",
             "event_type": "action_executed", "actor": {}, "ai_provider": {"name": "none"},
