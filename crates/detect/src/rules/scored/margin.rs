@@ -15,6 +15,11 @@ const NAMED: f32 = 0.75;
 const IN_FIXTURE: f32 = -2.0;
 const SPELT_DEFAULT: f32 = -5.0;
 
+/// No margin is larger.
+pub(super) const MOST: f32 = HEADER;
+/// A score above the threshold by so much stands whatever the margin.
+pub(super) const LEAST: f32 = -SPELT_DEFAULT;
+
 pub(super) fn of(pair: &Pair<'_>) -> f32 {
     let value = pair.value;
     if !pair.is_named() || !is_believable(value) {

@@ -47,7 +47,9 @@ fn is_likely(pair: &Pair<'_>) -> bool {
     if is_hopeless(pair) {
         return false;
     }
-    score(&features::of(pair)) >= weights::THRESHOLD - margin::of(pair)
+    let score = score(&features::of(pair)) - weights::THRESHOLD;
+    // Most values are far from what any margin could change.
+    score >= -margin::MOST && (score >= margin::LEAST || score >= -margin::of(pair))
 }
 
 fn score(features: &[f32; features::COUNT]) -> f32 {
