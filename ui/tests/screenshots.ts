@@ -13,7 +13,7 @@ for (const scheme of ['light', 'dark'] as const) {
       await page.clock.setFixedTime(NOON);
       await page.goto(url);
       await page.getByRole('heading', { level: 1 }).waitFor();
-      if (name === 'activity-detail') await page.getByRole('option').nth(2).click();
+      if (name === 'activity-detail') await page.getByRole('option').nth(3).click();
       await page.waitForTimeout(300);
       await page.screenshot({ path: `${folder}${name}-${scheme}.png` });
     });
