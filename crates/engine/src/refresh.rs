@@ -32,8 +32,9 @@ pub(crate) async fn keep_current(engine: Arc<Engine>, stop: CancellationToken) {
         engine.loading.store(true, Ordering::Release);
         let well = load(&engine).await;
         engine.loading.store(false, Ordering::Release);
-        let first = !engine.first_load.send_replace(true);
-        tokio::task::spawn_blocking(move || give_back(first));
+        engine.first_load.send_replace(true);
+        // Reading rules, policy and secrets takes more memory than what is kept of them.
+        tokio::task::spawn_blocking(sallyport_platform::memory::give_back_freed);
         engine.loads.send_modify(|loads| *loads += 1);
         let _ = engine.events.send(Event::Secrets { totals: totals(&engine) });
         let pause = if well { INTERVAL } else { AFTER_FAILURE };
@@ -42,14 +43,6 @@ pub(crate) async fn keep_current(engine: Arc<Engine>, stop: CancellationToken) {
             () = engine.reload.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
-    }
-}
-
-/// Reading rules, policy and secrets takes more memory than what is kept of them.
-fn give_back(first: bool) {
-    sallyport_platform::memory::give_back_freed();
-    if first {
-        sallyport_platform::memory::give_back_start();
     }
 }
 

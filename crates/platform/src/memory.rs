@@ -28,13 +28,6 @@ pub fn give_back_freed() {
     }
 }
 
-/// Lets go of the pages of the program itself, which mostly its start needed. Those that are needed again are mapped anew
-/// from the system's cache of the file, some at a time.
-pub fn give_back_start() {
-    #[cfg(target_os = "linux")]
-    crate::imp::unmap_program_pages();
-}
-
 /// Whether the pages are held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockState {
@@ -120,23 +113,6 @@ mod tests {
         assert_eq!(format!("{bytes:?}"), "LockedBytes(28 bytes)");
         assert!(LockedBytes::zeroed(0).expect("empty").is_empty());
         assert_eq!(LockedBytes::zeroed(10_000).expect("three pages").len(), 10_000);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn pages_of_the_program_go_and_come_back() {
-        static TABLE: [u64; 40_000] = [7; 40_000];
-        let sum = || std::hint::black_box(&TABLE).iter().sum::<u64>();
-        assert_eq!(sum(), 280_000);
-        let resident = || {
-            let text = std::fs::read_to_string("/proc/self/statm").expect("statm");
-            text.split(' ').nth(2).and_then(|shared| shared.parse::<u64>().ok()).expect("pages of files")
-        };
-        let before = resident();
-        give_back_start();
-        let after = resident();
-        assert!(after < before, "{before} {after}");
-        assert_eq!(sum(), 280_000);
     }
 
     #[cfg(target_os = "linux")]
