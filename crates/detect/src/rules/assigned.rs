@@ -55,11 +55,24 @@ pub(super) fn user_and_password(seen: &Seen<'_>) -> bool {
         let password = password.trim_matches(['"', '\'', '{', '}']);
         let only_letters = password.bytes().all(|byte| byte.is_ascii_lowercase());
         password.len() >= 4
+            && !names_a_secret(password)
             && !only_letters
             && !shape::is_stand_in(password)
             && !shape::is_place(password)
             && !password.starts_with('$')
     })
+}
+
+/// What stands where a password belongs and names one instead: `refresh_token`, `TOKEN_EXPIRED`, a scheme, a year.
+pub(super) fn names_a_secret(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let scheme = ["bearer", "basic", "digest"].contains(&lower.as_str());
+    let number = value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_digit());
+    let mentions = ["password", "passwd", "token", "secret"].iter().any(|word| lower.contains(word));
+    scheme
+        || number
+        || is_constant(value)
+        || mentions && value.contains(['_', '.', '-']) && shape::is_all_words(value)
 }
 
 /// A value without quotes in code is a name as a rule; a secret has digits and no structure.

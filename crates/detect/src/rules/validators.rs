@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 
-use super::assigned::{assigned, assigned_word, env_value, is_constant, secret_named, user_and_password};
+use super::assigned::{
+    assigned, assigned_word, env_value, is_constant, names_a_secret, secret_named, user_and_password,
+};
 use super::fixture::in_fixture;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
 use super::scored::scored;
@@ -398,6 +400,8 @@ fn connection(seen: &Seen<'_>) -> bool {
     let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
     let plain = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
     let shown_to_all = only_says_password
+        || names_a_secret(&plain)
+        || shape::is_place(&plain) && plain.contains('/')
         || taught.contains(&lower.as_str())
         || in_example && (!typed || shape::is_spelt_default(&plain))
         || escaped && shape::is_spelt_default(&plain) && !plain.ends_with(|c: char| c.is_ascii_digit())
