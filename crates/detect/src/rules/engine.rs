@@ -4,18 +4,15 @@
 //! and the stretch that is searched reaches as far around it as a match can.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::util::pool::Pool;
-use regex_automata::{Anchored, Input, MatchKind};
+use regex_automata::{Anchored, Input};
 
 use super::RuleSet;
-use super::file::{Pattern, Reach, Rule, syntax_config};
+use super::file::{Pattern, Reach, Rule};
 use super::keywords::SHORTEST;
-use super::named::Following;
+use super::program::{Outcome, Program, Scratch, TRY};
 use super::scored::Verdicts;
-use super::tails::Tails;
+use super::starts::{Start, Trial};
 use super::validators::{Seen, shannon};
 
 /// One match of one rule.
@@ -35,130 +32,179 @@ impl RuleSet {
     pub(crate) fn matches(&self, text: &[u8], from: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<RuleMatch> {
         let mut found = Vec::new();
         let mut verdicts = Verdicts::default();
-        let (places, named) = self.places(text, from, wanted);
-        for (number, windows) in self.windows(text, from, places) {
-            let Some(rule) = self.rules.get(number as usize) else { continue };
-            for window in windows {
-                each_match(rule, text, window, |whole, span, core| {
-                    let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
-                    found.push(RuleMatch { rule: number as usize, whole, span, core, accepted });
-                });
-            }
+        let mut scratch = Scratch::default();
+        let (mut hits, places) = self.tried(text, from, &wanted, &mut scratch);
+        for places in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some((number, ..)) = places.first() else { continue };
+            let Some(rule) = self.rules.get(*number as usize) else { continue };
+            around(rule, *number, text, from, places, &mut scratch, &mut hits);
         }
-        self.each_named(text, named, |number, rule, whole, span| {
-            let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
-            found.push(RuleMatch { rule: number as usize, whole, span, core: None, accepted });
-        });
-        found
-    }
-
-    /// Matches behind names, as each rule's regex alone would find them: from the left, and none within another.
-    fn each_named(
-        &self,
-        text: &[u8],
-        mut places: Vec<NamedPlace>,
-        mut each: impl FnMut(u32, &Rule, Range<usize>, Range<usize>),
-    ) {
-        places.sort_unstable();
+        hits.sort_unstable_by_key(|hit| (hit.rule, hit.whole.start, hit.name));
         let (mut last, mut done) = (None, 0);
-        for NamedPlace { rule: number, start, name: _, end } in places {
+        for Hit { rule: number, whole, span, core, name: _ } in hits {
             if last != Some(number) {
                 (last, done) = (Some(number), 0);
             }
-            let Some(rule) = self.rules.get(number as usize).filter(|_| start >= done) else { continue };
-            let Pattern::Named(following) = &rule.pattern else { continue };
-            if let Some((behind, span)) = following.find(text, end, text.len()) {
-                done = behind;
-                each(number, rule, start..behind, span);
+            // From the left, and none within another.
+            let Some(rule) = self.rules.get(number as usize).filter(|_| whole.start >= done) else {
+                continue;
+            };
+            done = whole.end;
+            if !span.is_empty() {
+                let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
+                found.push(RuleMatch { rule: number as usize, whole, span, core, accepted });
             }
         }
+        found
     }
 
-    /// Where rules may match, in no order: a rule, a keyword's start and end, and how far before it a match
-    /// can begin.
-    fn places(
+    /// What is found where a keyword is the beginning, and the places where a match may begin elsewhere.
+    fn tried(
         &self,
         text: &[u8],
         from: usize,
-        wanted: impl Fn(&Rule) -> bool,
-    ) -> (Vec<Place>, Vec<NamedPlace>) {
-        let (mut places, mut named) = (Vec::new(), Vec::new());
-        let mut add = |number: u32, start: usize, end: usize, before: Option<usize>| {
-            let Some(rule) = self.rules.get(number as usize) else { return };
-            let followed = rule.then.is_empty() || is_followed(text, end, &rule.then);
-            if followed && wanted(rule) {
-                places.push((number, start, end, before));
-            }
-        };
+        wanted: &impl Fn(&Rule) -> bool,
+        scratch: &mut Scratch,
+    ) -> (Vec<Hit>, Vec<Place>) {
+        let (mut hits, mut places) = (Vec::new(), Vec::new());
         self.keywords.each(text, from, |word, start, end| {
             let Some(waiting) = self.waiting.get(word) else { return };
             for (number, name) in &waiting.named {
-                let Some(rule) = self.rules.get(*number as usize).filter(|rule| wanted(rule)) else {
-                    continue;
-                };
-                if matches!(&rule.pattern, Pattern::Named(following) if following.may_follow(text, end)) {
-                    named.push(NamedPlace { rule: *number, start, name: *name, end });
+                let Some(rule) = self.rules.get(*number as usize) else { continue };
+                let Pattern::Named(following) = &rule.pattern else { continue };
+                let behind = following.find(text, end, scratch);
+                if let Some((end, span)) = behind.filter(|_| wanted(rule)) {
+                    hits.push(Hit { rule: *number, whole: start..end, name: *name, span, core: None });
                 }
             }
-            if waiting.rules.is_empty() {
-                return;
+            for number in &waiting.rules {
+                let Some(rule) = self.rules.get(*number as usize) else { continue };
+                match rule.trial() {
+                    Some(Trial { program, start: Start::Keyword }) if rule.is_short() => {
+                        let hit = at(rule, program, *number, text, start, scratch);
+                        hits.extend(hit.filter(|_| rule.is_followed(text, end) && wanted(rule)));
+                    }
+                    Some(Trial { start: Start::Before { tail, .. }, .. })
+                        if rule.is_short() && !may_be(tail, text, start, scratch) => {}
+                    _ if rule.is_followed(text, end) && wanted(rule) => places.push((*number, start, end)),
+                    _ => {}
+                }
             }
-            let tails = waiting.tails.get_or_init(|| Box::new(Tails::of(&self.rules, &waiting.rules)));
-            tails.each(text, start, |number, before| add(number, start, end, before));
-            tails.others.iter().for_each(|number| add(*number, start, end, None));
         });
         for number in &self.gated {
             let Some(rule) = self.rules.get(*number as usize) else { continue };
             if let Some(gate) = rule.gate.as_ref().filter(|_| wanted(rule)) {
-                // A gate looks one match-length back, since a match may begin before its hit.
                 gate.each(text.get(from..).unwrap_or_default(), |start, end| {
-                    add(*number, from + start, from + end, None);
+                    places.push((*number, from + start, from + end));
                 });
             }
         }
-        (places, named)
-    }
-
-    /// Per rule the stretches where it may match: apart, in order.
-    fn windows(&self, text: &[u8], from: usize, mut places: Vec<Place>) -> Vec<(u32, Vec<Range<usize>>)> {
         places.sort_unstable();
-        let mut windows: Vec<(u32, Vec<Range<usize>>)> = Vec::new();
-        for (number, start, end, before) in places {
-            let Some(rule) = self.rules.get(number as usize) else { continue };
-            let from = before.map_or(from, |before| start.saturating_sub(before).max(from));
-            match windows.last_mut() {
-                Some((last, windows)) if *last == number => widen(windows, rule, text, from, start, end),
-                _ => {
-                    let mut first = Vec::new();
-                    widen(&mut first, rule, text, from, start, end);
-                    windows.push((number, first));
-                }
-            }
-        }
-        windows
-    }
-
-    /// The first place at `from` or after from which some rule may still come to match beyond the
-    /// end of the text. Beginnings further back than `reach` are given up.
-    pub(crate) fn first_opening(&self, text: &[u8], from: usize, reach: usize) -> Option<usize> {
-        let start = text.len().saturating_sub(reach).max(from);
-        self.liveness()?.first(text, start)
-    }
-
-    pub(super) fn liveness(&self) -> Option<&Liveness> {
-        self.liveness.get_or_init(|| Liveness::of(&self.rules)).as_ref()
+        (hits, places)
     }
 }
 
-type Place = (u32, usize, usize, Option<usize>);
+/// A rule, and a keyword's start and end.
+type Place = (u32, usize, usize);
 
-/// A name behind which a rule may match. Sorted, of two that begin together the one that its row names first.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct NamedPlace {
+/// What a rule finds at one place, whatever it finds at others.
+struct Hit {
     rule: u32,
-    start: usize,
+    whole: Range<usize>,
+    /// Of two names that begin together the regex prefers the one that its row names first.
     name: u32,
-    end: usize,
+    span: Range<usize>,
+    core: Option<Range<usize>>,
+}
+
+/// Steps that all tries of one rule may take for each byte of a text, and once more [`TRY`].
+const TRIES_A_BYTE: usize = 64;
+
+/// No, or perhaps.
+fn may_be(program: &Program, text: &[u8], at: usize, scratch: &mut Scratch) -> bool {
+    program.find(text, at, scratch, &mut TRY.clone()) != Outcome::Nothing
+}
+
+/// What the rule finds at this very place.
+fn at(
+    rule: &Rule,
+    program: &Program,
+    number: u32,
+    text: &[u8],
+    start: usize,
+    scratch: &mut Scratch,
+) -> Option<Hit> {
+    match program.find(text, start, scratch, &mut TRY.clone()) {
+        Outcome::Nothing => None,
+        Outcome::Match(end) => Some(taken(rule, number, start..end, scratch)),
+        Outcome::Unknown => {
+            let input = Input::new(text).range(start..).anchored(Anchored::Yes);
+            let mut hits = Vec::new();
+            by_engine(rule, number, input, &mut hits);
+            hits.into_iter().next()
+        }
+    }
+}
+
+/// A match whose groups are in `scratch`.
+fn taken(rule: &Rule, number: u32, whole: Range<usize>, scratch: &Scratch) -> Hit {
+    let span = match rule.groups.len() {
+        0 => whole.clone(),
+        groups => (0..groups).find_map(|group| scratch.group(group)).unwrap_or(whole.end..whole.end),
+    };
+    let core = rule.core.and_then(|_| scratch.group(rule.groups.len()));
+    Hit { rule: number, whole, name: 0, span, core }
+}
+
+/// Matches of one rule around its places, which come in order.
+fn around(
+    rule: &Rule,
+    number: u32,
+    text: &[u8],
+    from: usize,
+    places: &[Place],
+    scratch: &mut Scratch,
+    hits: &mut Vec<Hit>,
+) {
+    let Some(Trial { program, start }) = rule.trial() else {
+        let windows = windows(rule, text, from, places);
+        windows.into_iter().for_each(|window| by_engine(rule, number, Input::new(text).range(window), hits));
+        return;
+    };
+    let starts: Vec<Range<usize>> = match start {
+        Start::Keyword => places.iter().map(|(_, start, _)| *start..start + 1).collect(),
+        Start::Before { most, .. } => {
+            places.iter().map(|(_, start, _)| start.saturating_sub(*most)..start + 1).collect()
+        }
+        Start::Anywhere => windows(rule, text, from, places),
+    };
+    let mut budget = text.len().saturating_sub(from).saturating_mul(TRIES_A_BYTE).saturating_add(TRY);
+    // Behind the last match, and nowhere twice.
+    let mut next = from;
+    for starts in starts {
+        next = next.max(starts.start);
+        while next < starts.end {
+            match program.find(text, next, scratch, &mut budget) {
+                Outcome::Nothing => next += 1,
+                Outcome::Match(end) => {
+                    hits.push(taken(rule, number, next..end, scratch));
+                    next = end;
+                }
+                Outcome::Unknown => {
+                    return by_engine(rule, number, Input::new(text).range(next..), hits);
+                }
+            }
+        }
+    }
+}
+
+/// Stretches in which the rule may match: apart, in order.
+fn windows(rule: &Rule, text: &[u8], from: usize, places: &[Place]) -> Vec<Range<usize>> {
+    let mut windows = Vec::new();
+    for (_, start, end) in places {
+        widen(&mut windows, rule, text, from, *start, *end);
+    }
+    windows
 }
 
 /// Adds the stretch around a keyword in which `rule` may match. Places come in order.
@@ -190,49 +236,21 @@ fn widen(windows: &mut Vec<Range<usize>>, rule: &Rule, text: &[u8], from: usize,
     }
 }
 
-/// Whether one of `marks` comes after the rest of a name, a closing quote or bracket, and blanks.
-fn is_followed(text: &[u8], from: usize, marks: &[u8]) -> bool {
-    const FURTHEST: usize = 64;
-    for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
-        if marks.contains(byte) {
-            return true;
-        }
-        if !byte.is_ascii_alphanumeric() && !b"_-. \t\"']".contains(byte) {
-            return false;
-        }
-    }
-    false
-}
-
-fn each_match(
-    rule: &Rule,
-    text: &[u8],
-    window: Range<usize>,
-    mut each: impl FnMut(Range<usize>, Range<usize>, Option<Range<usize>>),
-) {
+/// Every match of the rule's own regex.
+fn by_engine(rule: &Rule, number: u32, input: Input<'_>, hits: &mut Vec<Hit>) {
     let Some(regex) = rule.regex() else { return };
-    let plain = rule.groups.is_empty() && rule.core.is_none();
-    let mut captures = (!plain).then(|| regex.create_captures());
-    let mut input = Input::new(text).range(window.clone());
-    while let Some(found) = regex.find(input.clone()) {
-        let whole = found.range();
-        let (span, core) = match &mut captures {
-            None => (Some(whole.clone()), None),
-            Some(captures) => {
-                let again = Input::new(text).range(whole.start..window.end).anchored(Anchored::Yes);
-                regex.captures(again, captures);
-                let part = |group: usize| captures.get_group(group).map(|span| span.range());
-                let span = match rule.groups.as_slice() {
-                    [] => part(0),
-                    groups => groups.iter().find_map(|group| part(*group)),
-                };
-                (span, rule.core.and_then(part))
-            }
+    let mut captures = regex.create_captures();
+    let mut input = input;
+    loop {
+        regex.captures(input.clone(), &mut captures);
+        let Some(whole) = captures.get_match().map(|found| found.range()) else { return };
+        let part = |group: usize| captures.get_group(group).map(|span| span.range());
+        let span = match rule.groups.as_slice() {
+            [] => whole.clone(),
+            groups => groups.iter().find_map(|group| part(*group)).unwrap_or(whole.end..whole.end),
         };
-        if let Some(span) = span.filter(|span| !span.is_empty()) {
-            each(whole.clone(), span, core);
-        }
         input.set_start(whole.end);
+        hits.push(Hit { rule: number, whole, name: 0, span, core: rule.core.and_then(part) });
     }
 }
 
@@ -250,73 +268,4 @@ pub(super) fn accepts(
     let Some(check) = rule.check else { return true };
     let seen = Seen { text, whole: whole.clone(), span: span.clone(), value };
     if rule.scored { verdicts.scored(&seen) } else { check(&seen) }
-}
-
-/// The regexes of all rules; those that go on alike behind their names are one.
-fn patterns(rules: &[Rule]) -> Vec<String> {
-    let mut named: Vec<(&Arc<Following>, Vec<String>)> = Vec::new();
-    let mut patterns = Vec::new();
-    for rule in rules {
-        match &rule.pattern {
-            Pattern::Own(regex) => patterns.push(regex.clone()),
-            Pattern::Named(following) => {
-                match named.iter_mut().find(|(known, _)| Arc::ptr_eq(known, following)) {
-                    Some((_, names)) => names.extend(rule.keywords.iter().cloned()),
-                    None => named.push((following, rule.keywords.clone())),
-                }
-            }
-        }
-    }
-    patterns.extend(named.into_iter().map(|(following, names)| following.after(&names)));
-    patterns
-}
-
-/// All rules in one automaton that is asked a single question: can a match from here still grow?
-pub(super) struct Liveness {
-    dfa: DFA,
-    caches: Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>,
-}
-
-impl Liveness {
-    /// None without rules. A set too large for one automaton can't be: each rule is bounded.
-    pub(super) fn of(rules: &[Rule]) -> Option<Liveness> {
-        if rules.is_empty() {
-            return None;
-        }
-        let patterns = patterns(rules);
-        let dfa = DFA::builder()
-            .syntax(syntax_config())
-            .thompson(regex_automata::nfa::thompson::Config::new().utf8(false))
-            // Every way to match stays alive, not only the preferred one.
-            .configure(
-                DFA::config()
-                    .match_kind(MatchKind::All)
-                    .skip_cache_capacity_check(true)
-                    .cache_capacity(8 << 20),
-            )
-            .build_many(&patterns)
-            .ok()?;
-        let maker = dfa.clone();
-        let caches: Box<dyn Fn() -> Cache + Send + Sync> = Box::new(move || maker.create_cache());
-        Some(Liveness { dfa, caches: Pool::new(caches) })
-    }
-
-    fn first(&self, text: &[u8], from: usize) -> Option<usize> {
-        let mut cache = self.caches.get();
-        (from..text.len()).find(|start| self.lives(&mut cache, text, *start))
-    }
-
-    fn lives(&self, cache: &mut Cache, text: &[u8], start: usize) -> bool {
-        let input = Input::new(text).range(start..text.len()).anchored(Anchored::Yes);
-        // An automaton that gives up says nothing, so the text waits.
-        let Ok(mut state) = self.dfa.start_state_forward(cache, &input) else { return true };
-        for byte in text.get(start..).unwrap_or_default() {
-            state = match self.dfa.next_state(cache, state, *byte) {
-                Ok(next) if next.is_dead() => return false,
-                Ok(next) => next,
-                Err(_) => return true,
-            };
-        }
-        true
-    }
 }

@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::keywords::SHORTEST;
 use super::named::Following;
 use super::rows::{self, Row, RowPattern};
+use super::starts::Trial;
 use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
@@ -56,6 +57,7 @@ pub struct Rule {
     pub(crate) gate: Option<Gate>,
     pub(crate) pattern: Pattern,
     regex: OnceLock<Option<meta::Regex>>,
+    trial: OnceLock<Option<Trial>>,
     /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
     pub(crate) then: Vec<u8>,
     /// The finding's span: the first of these capture groups that took part in the match.
@@ -72,6 +74,38 @@ impl Rule {
     /// None only if the pattern is too large, which [`read`] has excluded.
     pub(crate) fn regex(&self) -> Option<&meta::Regex> {
         self.regex.get_or_init(|| compile(&self.pattern()).ok()).as_ref()
+    }
+
+    /// How it is tried around a keyword; none if only its regex can say.
+    pub(super) fn trial(&self) -> Option<&Trial> {
+        let compiled = self.trial.get_or_init(|| {
+            let groups: Vec<usize> = self.groups.iter().copied().chain(self.core).collect();
+            Trial::of(&self.pattern(), &self.keywords, &groups)
+        });
+        compiled.as_ref()
+    }
+
+    /// Whether a match has a longest length, so that a try costs little wherever it is made.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self.reach, Reach::Bytes(_))
+    }
+
+    /// Whether one of the bytes that it waits for comes after the rest of a name, a closing quote or bracket, and
+    /// blanks.
+    pub(super) fn is_followed(&self, text: &[u8], from: usize) -> bool {
+        const FURTHEST: usize = 64;
+        if self.then.is_empty() {
+            return true;
+        }
+        for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
+            if self.then.contains(byte) {
+                return true;
+            }
+            if !byte.is_ascii_alphanumeric() && !b"_-. \t\"']".contains(byte) {
+                return false;
+            }
+        }
+        false
     }
 
     /// The whole regex as text.
@@ -244,6 +278,7 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         groups: if matches!(pattern, Pattern::Named(_)) { vec![1] } else { Vec::new() },
         pattern,
         regex,
+        trial: OnceLock::new(),
         then: Vec::new(),
         core: None,
         reach: Reach::Bytes(row.longest),
@@ -374,6 +409,7 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
         gate,
         pattern: Pattern::Own(entry.regex.value),
         regex,
+        trial: OnceLock::new(),
         then,
         groups,
         core,

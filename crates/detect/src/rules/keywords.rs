@@ -57,6 +57,10 @@ impl Keywords {
         Keywords { words, filter, table: Table::new(rows) }
     }
 
+    pub(super) fn word(&self, number: usize) -> &[u8] {
+        self.words.get(number).map_or(&[], Vec::as_slice)
+    }
+
     /// Calls `hit` with the number of each word that begins at `from` or after, and its place. Roughly,
     /// not exactly, in order of place.
     pub(super) fn each(&self, text: &[u8], from: usize, mut hit: impl FnMut(usize, usize, usize)) {

@@ -9,10 +9,12 @@ mod gate;
 mod identity;
 mod keywords;
 mod named;
+mod opening;
 mod pem;
+mod program;
 mod rows;
 mod scored;
-mod tails;
+mod starts;
 mod validators;
 
 use std::collections::HashMap;
@@ -25,10 +27,9 @@ pub use file::{Example, Rule, RuleError};
 pub use scored::Judged;
 pub(crate) use validators::LOOK_BEHIND;
 
-use engine::Liveness;
 use file::Pattern;
 use keywords::Keywords;
-use tails::Tails;
+use opening::Openings;
 
 /// All rules in force, ready to scan in one pass.
 pub struct RuleSet {
@@ -38,15 +39,13 @@ pub struct RuleSet {
     /// For each keyword, the rules that wait for it.
     waiting: Vec<Waiting>,
     gated: Vec<u32>,
-    liveness: OnceLock<Option<Liveness>>,
+    openings: OnceLock<Openings>,
 }
 
 /// The rules that wait for one keyword.
 #[derive(Default)]
 struct Waiting {
     rules: Vec<u32>,
-    /// Boxed: most keywords are never seen, and an automaton's empty place is a kilobyte.
-    tails: OnceLock<Box<Tails>>,
     /// Rules that go on behind the keyword as others do, and which of their names it is.
     named: Vec<(u32, u32)>,
 }
@@ -106,7 +105,7 @@ impl RuleSet {
     /// Builds what a first answer would otherwise wait for: best done off the path of an exchange. A rule's
     /// own regex is built when its keyword is first followed by what it looks for, which most never are.
     pub fn warm(&self) {
-        self.liveness();
+        self.openings();
     }
 
     /// `trusted` files are known to compile, since a test compiles them; all others do it here.
@@ -147,7 +146,7 @@ impl RuleSet {
         let keywords = Keywords::new(words);
         let gated =
             rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
-        RuleSet { rules, by_id, keywords, waiting, gated, liveness: OnceLock::new() }
+        RuleSet { rules, by_id, keywords, waiting, gated, openings: OnceLock::new() }
     }
 
     pub fn len(&self) -> usize {

@@ -4,14 +4,14 @@
 //! automaton. It finds what a regex of name, gap and value would find.
 
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
 use super::file::{compile, parse_regex};
-use super::tails::Prefix;
+use super::program::{Outcome, Program, Scratch, TRY};
 
 /// How a name and the value behind it are held together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,14 +53,15 @@ pub(crate) struct Following {
     regex: String,
     value: String,
     compiled: OnceLock<Option<meta::Regex>>,
-    begins: OnceLock<Prefix>,
+    /// The value behind a loose gap, or gap and value.
+    program: OnceLock<Option<Program>>,
 }
 
 impl Following {
     pub(super) fn new(gap: Gap, value: &str) -> Following {
         let regex = format!("{}({value})", gap.regex());
-        let (compiled, begins) = Default::default();
-        Following { gap, regex, value: value.to_owned(), compiled, begins }
+        let (compiled, program) = Default::default();
+        Following { gap, regex, value: value.to_owned(), compiled, program }
     }
 
     /// The whole regex of a rule with these names.
@@ -75,19 +76,66 @@ impl Following {
         Ok(())
     }
 
-    /// No, or perhaps: whether gap and value may follow a name that ends at `at`.
-    pub(super) fn may_follow(&self, text: &[u8], at: usize) -> bool {
+    fn program(&self) -> Option<&Program> {
+        let compiled = self.program.get_or_init(|| match self.gap {
+            Gap::Loose => Program::of(&hir(&self.value), &[]),
+            Gap::Strict => Program::of(&hir(&self.regex), &[1]),
+        });
+        compiled.as_ref()
+    }
+
+    /// Where the match of gap and value ends that begins at `at`, and where the value stands.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        at: usize,
+        scratch: &mut Scratch,
+    ) -> Option<(usize, Range<usize>)> {
+        let Some(program) = self.program() else { return self.find_by_engine(text, at) };
         match self.gap {
-            Gap::Loose => self.may_follow_loosely(text, at),
-            Gap::Strict => STRICT_PREFIX.may_match(text, at),
+            Gap::Loose => self.find_loosely(program, text, at, scratch),
+            Gap::Strict => match program.find(text, at, scratch, &mut TRY.clone()) {
+                Outcome::Nothing => None,
+                Outcome::Match(end) => Some((end, scratch.group(0)?)),
+                Outcome::Unknown => self.find_by_engine(text, at),
+            },
         }
     }
 
-    fn may_follow_loosely(&self, text: &[u8], at: usize) -> bool {
-        let value = self.begins.get_or_init(|| Prefix::of(&hir(&self.value)));
+    /// The first place behind a mark where a value stands, with nothing before it that a gap can't hold.
+    fn find_loosely(
+        &self,
+        value: &Program,
+        text: &[u8],
+        at: usize,
+        scratch: &mut Scratch,
+    ) -> Option<(usize, Range<usize>)> {
         for (byte, next) in text.get(at..).unwrap_or_default().iter().take(LOOSE_MOST + 1).zip(at + 1..) {
             let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(0);
-            if class & LAST != 0 && value.may_match(text, next) {
+            if class & LAST != 0 {
+                match value.find(text, next, scratch, &mut TRY.clone()) {
+                    Outcome::Nothing => {}
+                    Outcome::Match(end) => return Some((end, next..end)),
+                    Outcome::Unknown => return self.find_by_engine(text, at),
+                }
+            }
+            if class & INNER == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether gap and value stand at `at`, or may with more text behind.
+    pub(super) fn may_grow(&self, text: &[u8], at: usize, scratch: &mut Scratch) -> bool {
+        let Some(program) = self.program() else { return true };
+        if self.gap == Gap::Strict {
+            return program.may_grow(text, at, scratch);
+        }
+        for next in at..=at + LOOSE_MOST {
+            let Some(byte) = text.get(next) else { return true };
+            let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(0);
+            if class & LAST != 0 && program.may_grow(text, next + 1, scratch) {
                 return true;
             }
             if class & INNER == 0 {
@@ -97,11 +145,10 @@ impl Following {
         false
     }
 
-    /// Where the match of gap and value ends that begins at `at`, and where the value stands.
-    pub(super) fn find(&self, text: &[u8], at: usize, end: usize) -> Option<(usize, Range<usize>)> {
+    fn find_by_engine(&self, text: &[u8], at: usize) -> Option<(usize, Range<usize>)> {
         let regex = self.compiled.get_or_init(|| compile(&self.regex).ok()).as_ref()?;
         let mut captures = regex.create_captures();
-        regex.captures(Input::new(text).range(at..end).anchored(Anchored::Yes), &mut captures);
+        regex.captures(Input::new(text).range(at..).anchored(Anchored::Yes), &mut captures);
         Some((captures.get_match()?.end(), captures.get_group(1)?.range()))
     }
 }
@@ -124,8 +171,6 @@ impl Known {
 fn hir(regex: &str) -> Hir {
     parse_regex(regex).unwrap_or_else(|_| Hir::empty())
 }
-
-static STRICT_PREFIX: LazyLock<Prefix> = LazyLock::new(|| Prefix::of(&hir(STRICT_NAME)));
 
 const INNER: u8 = 1;
 const LAST: u8 = 2;
@@ -181,12 +226,22 @@ mod tests {
             (" keys are read at start", false),
             (" 0123456789abcde", false),
         ] {
-            assert_eq!(hex.may_follow(text.as_bytes(), 0), may, "{text}");
+            assert_eq!(find(&hex, text).is_some(), may, "{text}");
         }
         let far = format!("{}=0123456789abcdef", "a".repeat(LOOSE_MOST));
-        assert!(hex.may_follow(far.as_bytes(), 0) && !hex.may_follow(format!("a{far}").as_bytes(), 0));
-        assert_eq!(hex.find(far.as_bytes(), 0, far.len()), Some((far.len(), 41..far.len())));
+        assert_eq!(find(&hex, &far), Some((far.len(), 41..far.len())));
+        assert_eq!(find(&hex, &format!("a{far}")), None);
         let word = Following::new(Gap::Strict, "[0-9a-f]{16}");
-        assert!(word.may_follow(b"_api_key=", 0) && !word.may_follow(b" is a company", 0));
+        assert_eq!(find(&word, "_api_key=0123456789abcdef"), Some((25, 9..25)));
+        assert_eq!(find(&word, " is a company 0123456789abcdef"), None);
+        for following in [hex, word] {
+            for text in ["_api_key: string = \"0123456789abcdef\"", "-key 0123456789abcdef0", "[key] x"] {
+                assert_eq!(find(&following, text), following.find_by_engine(text.as_bytes(), 0), "{text}");
+            }
+        }
+    }
+
+    fn find(following: &Following, text: &str) -> Option<(usize, Range<usize>)> {
+        following.find(text.as_bytes(), 0, &mut Scratch::default())
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 fn every_shipped_rule_does_what_its_file_says() {
     let rules = RuleSet::builtin().unwrap();
     rules.warm();
-    assert!(rules.rules().iter().all(|rule| rule.regex().is_some()) && rules.liveness().is_some());
+    assert!(rules.rules().iter().all(|rule| rule.regex().is_some()));
     let problems: Vec<String> = rules.check().iter().map(ToString::to_string).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

@@ -1,0 +1,53 @@
+//! A set of bytes, and whether the end of the text may stand in their place.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Set {
+    bits: [u64; 4],
+    end: bool,
+}
+
+impl Set {
+    pub(super) const NONE: Set = Set { bits: [0; 4], end: false };
+    pub(super) const ALL: Set = Set { bits: [u64::MAX; 4], end: true };
+
+    pub(super) fn of(ranges: impl IntoIterator<Item = (u8, u8)>) -> Set {
+        let mut set = Set::NONE;
+        for (from, to) in ranges {
+            (from..=to).for_each(|byte| set.insert(byte));
+        }
+        set
+    }
+
+    fn insert(&mut self, byte: u8) {
+        if let Some(word) = self.bits.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn has(&self, byte: u8) -> bool {
+        self.bits.get(usize::from(byte >> 6)).copied().unwrap_or(0) >> (byte & 63) & 1 != 0
+    }
+
+    /// Whether what stands at `at` belongs, be it a byte or the text's end.
+    #[inline(always)]
+    pub(super) fn may(&self, text: &[u8], at: usize) -> bool {
+        text.get(at).map_or(self.end, |byte| self.has(*byte))
+    }
+
+    pub(super) fn with(mut self, other: &Set) -> Set {
+        self.bits.iter_mut().zip(other.bits).for_each(|(word, more)| *word |= more);
+        self.end |= other.end;
+        self
+    }
+
+    pub(super) fn is_apart_from(&self, other: &Set) -> bool {
+        self.bits.iter().zip(other.bits).all(|(a, b)| a & b == 0)
+    }
+
+    /// Its bytes if there are no more than `most`.
+    pub(super) fn few(&self, most: usize) -> Option<Vec<u8>> {
+        let count: u32 = self.bits.iter().map(|word| word.count_ones()).sum();
+        (count as usize <= most).then(|| (0..=u8::MAX).filter(|byte| self.has(*byte)).collect())
+    }
+}
