@@ -91,14 +91,12 @@ impl RuleSet {
                 }
             }
         });
-        for number in &self.gated {
-            let Some(rule) = self.rules.get(*number as usize) else { continue };
-            if let Some(gate) = rule.gate.as_ref().filter(|_| wanted(rule)) {
-                gate.each(text.get(from..).unwrap_or_default(), |start, end| {
-                    places.push((*number, from + start, from + end));
-                });
+        // A gate looks one match-length back, since a match may begin before its hit.
+        self.gates.each(text.get(from..).unwrap_or_default(), |number, start, end| {
+            if self.rules.get(number as usize).is_some_and(wanted) {
+                places.push((number, from + start, from + end));
             }
-        }
+        });
         places.sort_unstable();
         (hits, places)
     }

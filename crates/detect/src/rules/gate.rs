@@ -37,14 +37,91 @@ impl Gate {
     }
 }
 
+/// The gates of all rules. Shapes whose anchor joins two digits share one pass: spaces and hyphens are everywhere,
+/// digits on both sides of one are not.
+#[derive(Default)]
+pub(super) struct Gates {
+    joints: [u8; 2],
+    joined: Vec<(u32, Vec<u8>, usize)>,
+    others: Vec<(u32, Gate)>,
+}
+
+impl Gates {
+    pub(super) fn of(gates: impl IntoIterator<Item = (u32, Gate)>) -> Gates {
+        let mut all = Gates::default();
+        for (rule, gate) in gates {
+            match gate {
+                Gate::Shape { shape, anchor } if all.joins(&shape, anchor) => {
+                    all.joined.push((rule, shape, anchor));
+                }
+                gate => all.others.push((rule, gate)),
+            }
+        }
+        all
+    }
+
+    /// Whether the anchor stands between digits and is, or becomes, one of the joints.
+    fn joins(&mut self, shape: &[u8], anchor: usize) -> bool {
+        let around = anchor.checked_sub(1).and_then(|before| shape.get(before..anchor + 2));
+        let Some([b'd', joint, b'd']) = around else { return false };
+        let free = |held: &&mut u8| **held == *joint || **held == 0;
+        self.joints.iter_mut().find(free).map(|held| *held = *joint).is_some()
+    }
+
+    /// Calls `hit` with a rule and the start and end of a place that passes its gate; each rule's in order.
+    pub(super) fn each(&self, text: &[u8], mut hit: impl FnMut(u32, usize, usize)) {
+        each_joint(text, self.joints, |at| {
+            for (rule, shape, anchor) in &self.joined {
+                let start = (at + 1).checked_sub(*anchor);
+                if let Some(start) = start.filter(|start| fits(text, *start, shape)) {
+                    hit(*rule, start, start + shape.len());
+                }
+            }
+        });
+        for (rule, gate) in &self.others {
+            gate.each(text, |start, end| hit(*rule, start, end));
+        }
+    }
+}
+
+/// Every place of a digit behind which stand a joint and another digit.
+fn each_joint(text: &[u8], joints: [u8; 2], mut each: impl FnMut(usize)) {
+    const BLOCK: usize = 32;
+    let is_joint =
+        |a: u8, b: u8, c: u8| a.is_ascii_digit() & c.is_ascii_digit() & ((b == joints[0]) | (b == joints[1]));
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let block = (rest.first_chunk::<BLOCK>(), rest.get(1..), rest.get(2..));
+        if let (Some(a), Some(b), Some(c)) = block
+            && let (Some(b), Some(c)) = (b.first_chunk::<BLOCK>(), c.first_chunk::<BLOCK>())
+        {
+            let any = a.iter().zip(b).zip(c).fold(false, |any, ((a, b), c)| any | is_joint(*a, *b, *c));
+            if !any {
+                at += BLOCK;
+                continue;
+            }
+        }
+        let windows = rest.array_windows::<3>().take(BLOCK).enumerate();
+        windows.filter(|(_, [a, b, c])| is_joint(*a, *b, *c)).for_each(|(into, _)| each(at + into));
+        if rest.len() <= BLOCK {
+            return;
+        }
+        at += BLOCK;
+    }
+}
+
+fn fits(text: &[u8], start: usize, shape: &[u8]) -> bool {
+    let fits =
+        |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    text.get(start..start + shape.len()).is_some_and(|place| place.iter().zip(shape).all(fits))
+}
+
 fn each_shape(text: &[u8], shape: &[u8], anchor: usize, mut hit: impl FnMut(usize, usize)) {
     let Some(fixed) = shape.get(anchor) else { return };
     for at in memchr::memchr_iter(*fixed, text) {
         let Some(start) = at.checked_sub(anchor) else { continue };
-        let Some(place) = text.get(start..start + shape.len()) else { continue };
-        let fits =
-            |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
-        if place.iter().zip(shape).all(fits) {
+        if fits(text, start, shape) {
             hit(start, start + shape.len());
         }
     }
@@ -140,6 +217,26 @@ mod tests {
         }
         assert_eq!(hits("base64 8", "aaaaaaaa bbbbbbbb"), [(0, 8), (9, 17)]);
         assert_eq!(hits("base64 8", "aaaaaaaaaaaaaaaaaaaaa bbbbbbbb"), [(22, 30)]);
+    }
+
+    #[test]
+    fn together_they_say_what_each_says_alone() {
+        let gates =
+            ["shape ddd-dd-dddd", "shape dddd dddd", "shape ddd-dddd", "shape d.d", "shape @", "base64 8"];
+        let gates = gates.map(|gate| Gate::parse(gate).unwrap());
+        let all = Gates::of((0..).zip(gates.clone()));
+        assert_eq!((all.joined.len(), all.others.len()), (3, 3));
+        let text = "1234 5678 9012 345-6789 123-45-6789-1 a@b 1.2 1-2-3 12345678 ".repeat(9);
+        for cut in 0..text.len() {
+            let text = text[cut..].as_bytes();
+            let (mut together, mut alone) = (Vec::new(), Vec::new());
+            all.each(text, |rule, start, end| together.push((rule, start, end)));
+            for (rule, gate) in (0..).zip(&gates) {
+                gate.each(text, |start, end| alone.push((rule, start, end)));
+            }
+            together.sort_unstable();
+            assert_eq!(together, alone);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) struct Keywords {
     words: Vec<Vec<u8>>,
     /// One bit for each print.
     filter: Box<[u64]>,
-    /// To a print, the word and how far into it the gram stands.
+    /// To a print, the word and how far into it the gram stands, and one more.
     table: Table,
 }
 
@@ -37,13 +37,18 @@ impl Keywords {
             let mut row = |gram: [u8; GRAM], into: usize| rows.push((print(gram), number << 8 | into as u32));
             match *word.as_slice() {
                 [a, b, c] => {
-                    row([a, b, c], 0);
-                    (0..=u8::MAX).for_each(|any| row([b, c, any], 1));
+                    row([a, b, c], 1);
+                    // Beginning at an odd place, it shares a gram with the byte behind it or with the one before.
+                    if commonness(a) * commonness(b) < commonness(b) * commonness(c) {
+                        (0..=u8::MAX).for_each(|any| row([any, a, b], 0));
+                    } else {
+                        (0..=u8::MAX).for_each(|any| row([b, c, any], 2));
+                    }
                 }
                 _ => {
                     let at = rarest(word);
                     let pair = word.array_windows::<GRAM>().enumerate().skip(at).take(STRIDE);
-                    pair.for_each(|(into, gram)| row(*gram, into));
+                    pair.for_each(|(into, gram)| row(*gram, into + 1));
                 }
             }
         }
@@ -115,7 +120,8 @@ impl Keywords {
             for row in self.table.patterns(print(gram)) {
                 let number = (row >> 8) as usize;
                 let Some(word) = self.words.get(number) else { continue };
-                let Some(start) = at.checked_sub((row & 0xff) as usize).filter(|start| *start >= from) else {
+                let start = (at + 1).checked_sub((row & 0xff) as usize);
+                let Some(start) = start.filter(|start| *start >= from) else {
                     continue;
                 };
                 let end = start + word.len();
@@ -172,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn all_are_found(text in "[abAB_:/ ]{0,60}", from in 0usize..8) {
-            let words = ["ab_", "ab_a", "://", "bba", "a/ bab", "b_ab_", "aabbaab:/"];
+            let words = ["ab_", "ab_a", "/:a", "://", "bba", "a/ bab", "b_ab_", "aabbaab:/"];
             let keywords = Keywords::new(words.map(str::to_owned).to_vec());
             let mut found = Vec::new();
             keywords.each(text.as_bytes(), from, |word, start, end| found.push((start, end, word)));

@@ -28,6 +28,7 @@ pub use scored::Judged;
 pub(crate) use validators::LOOK_BEHIND;
 
 use file::Pattern;
+use gate::Gates;
 use keywords::Keywords;
 use opening::Openings;
 
@@ -38,7 +39,7 @@ pub struct RuleSet {
     keywords: Keywords,
     /// For each keyword, the rules that wait for it.
     waiting: Vec<Waiting>,
-    gated: Vec<u32>,
+    gates: Gates,
     openings: OnceLock<Openings>,
 }
 
@@ -144,9 +145,9 @@ impl RuleSet {
             }
         }
         let keywords = Keywords::new(words);
-        let gated =
-            rules.iter().zip(0..).filter(|(rule, _)| rule.gate.is_some()).map(|(_, number)| number).collect();
-        RuleSet { rules, by_id, keywords, waiting, gated, openings: OnceLock::new() }
+        let gated = rules.iter().zip(0..).filter_map(|(rule, number)| Some((number, rule.gate.clone()?)));
+        let gates = Gates::of(gated);
+        RuleSet { rules, by_id, keywords, waiting, gates, openings: OnceLock::new() }
     }
 
     pub fn len(&self) -> usize {
