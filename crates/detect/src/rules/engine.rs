@@ -30,8 +30,6 @@ pub(crate) struct RuleMatch {
 impl RuleSet {
     /// All matches that begin at `from` or after, of the rules that `wanted` names.
     pub(crate) fn matches(&self, text: &[u8], from: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<RuleMatch> {
-        let mut found = Vec::new();
-        let mut verdicts = Verdicts::default();
         let mut scratch = Scratch::default();
         let (mut hits, places) = self.tried(text, from, &wanted, &mut scratch);
         for places in places.chunk_by(|a, b| a.0 == b.0) {
@@ -41,21 +39,24 @@ impl RuleSet {
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.whole.start, hit.name));
         let (mut last, mut done) = (None, 0);
-        for Hit { rule: number, whole, span, core, name: _ } in hits {
-            if last != Some(number) {
-                (last, done) = (Some(number), 0);
+        hits.retain(|hit| {
+            if last != Some(hit.rule) {
+                (last, done) = (Some(hit.rule), 0);
             }
             // From the left, and none within another.
-            let Some(rule) = self.rules.get(number as usize).filter(|_| whole.start >= done) else {
-                continue;
-            };
-            done = whole.end;
-            if !span.is_empty() {
-                let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
-                found.push(RuleMatch { rule: number as usize, whole, span, core, accepted });
-            }
-        }
-        found
+            let stays = hit.whole.start >= done;
+            done = if stays { hit.whole.end } else { done };
+            stays && !hit.span.is_empty()
+        });
+        // Rules that find the same value judge it one after the other.
+        hits.sort_unstable_by_key(|hit| (hit.span.start, hit.span.end, hit.whole.start));
+        let mut verdicts = Verdicts::default();
+        let judged = hits.into_iter().filter_map(|Hit { rule: number, whole, span, core, name: _ }| {
+            let rule = self.rules.get(number as usize)?;
+            let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
+            Some(RuleMatch { rule: number as usize, whole, span, core, accepted })
+        });
+        judged.collect()
     }
 
     /// What is found where a keyword is the beginning, and the places where a match may begin elsewhere.

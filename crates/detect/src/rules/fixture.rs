@@ -24,7 +24,7 @@ pub(super) fn in_fixture(seen: &Seen<'_>) -> bool {
 /// The same, of the text itself.
 pub(super) fn is_fixture(before: &str) -> bool {
     let mut from = 0;
-    let parts = shape::parts(before);
+    let parts: Vec<&str> = shape::parts(before).collect();
     parts.iter().enumerate().any(|(at, part)| {
         let start = before.get(from..).and_then(|rest| rest.find(part)).map_or(from, |found| from + found);
         let end = start + part.len();

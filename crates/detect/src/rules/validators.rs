@@ -145,7 +145,7 @@ impl<'t> Seen<'t> {
     }
 }
 
-fn is_name(byte: u8) -> bool {
+pub(super) fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
@@ -231,7 +231,7 @@ fn service_key(seen: &Seen<'_>) -> bool {
 fn is_name_of_many(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let lower = value.to_ascii_lowercase();
-    let parts = shape::parts(value);
+    let parts: Vec<&str> = shape::parts(value).collect();
     let marks = value.bytes().filter(|byte| b"-_.+".contains(byte)).count();
     let is_letters = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
     // What is all hexadecimal may be an identifier of bytes.

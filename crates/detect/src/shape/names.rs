@@ -118,37 +118,60 @@ const ABOUT: &[&str] = &[
 /// Whether `name` announces a credential: `DB_PASSWORD`, `apiKey`, `auth-token`; not
 /// `PUBLIC_KEY`, `MAX_TOKENS`, `TOKEN_TTL`, `SECRET_NAME`.
 pub fn names_secret(name: &str) -> bool {
-    let words: Vec<String> = parts(name).into_iter().map(str::to_ascii_lowercase).collect();
-    let meaning: Vec<&str> = words
-        .iter()
-        .map(String::as_str)
-        .filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()))
-        .collect();
-    if meaning.last().is_none_or(|last| ABOUT.contains(last))
-        || meaning
-            .iter()
-            .any(|word| ["public", "hashed", "encrypted", "fake", "dummy", "mock"].contains(word))
-    {
-        return false;
-    }
-    meaning.iter().enumerate().any(|(at, word)| {
-        let before = at.checked_sub(1).and_then(|before| meaning.get(before)).copied().unwrap_or("");
-        match *word {
-            "key" | "keys" => {
-                KEY_OWNERS.contains(&before)
-                    || at + 1 == meaning.len() && is_shouted(name) && !before.is_empty()
-            }
-            "tokens" => false,
-            // Where the next page of a list begins.
-            "token" => !["next", "page", "continuation", "pagination"].contains(&before),
-            word => TELLING.contains(&word),
+    let words = parts(name).filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
+    let (mut before, mut last) = (Word::default(), Word::default());
+    let mut tells = false;
+    for word in words {
+        (before, last) = (last, Word::of(word));
+        if last.is_one_of(&["public", "hashed", "encrypted", "fake", "dummy", "mock"]) {
+            return false;
         }
-    })
+        tells |= match () {
+            () if last.is_key() => before.is_one_of(KEY_OWNERS),
+            // Where the next page of a list begins.
+            () if last.is_one_of(&["token"]) => {
+                !before.is_one_of(&["next", "page", "continuation", "pagination"])
+            }
+            () => last.is_one_of(TELLING),
+        };
+    }
+    let shouted_key = || last.is_key() && !before.is_empty() && is_shouted(name);
+    !last.is_empty() && !last.is_one_of(ABOUT) && (tells || shouted_key())
+}
+
+/// A word in lower case, which fits where all words fit that are looked for.
+#[derive(Clone, Copy, Default)]
+struct Word {
+    bytes: [u8; Word::LONGEST],
+    len: usize,
+}
+
+impl Word {
+    const LONGEST: usize = 16;
+
+    fn of(word: &str) -> Word {
+        let mut bytes = [0; Word::LONGEST];
+        bytes.iter_mut().zip(word.bytes()).for_each(|(slot, byte)| *slot = byte.to_ascii_lowercase());
+        Word { bytes, len: word.len() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn is_key(&self) -> bool {
+        self.is_one_of(&["key", "keys"])
+    }
+
+    fn is_one_of(&self, words: &[&str]) -> bool {
+        let bytes = self.bytes.get(..self.len);
+        bytes.is_some_and(|bytes| words.iter().any(|word| word.as_bytes() == bytes))
+    }
 }
 
 /// How many words a name is made of.
 pub(crate) fn name_parts(name: &str) -> usize {
-    parts(name).len()
+    parts(name).count()
 }
 
 /// An environment variable's spelling, where a bare `..._KEY` is likely a credential.

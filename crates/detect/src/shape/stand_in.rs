@@ -1,6 +1,6 @@
 //! Values that stand in for a secret: references, templates, examples, our own placeholders.
 
-use super::words::{distinct, is_default, is_sequence, parts};
+use super::words::{distinct, is_default, is_sequence};
 
 /// Words that documentation puts where a secret belongs.
 const MARKS: &[&str] = &[
@@ -160,31 +160,35 @@ fn is_masked(value: &str) -> bool {
         || value.contains("***")
         || value.contains('…')
         || value.contains('•')
-        || value.to_ascii_lowercase().contains("xxxx")
+        || value.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xxxx"))
         || filler * 3 > value.len() * 2
 }
 
 /// A word that documentation puts where a secret belongs, or none at all.
 pub(crate) fn is_example(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    if EMPTY.contains(&lower.as_str()) || is_default(lower.trim_end_matches(|c: char| c.is_ascii_digit())) {
+    let same = |word: &&str| word.eq_ignore_ascii_case(value);
+    if EMPTY.iter().any(same) || is_default(value.trim_end_matches(|c: char| c.is_ascii_digit())) {
         return true;
     }
-    let words: Vec<&str> = parts(&lower);
-    let marked = |mark: &&str| words.contains(mark);
-    MARKS.iter().any(marked)
-        || [
-            "changeme",
-            "change_me",
-            "change-me",
-            "example",
-            "open sesame",
-            "opensesame",
-            "placeholder",
-            "redacted",
-        ]
-        .iter()
-        .any(|mark| lower.contains(mark))
+    let is_mark = |word: &[u8]| MARKS.iter().any(|mark| mark.as_bytes().eq_ignore_ascii_case(word));
+    let bytes = value.as_bytes();
+    let mut words = bytes.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    words.any(is_mark) || bytes.iter().enumerate().any(|(at, byte)| tells_example(*byte, bytes, at))
+}
+
+/// Whether one of the marks that count inside a word too begins at `at`.
+fn tells_example(first: u8, bytes: &[u8], at: usize) -> bool {
+    let marks: &[&str] = match first.to_ascii_lowercase() {
+        b'c' => &["changeme", "change_me", "change-me"],
+        b'e' => &["example"],
+        b'o' => &["open sesame", "opensesame"],
+        b'p' => &["placeholder"],
+        b'r' => &["redacted"],
+        _ => return false,
+    };
+    marks.iter().any(|mark| {
+        bytes.get(at..at + mark.len()).is_some_and(|found| found.eq_ignore_ascii_case(mark.as_bytes()))
+    })
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn is_mixed(value: &str) -> bool {
 
 /// A word or two with digits, as people make passwords: `castle-ocean-0388`, `Banana2025$`.
 fn is_human(value: &str) -> bool {
-    let parts = shape::parts(value);
+    let parts: Vec<&str> = shape::parts(value).collect();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let words =
         parts.iter().filter(|part| part.len() >= 4 && part.bytes().all(|byte| byte.is_ascii_alphabetic()));

@@ -8,13 +8,12 @@ mod features;
 mod margin;
 mod weights;
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use sallyport_policy::RuleId;
 
 use super::RuleSet;
-use super::validators::{LOOK_BEHIND, Seen};
+use super::validators::{LOOK_BEHIND, Seen, is_name};
 use crate::shape;
 use features::Pair;
 
@@ -26,21 +25,26 @@ pub struct Judged {
     pub features: Vec<f32>,
 }
 
-/// What was made of the values of one text: several rules find the same value behind the same name.
+/// What was made of the last value: several rules find the same one behind the same name.
 #[derive(Default)]
-pub(super) struct Verdicts(HashMap<(usize, usize, usize), bool>);
+pub(super) struct Verdicts(Option<((usize, usize, usize), bool)>);
 
 impl Verdicts {
     /// The same as [`scored`].
     pub(super) fn scored(&mut self, seen: &Seen<'_>) -> bool {
-        let (pair, start) = pair(seen);
-        *self.0.entry((start, seen.span.start, seen.span.end)).or_insert_with(|| is_likely(&pair))
+        let key = (name_start(seen), seen.span.start, seen.span.end);
+        if let Some((_, likely)) = self.0.filter(|(known, _)| *known == key) {
+            return likely;
+        }
+        let likely = scored(seen);
+        self.0 = Some((key, likely));
+        likely
     }
 }
 
 /// Whether the value is more likely a secret than the threshold asks for.
 pub(super) fn scored(seen: &Seen<'_>) -> bool {
-    is_likely(&pair(seen).0)
+    is_likely(&pair(seen))
 }
 
 fn is_likely(pair: &Pair<'_>) -> bool {
@@ -57,34 +61,34 @@ fn score(features: &[f32; features::COUNT]) -> f32 {
         + features.iter().zip(weights::WEIGHTS).map(|(feature, weight)| feature * weight).sum::<f32>()
 }
 
-/// What no secret is, told without looking closer: most candidates end here.
+/// What no secret is, told without looking closer: most candidates end here. What costs least is asked first.
 fn is_hopeless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let named = pair.is_named();
+    let named = || pair.is_named();
     let open = || {
         let lower = pair.name.to_ascii_lowercase();
         ["public", "hash", "digest", "checksum", "fingerprint"].iter().any(|word| lower.contains(word))
     };
     let bare = !pair.glue.ends_with(['"', '\'', '`']);
-    !named && (value.len() < 12 || digits < 2 || open())
+    !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        || digits == value.len() && value.len() < 6
+        || shape::distinct(value) <= 3
+        || shape::is_reference(value)
+        || shape::is_published(value)
         || bare && pair.after.is_some_and(|byte| b"([".contains(&byte))
         || value.starts_with("--")
         || value.contains("[]")
-        || value.contains('@') && shape::is_place(value)
         || pair.lead.contains("GUID(") && value.len() == 36
         || pair.name.eq_ignore_ascii_case("pass") && pair.glue.ends_with('`') && digits < 2
-        || pair.is_scheme() && is_other_scheme(value)
-        || pair.name.eq_ignore_ascii_case("token") && is_cursor(pair.lead)
         || value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && value.contains('.')
         || digits == value.len() && shape::is_sequence(value)
-        || encoded::says_nothing(value)
-        || !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
-        || digits == value.len() && value.len() < 6
-        || shape::distinct(value) <= 3
-        || shape::is_published(value)
+        || pair.is_scheme() && is_other_scheme(value)
+        || pair.name.eq_ignore_ascii_case("token") && is_cursor(pair.lead)
+        || !named() && (value.len() < 12 || digits < 2 || open())
+        || value.contains('@') && shape::is_place(value)
         || shape::is_example(value)
-        || shape::is_reference(value)
+        || encoded::says_nothing(value)
 }
 
 /// A header that begins with a scheme which another rule knows, or with the name of one that signs.
@@ -105,23 +109,28 @@ fn is_cursor(lead: &str) -> bool {
     ["next", "page", "continuation"].iter().any(|word| lower.ends_with(word))
 }
 
-/// The rule begins at the telling word: the rest of the name stands before it. Tells where that is.
-fn pair<'t>(seen: &Seen<'t>) -> (Pair<'t>, usize) {
-    const LONGEST_NAME: usize = 60;
+/// The rule begins at the telling word: the rest of the name stands before it.
+fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
     // A stream keeps so much before a match that this, before the name, is always there.
     const AROUND: usize = LOOK_BEHIND - LONGEST_NAME - 1;
+    let start = name_start(seen);
     let lead = seen.lead();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let begun = lead.char_indices().rev().take(LONGEST_NAME).take_while(|(_, c)| is_name(*c)).last();
-    let (lead, _) = lead.split_at(begun.map_or(lead.len(), |(at, _)| at));
-    let start = seen.whole.start - (seen.lead().len() - lead.len());
+    let lead = lead.get(..lead.len().saturating_sub(seen.whole.start - start)).unwrap_or_default();
     let before = seen.text.get(start..seen.span.start).and_then(|text| std::str::from_utf8(text).ok());
     let named = before.unwrap_or_default();
-    let (name, glue) = named.split_at(named.find(|c| !is_name(c)).unwrap_or(named.len()));
+    let (name, glue) = named.split_at(named.bytes().position(|byte| !is_name(byte)).unwrap_or(named.len()));
     let name = name.trim_start_matches('-');
     let before = seen.text.get(start.saturating_sub(AROUND)..start).unwrap_or_default();
-    let pair = Pair { name, glue, value: seen.value(), lead, before, after: seen.after() };
-    (pair, start)
+    Pair { name, glue, value: seen.value(), lead, before, after: seen.after() }
+}
+
+const LONGEST_NAME: usize = 60;
+
+/// Where the name begins that the match begins in.
+fn name_start(seen: &Seen<'_>) -> usize {
+    let before = seen.text.get(..seen.whole.start).unwrap_or_default();
+    let begun = before.iter().rev().take(LONGEST_NAME).take_while(|byte| is_name(**byte)).count();
+    seen.whole.start - begun
 }
 
 impl RuleSet {
@@ -138,7 +147,7 @@ impl RuleSet {
             let rule = self.rules().get(found.rule)?;
             let value = text.as_bytes().get(found.span.clone())?;
             let seen = Seen { text: text.as_bytes(), whole: found.whole, span: found.span.clone(), value };
-            let (pair, _) = pair(&seen);
+            let pair = pair(&seen);
             (!is_hopeless(&pair)).then(|| Judged {
                 rule: rule.id.clone(),
                 span: found.span,
