@@ -228,7 +228,7 @@ mod tests {
         assert_eq!((all.joined.len(), all.others.len()), (3, 3));
         let text = "1234 5678 9012 345-6789 123-45-6789-1 a@b 1.2 1-2-3 12345678 ".repeat(9);
         for cut in 0..text.len() {
-            let text = text[cut..].as_bytes();
+            let text = &text.as_bytes()[cut..];
             let (mut together, mut alone) = (Vec::new(), Vec::new());
             all.each(text, |rule, start, end| together.push((rule, start, end)));
             for (rule, gate) in (0..).zip(&gates) {
