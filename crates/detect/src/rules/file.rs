@@ -57,7 +57,8 @@ pub struct Rule {
     pub(crate) gate: Option<Gate>,
     pub(crate) pattern: Pattern,
     regex: OnceLock<Option<meta::Regex>>,
-    trial: OnceLock<Option<Trial>>,
+    /// Boxed: most rules are never tried.
+    trial: OnceLock<Option<Box<Trial>>>,
     /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
     pub(crate) then: Vec<u8>,
     /// The finding's span: the first of these capture groups that took part in the match.
@@ -80,9 +81,9 @@ impl Rule {
     pub(super) fn trial(&self) -> Option<&Trial> {
         let compiled = self.trial.get_or_init(|| {
             let groups: Vec<usize> = self.groups.iter().copied().chain(self.core).collect();
-            Trial::of(&self.pattern(), &self.keywords, &groups)
+            Trial::of(&self.pattern(), &self.keywords, &groups).map(Box::new)
         });
-        compiled.as_ref()
+        compiled.as_deref()
     }
 
     /// Whether a match has a longest length, so that a try costs little wherever it is made.
