@@ -188,7 +188,8 @@ pub(crate) async fn admit(
     };
     let input_estimate = if call.upgrade { 0 } else { call.asked.input_estimate };
     let ask = Ask {
-        id: uuid::Uuid::new_v4().as_u128(),
+        // In the order of time: rows of the journal are then added at the end, and not each to a page of its own.
+        id: uuid::Uuid::now_v7().as_u128(),
         prompt_length: call.asked.prompt_length,
         tokens: if call.upgrade { 0 } else { reservation(input_estimate, call.asked.max_tokens) },
         lease: LEASE,
