@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use aho_corasick::AhoCorasick;
+
 /// Longer beginnings of a line are no path.
 const MAX_PATH: usize = 512;
 
@@ -14,30 +16,80 @@ pub(super) fn searches(tool: &str) -> bool {
     ["grep", "search", "codebase"].iter().any(|word| tool.contains(word))
 }
 
+/// What is looked for first: only lines that hold one of these words can name such a file.
+pub(super) enum Words {
+    These(AhoCorasick),
+    /// Any line may.
+    Any,
+}
+
+impl Words {
+    pub(super) fn of(words: Option<Vec<String>>) -> Words {
+        let built =
+            words.and_then(|words| AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok());
+        built.map_or(Words::Any, Words::These)
+    }
+
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        match self {
+            Words::These(words) => words.is_match(text),
+            Words::Any => true,
+        }
+    }
+
+    /// Where the next line begins that has to be looked at. `from`: where one begins.
+    fn next_line(&self, text: &str, from: usize) -> Option<usize> {
+        let rest = text.get(from..).filter(|rest| !rest.is_empty())?;
+        let Words::These(words) = self else { return Some(from) };
+        let at = words.find(rest)?.start();
+        Some(from + rest.get(..at)?.rfind('\n').map_or(0, |end| end + 1))
+    }
+}
+
 /// The stretches of a text whose lines come from files of which `hides` says yes. Whole lines, in order, apart.
-pub(super) fn from_files(text: &str, mut hides: impl FnMut(&str) -> bool) -> Vec<Range<usize>> {
+pub(super) fn from_files(
+    text: &str,
+    words: &Words,
+    mut hides: impl FnMut(&str) -> bool,
+) -> Vec<Range<usize>> {
     let mut known: HashMap<&str, bool> = HashMap::new();
     let mut hidden = |path| *known.entry(path).or_insert_with(|| is_path(path) && hides(path));
     let mut stretches: Vec<Range<usize>> = Vec::new();
-    let mut section = false;
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let range = at..at + line.len();
+    while let Some(start) = words.next_line(text, at) {
+        at = line_end(text, start);
+        let line = text.get(start..at).unwrap_or_default().trim_end();
+        let range = match heading(line) {
+            Some(path) if hidden(path) => at..section_end(text, at),
+            Some(_) => continue,
+            None if prefixes(line).any(&mut hidden) => start..at,
+            None => continue,
+        };
         at = range.end;
-        let line = line.trim_end();
-        if let Some(path) = heading(line) {
-            section = hidden(path);
-            continue;
-        }
-        if !(section || prefixes(line).any(&mut hidden)) {
-            continue;
-        }
         match stretches.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => stretches.push(range),
         }
     }
+    stretches.retain(|range| !range.is_empty());
     stretches
+}
+
+fn line_end(text: &str, start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    start + memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1)
+}
+
+/// Where the next heading stands, or the text ends.
+fn section_end(text: &str, mut at: usize) -> usize {
+    while at < text.len() {
+        let end = line_end(text, at);
+        if heading(text.get(at..end).unwrap_or_default().trim_end()).is_some() {
+            break;
+        }
+        at = end;
+    }
+    at
 }
 
 /// The file that a section is about.
@@ -65,11 +117,10 @@ fn is_path(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn left(text: &str) -> String {
+    fn left(text: &str, words: &Words) -> String {
+        let hides = |path: &str| path.rsplit('/').next().unwrap().starts_with(".env");
         let mut left = text.to_owned();
-        for range in
-            from_files(text, |path| path.rsplit('/').next().unwrap().starts_with(".env")).into_iter().rev()
-        {
+        for range in from_files(text, words, hides).into_iter().rev() {
             left.replace_range(range, "");
         }
         left
@@ -91,7 +142,8 @@ mod tests {
             ),
             ("", ""),
         ] {
-            assert_eq!(left(text), expected);
+            assert_eq!(left(text, &Words::Any), expected);
+            assert_eq!(left(text, &Words::of(Some(vec![".env".into()]))), expected);
         }
     }
 }

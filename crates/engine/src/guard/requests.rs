@@ -12,7 +12,7 @@ use sallyport_policy::permissions::{Action, Denial, DenialRule, FilePath};
 use sallyport_wire::{Edit, RequestDocument};
 
 use super::Guard;
-use super::lines;
+use super::lines::{self, Words};
 
 /// One result whose content does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,14 +102,17 @@ impl Guard {
             return Vec::new();
         }
         let mut hidden = Vec::new();
+        let words = Words::of(permissions.sealed_words());
         for result in &document.tool_results {
             let Some(done) = searches.get(result.call.as_str()) else { continue };
             let places = self.from(done);
+            // Names that are told from inside of such a folder need not hold its word.
+            let words = if words.is_in(&places.cwd) { &Words::Any } else { &words };
             let mut denial = None;
             let first = document.segments.partition_point(|one| one.raw.start < result.content.start);
             let inside = document.segments.get(first..).unwrap_or_default().iter();
             for segment in inside.take_while(|one| one.raw.end <= result.content.end).filter(|one| !one.key) {
-                let stretches = lines::from_files(&segment.text(body), |path| {
+                let stretches = lines::from_files(&segment.text(body), words, |path| {
                     let found = permissions.sealed(&Action::Read(FilePath::new(path)), &places);
                     let sealed = found.is_some();
                     denial = found.or_else(|| denial.take());

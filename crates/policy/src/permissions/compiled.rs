@@ -99,6 +99,12 @@ impl Permissions {
         !self.sealed.is_empty()
     }
 
+    /// Words of which one stands in every path that no AI may see. None where that can't be said.
+    pub fn sealed_words(&self) -> Option<Vec<String>> {
+        let words: Option<Vec<_>> = self.sealed.iter().map(|sealed| sealed.patterns.words()).collect();
+        words.map(|words| words.concat())
+    }
+
     /// The class of agents without one: that of the documents, where they speak of only one.
     pub fn only_class(&self) -> Option<&str> {
         let names: BTreeSet<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();

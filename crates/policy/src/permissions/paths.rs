@@ -69,6 +69,16 @@ impl Places {
     }
 }
 
+/// The longest text in a pattern that stands for itself. `/workspace` and `~` have other names.
+fn word(pattern: &str) -> Option<String> {
+    if pattern.contains(['[', '{', '\\']) || !pattern.is_ascii() {
+        return None;
+    }
+    let own = pattern.strip_prefix("/workspace").unwrap_or(pattern);
+    let longest = own.split(['/', '*', '?', '~']).max_by_key(|part| part.len())?;
+    (longest.len() >= 3).then(|| longest.to_ascii_lowercase())
+}
+
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     path.strip_prefix(folder).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -119,6 +129,11 @@ impl Patterns {
 
     pub(super) fn is_empty(&self) -> bool {
         self.texts.is_empty()
+    }
+
+    /// For each pattern a word that stands in every path which it matches, in lower case. None where one has no such word.
+    pub(super) fn words(&self) -> Option<Vec<String>> {
+        self.texts.iter().map(|text| word(text)).collect()
     }
 
     /// For permission: the name `/workspace` is the workspace's alone.
@@ -209,6 +224,19 @@ mod tests {
             ("a\0b", None),
         ] {
             assert_eq!(normalise(path, "/w/p", "/home/ann").as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_a_word_of_all_its_paths() {
+        let words = |patterns: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(|one| (*one).to_owned()).collect();
+            Patterns::denying(&patterns).words()
+        };
+        let source = words(&["**/.env*", "**/secrets/**", "**/*.PEM"]).unwrap();
+        assert_eq!(source, [".env", ".env", "secrets", "secrets", ".pem", ".pem"]);
+        for vague in ["**", "/workspace/**", "**/*.{key,pem}", "**/[.]env", "~/a"] {
+            assert_eq!(words(&["**/.env*", vague]), None, "{vague}");
         }
     }
 
