@@ -7,6 +7,7 @@ mod commands;
 mod compiled;
 mod domains;
 mod links;
+mod openings;
 mod paths;
 mod shell;
 

@@ -53,8 +53,8 @@ impl Walk<'_, '_> {
                 self.children(node, around, nested);
             }
             "expansion" => {
-                // `${x@P}` runs what stands in x.
-                if self.source(node).contains('@') {
+                // `${x@P}` runs what stands in x, and `${!x}` what stands in the subscript that x holds.
+                if self.source(node).contains('@') || self.source(node).starts_with("${!") {
                     self.reading.doubt(Doubt::Evaluation);
                 }
                 self.children(node, around, nested);
@@ -75,6 +75,10 @@ impl Walk<'_, '_> {
                     inner.fed = true;
                 }
                 self.children(node, &mut inner, nested);
+            }
+            // In what it takes for a pattern the grammar sees no substitution; the shell does.
+            "regex" | "extglob_pattern" | "word" | "string_content" if substitutes(self.source(node)) => {
+                self.reading.doubt(Doubt::Evaluation);
             }
             _ => self.children(node, around, nested),
         }
@@ -391,16 +395,31 @@ impl Walk<'_, '_> {
 
     /// So do the numeric comparisons of `[[`, and `-v`.
     fn test(&mut self, node: Node<'_>) {
-        let words = self.source(node).split_ascii_whitespace();
-        if self.source(node).starts_with("[[")
-            && words
-                .into_iter()
-                .any(|word| matches!(word, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"))
-            && self.source(node).contains(['\'', '"', '$', '`'])
-        {
+        let source = self.source(node);
+        let numbers = source.starts_with("[[");
+        let evaluates = |word: &str| match word {
+            "-v" | "-R" => true,
+            "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" => numbers,
+            _ => false,
+        };
+        if source.split_ascii_whitespace().any(evaluates) && source.contains(['\'', '"', '$', '`', '\\']) {
             self.reading.doubt(Doubt::Evaluation);
         }
     }
+}
+
+/// Whether a text holds the beginning of a substitution that no backslash takes back.
+fn substitutes(text: &str) -> bool {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => drop(characters.next()),
+            '`' => return true,
+            '$' if characters.peek() == Some(&'(') => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Redirections around a command, words that stand behind them, and what follows on a here-document's line.

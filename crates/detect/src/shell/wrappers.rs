@@ -95,6 +95,7 @@ pub(super) fn push(reading: &mut Reading<'_>, mut command: SimpleCommand, depth:
         reading.doubt(Doubt::DynamicProgram);
     }
     let name = command.name().to_owned();
+    named_variables(reading, &mut command, &name);
     let Some(inner) = unwrap(reading, &command, &name, fed) else {
         return reading.emit(command);
     };
@@ -119,6 +120,38 @@ pub(super) fn push(reading: &mut Reading<'_>, mut command: SimpleCommand, depth:
             push(reading, inner, depth, fed);
         }
         Runs::Script(text) => script(reading, &text, &around, depth + 1),
+    }
+}
+
+/// Builtins that set or look at a variable which a word names: a subscript in such a name is run.
+fn named_variables(reading: &mut Reading<'_>, command: &mut SimpleCommand, name: &str) {
+    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match name {
+        "printf" => {
+            let Some(first) = command.arguments().first() else { return };
+            let Some(joined) = first.text.strip_prefix("-v") else { return };
+            let given = if joined.is_empty() { command.arguments().get(1) } else { Some(first) };
+            let variable = match given {
+                Some(word) if !word.dynamic => word.text.strip_prefix("-v").unwrap_or(&word.text).to_owned(),
+                _ => String::new(),
+            };
+            if !plain(&variable) {
+                return reading.doubt(Doubt::Evaluation);
+            }
+            let value = Word { dynamic: true, ..Word::default() };
+            command.assignments.push(Assignment { name: variable, value });
+        }
+        "test" | "[" => {
+            let words = command.arguments();
+            let named = words.iter().zip(words.iter().skip(1)).any(|(option, word)| {
+                matches!(option.text.as_str(), "-v" | "-R") && (word.dynamic || !plain(&word.text))
+            });
+            if named {
+                reading.doubt(Doubt::Evaluation);
+            }
+        }
+        "let" => reading.doubt(Doubt::Evaluation),
+        _ => {}
     }
 }
 

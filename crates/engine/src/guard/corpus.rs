@@ -7,6 +7,7 @@ use sallyport_policy::permissions::{Action, Judgement, Permissions, Places, Unkn
 const SOURCE: &str = include_str!("../../../../assets/policies/examples/agent-rbac-policy.yaml");
 const BYPASSES: &str = include_str!("../../../../tests/corpus/shell/bypasses.txt");
 const FITTING: &str = include_str!("../../../../tests/corpus/shell/harmless-policy.yaml");
+const OPEN: &str = include_str!("../../../../tests/corpus/shell/bypasses-of-open-entries.txt");
 const HARMLESS: &str = include_str!("../../../../tests/corpus/shell/harmless.txt");
 
 fn lines(corpus: &str) -> impl Iterator<Item = String> + '_ {
@@ -37,10 +38,19 @@ fn no_bypass_gets_past_the_sources_allowlist() {
     let passed: Vec<String> =
         lines(BYPASSES).filter(|line| judge(&permissions, "execute-commands", line).is_allowed()).collect();
     assert_eq!(passed, Vec::<String>::new());
-    assert!(lines(BYPASSES).count() >= 150);
+    assert!(lines(BYPASSES).count() >= 400);
     for allowed in ["npm test", "npm run lint", "pytest", "go test ./..."] {
         assert!(judge(&permissions, "execute-commands", allowed).is_allowed(), "{allowed}");
     }
+}
+
+#[test]
+fn an_open_entry_is_no_way_to_another_program_or_file() {
+    let permissions = permissions(FITTING);
+    let passed: Vec<String> =
+        lines(OPEN).filter(|line| judge(&permissions, "work", line).is_allowed()).collect();
+    assert_eq!(passed, Vec::<String>::new());
+    assert!(lines(OPEN).count() >= 85);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Entries of allowlists and denylists, held against one simple command or a pipeline.
 
+use super::openings::is_task;
 use crate::shell::{SHELLS, SimpleCommand, Word};
 
 /// Folders whose programs are the system's own.
@@ -50,10 +51,11 @@ impl Entry {
             return Match::No;
         }
         if self.open {
-            return Match::Open;
+            return Match::Open(rest.len());
         }
         let more = arguments.get(rest.len()..).unwrap_or_default();
-        match more.iter().find(|word| !is_harmless(word)) {
+        let name = command.name();
+        match more.iter().find(|word| !is_harmless(word) || is_task(name, word)) {
             Some(word) => Match::But(word.clone()),
             None => Match::Closed,
         }
@@ -84,8 +86,8 @@ pub(super) enum Match {
     But(Word),
     /// The command, with no more than harmless additions.
     Closed,
-    /// The command with whatever follows.
-    Open,
+    /// The command with whatever follows: this many words of it are spelled.
+    Open(usize),
 }
 
 /// The other commands of a pipeline, in order, in the same pipeline as the first.

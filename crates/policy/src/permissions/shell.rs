@@ -2,6 +2,7 @@
 
 use super::commands::{Match, is_harmless_variable};
 use super::compiled::Tier;
+use super::openings::{self, Beyond};
 use super::paths::{Patterns, Places, normalise};
 use super::{Denial, DenialRule, FilePath, Granted, Judgement, Wanted};
 use crate::shell::{Assignment, Redirection, ShellLine, SimpleCommand, Word, Wraps};
@@ -154,14 +155,21 @@ impl Command<'_> {
         if declares && command.arguments().is_empty() && !command.assignments.is_empty() {
             return None;
         }
-        let mut but = None;
+        let (mut but, mut opened) = (None, None);
         for entry in &self.tier.commands {
             match entry.allows(command) {
-                Match::Open => return None,
+                Match::Open(spelled) => match self.beyond(&entry.text, spelled) {
+                    None => return None,
+                    // Another entry may spell it.
+                    Some(denial) => opened = opened.or(Some(denial)),
+                },
                 Match::Closed => return self.paths(),
                 Match::But(word) => but = but.or(Some((entry.text.as_str(), word))),
                 Match::No => {}
             }
+        }
+        if let Some(denial) = opened {
+            return Some(denial);
         }
         let name: String = command.name().chars().filter(|c| !c.is_control()).take(60).collect();
         let (sentence, way_out) = match but {
@@ -182,6 +190,41 @@ impl Command<'_> {
             ),
         };
         Some(self.no(DenialRule::CommandNotAllowed, &name, sentence, way_out))
+    }
+
+    /// What an open entry does not mean: another program, or a file that the tier keeps from it.
+    fn beyond(&self, entry: &str, spelled: usize) -> Option<Denial> {
+        let more = self.command.arguments().get(spelled..).unwrap_or_default();
+        openings::beyond(self.command, more).into_iter().find_map(|found| {
+            let file = FilePath::new(found.value.unwrap_or_default());
+            let place = || {
+                self.folders.iter().find_map(|folder| {
+                    let places = self.from(folder);
+                    if found.beyond == Beyond::Writes {
+                        return self.tier.writing(&file, &places);
+                    }
+                    let inside = self.tier.read.allow.is_empty()
+                        && normalise(&file.written, folder, &places.home)
+                            .is_some_and(|path| places.in_workspace(&path));
+                    if inside { None } else { self.tier.reading(&file, &places) }
+                })
+            };
+            if found.beyond != Beyond::Runs && found.value.is_some() {
+                return place().map(|denial| Denial { wanted: wanted(self.command), ..denial });
+            }
+            let name: String = self.command.name().chars().filter(|c| !c.is_control()).take(60).collect();
+            let option: String =
+                found.word.text.split('=').next().unwrap_or_default().chars().take(40).collect();
+            Some(self.no(
+                DenialRule::CommandNotAllowed,
+                &name,
+                format!(
+                    "`{name}` may not run with `{option}`: it leads further than `{entry}`, which the tier `{}` allows.",
+                    self.tier.name()
+                ),
+                format!("Leave the option out, or have an entry with `{option}` added to the allowlist."),
+            ))
+        })
     }
 
     /// `cd` runs nothing, but decides where what follows runs: only to where the tier may read.
