@@ -132,7 +132,7 @@ pub(crate) fn prompt(family: Family, text: &str, stream: bool) -> String {
     }
 }
 
-/// Both SDKs, plain and streaming, may try twice, and each tells its caller of this refusal.
+/// Both SDKs in Python and in Node, plain and streaming, may try twice, and each tells its caller of this refusal.
 pub(crate) fn sdks_are_refused(client: &Client, status: u16, words: &str) -> Result<()> {
     let messages = json!([{"role": "user", "content": "hello"}]);
     for vendor in ["openai", "anthropic"] {
@@ -145,6 +145,12 @@ pub(crate) fn sdks_are_refused(client: &Client, status: u16, words: &str) -> Res
             let answer: Value = serde_json::from_str(&outcome.ok()?.stdout)?;
             let said = answer["error"].as_str().unwrap_or_default();
             ensure!(answer["status"] == status && said.contains(words), "{vendor} {mode}: {answer}");
+
+            let outcome = client.node_sdk(&[vendor, mode, "2"], &arguments.to_string())?;
+            let answer: Value = serde_json::from_str(&outcome.ok()?.stdout)?;
+            let said = answer["error"].as_str().unwrap_or_default();
+            ensure!(answer["status"] == status && said.contains(words), "{vendor} in Node, {mode}: {answer}");
+            ensure!(answer["attempts"] == 1, "it asks in vain: {vendor} in Node, {mode}: {answer}");
         }
     }
     Ok(())

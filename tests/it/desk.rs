@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use sallyport_tests::clients::node_sdk;
 use sallyport_tests::polkit::{Polkit, give};
 use sallyport_tests::process::{Background, Outcome, run_with_input};
 use sallyport_tests::{tools, wait};
@@ -209,6 +210,21 @@ impl Desk {
     pub(crate) fn claude(&self, prompt: &str) -> Result<Value> {
         let arguments = ["--print", "--output-format", "json", prompt, "--allowedTools", "Bash"];
         let outcome = self.client(&tools::claude()?, &arguments, "")?.ok()?;
+        serde_json::from_str(&outcome.stdout).context(outcome.stdout)
+    }
+
+    /// The same in Node.
+    pub(crate) fn node_sdk(&self, vendor: &str, mode: &str, arguments: &Value) -> Result<Value> {
+        let script = self.home.join("sdk.mjs");
+        fs::copy(tools::sources().join("clients/sdk.mjs"), &script)?;
+        let status = self.json(&["status", "--json"])?;
+        let listen = status["listen"].as_str().context("no address")?.parse()?;
+        let mut words: Vec<String> =
+            node_sdk(listen)?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        words.push(tools::required("node")?.display().to_string());
+        words.extend([script.display().to_string(), vendor.to_owned(), mode.to_owned()]);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let outcome = self.client(&tools::required("env")?, &words, &arguments.to_string())?.ok()?;
         serde_json::from_str(&outcome.stdout).context(outcome.stdout)
     }
 

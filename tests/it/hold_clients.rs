@@ -116,14 +116,31 @@ fn claude_code_waits_and_makes_the_call_that_was_approved() -> Result<()> {
     desk.sallyport(&["audit", "verify"], Person::Absent)?.0.ok().map(drop)
 }
 
-#[test]
-fn the_sdks_wait_and_get_the_call_that_was_approved() -> Result<()> {
+/// The SDKs that are kept waiting.
+#[derive(Debug, Clone, Copy)]
+enum Sdk {
+    Python,
+    Node,
+}
+
+impl Sdk {
+    const BOTH: [Sdk; 2] = [Sdk::Python, Sdk::Node];
+
+    fn asks(self, desk: &Desk, vendor: &str, mode: &str) -> Result<Value> {
+        match self {
+            Sdk::Python => desk.sdk(vendor, mode, &arguments(vendor)),
+            Sdk::Node => desk.node_sdk(vendor, mode, &arguments(vendor)),
+        }
+    }
+}
+
+fn the_sdks_wait_and_get_the_call_that_was_approved(sdk: Sdk) -> Result<()> {
     let providers = providers()?;
     let desk = desk(&providers, "60s")?;
     for vendor in ["openai", "anthropic"] {
         for mode in ["stream", "plain"] {
-            let case = format!("{vendor} {mode}");
-            let ask = || desk.sdk(vendor, mode, &arguments(vendor));
+            let case = format!("{vendor} {mode} in {sdk:?}");
+            let ask = || sdk.asks(&desk, vendor, mode);
             let mut granted = String::new();
             let said = while_it_waits(&desk, ask, |id| {
                 granted = id.to_owned();
@@ -143,6 +160,16 @@ fn the_sdks_wait_and_get_the_call_that_was_approved() -> Result<()> {
 }
 
 #[test]
+fn the_python_sdks_wait_and_get_the_call_that_was_approved() -> Result<()> {
+    the_sdks_wait_and_get_the_call_that_was_approved(Sdk::Python)
+}
+
+#[test]
+fn the_node_sdks_wait_and_get_the_call_that_was_approved() -> Result<()> {
+    the_sdks_wait_and_get_the_call_that_was_approved(Sdk::Node)
+}
+
+#[test]
 fn who_gets_no_answer_is_told_how_to_ask_again() -> Result<()> {
     let providers = providers()?;
     let desk = desk(&providers, "2s")?;
@@ -150,11 +177,14 @@ fn who_gets_no_answer_is_told_how_to_ask_again() -> Result<()> {
     let mut told = Vec::new();
     let said = desk.claude("Please make the file.")?;
     told.push(("Claude Code".to_owned(), said["result"].as_str().unwrap_or_default().to_owned()));
-    for vendor in ["openai", "anthropic"] {
-        for mode in ["stream", "plain"] {
-            let said = desk.sdk(vendor, mode, &arguments(vendor))?;
-            ensure!(said["calls"] == json!([]), "{said}");
-            told.push((format!("{vendor} {mode}"), said["text"].as_str().unwrap_or_default().to_owned()));
+    for sdk in Sdk::BOTH {
+        for vendor in ["openai", "anthropic"] {
+            for mode in ["stream", "plain"] {
+                let said = sdk.asks(&desk, vendor, mode)?;
+                ensure!(said["calls"] == json!([]), "{said}");
+                let words = said["text"].as_str().unwrap_or_default().to_owned();
+                told.push((format!("{vendor} {mode} in {sdk:?}"), words));
+            }
         }
     }
     for (client, words) in told {

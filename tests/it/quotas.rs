@@ -409,11 +409,11 @@ fn clients_show_the_limit_after_one_request() -> Result<()> {
         let events = stage.audit_events()?;
         Ok(events.iter().filter(|e| e["violation_type"] == "quota_requests_per_hour").count())
     };
-    ensure!(refused(&stage)? == 4, "an SDK tried again in vain: {}", refused(&stage)?);
+    ensure!(refused(&stage)? == 8, "an SDK tried again in vain: {}", refused(&stage)?);
     let outcome = client.claude("hello")?;
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     ensure!(said.contains("0 requests an hour"), "{outcome:?}");
-    let tries = refused(&stage)? - 4;
+    let tries = refused(&stage)? - 8;
     ensure!(tries <= 2, "Claude Code tried {tries} times");
     let generating: Vec<_> =
         providers.front.take().into_iter().filter(|r| r.path() == "/v1/messages").collect();

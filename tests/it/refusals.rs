@@ -24,7 +24,7 @@ fn clients_show_a_block_after_one_request() -> Result<()> {
     };
     let client = stage.client()?;
     sdks_are_refused(&client, 400, "Sallyport stopped this request")?;
-    ensure!(refused()? == 4, "an SDK tried again in vain: {}", refused()?);
+    ensure!(refused()? == 8, "an SDK tried again in vain: {}", refused()?);
     let outcome = client.claude("hello")?;
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     ensure!(said.contains("Sallyport stopped this request"), "{outcome:?}");

@@ -16,6 +16,18 @@ use crate::tools;
 const LIMIT: Duration = Duration::from_secs(120);
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What `clients/sdk.mjs` needs to find its packages and the engine.
+pub fn node_sdk(proxy: SocketAddr) -> Result<Vec<(&'static str, String)>> {
+    let key = || "no-key-needed".to_owned();
+    Ok(vec![
+        ("SALLYPORT_TEST_NPM", tools::node_packages()?.display().to_string()),
+        ("OPENAI_BASE_URL", format!("http://{proxy}/openai/v1")),
+        ("ANTHROPIC_BASE_URL", format!("http://{proxy}/anthropic")),
+        ("OPENAI_API_KEY", key()),
+        ("ANTHROPIC_API_KEY", key()),
+    ])
+}
+
 pub struct Client {
     home: TempDir,
     proxy: SocketAddr,
@@ -66,6 +78,14 @@ impl Client {
         command.arg(tools::sources().join("clients").join(script)).args(arguments);
         command.env("SSL_CERT_FILE", &self.trust);
         command.env("OPENAI_API_KEY", "no-key-needed").env("ANTHROPIC_API_KEY", "no-key-needed");
+        run_with_input(command, input.as_bytes(), LIMIT)
+    }
+
+    /// The Node SDKs know no proxy: they are led by their base URL. `input` is the call's arguments.
+    pub fn node_sdk(&self, arguments: &[&str], input: &str) -> Result<Outcome> {
+        let mut command = self.prepared(&tools::required("node")?);
+        command.arg(tools::sources().join("clients/sdk.mjs")).args(arguments);
+        command.envs(node_sdk(self.proxy)?).env_remove("HTTPS_PROXY");
         run_with_input(command, input.as_bytes(), LIMIT)
     }
 

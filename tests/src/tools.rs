@@ -31,6 +31,13 @@ pub fn aimock() -> Result<PathBuf> {
     installed(cache().join("npm/node_modules/.bin/llmock"))
 }
 
+/// The folder in whose node_modules the SDKs are.
+pub fn node_packages() -> Result<PathBuf> {
+    installed(cache().join("npm/node_modules/openai"))?;
+    installed(cache().join("npm/node_modules/@anthropic-ai/sdk"))?;
+    Ok(cache().join("npm"))
+}
+
 /// The native Claude Code binary. The package's own entry is a copy that its install script makes where npm lets
 /// install scripts run, so the platform package is asked first.
 pub fn claude() -> Result<PathBuf> {
