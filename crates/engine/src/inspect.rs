@@ -259,8 +259,9 @@ struct Look<'a> {
     hid: Vec<String>,
     placeholders: &'a mut Placeholders,
     body: &'a [u8],
-    /// Keys of this body that hold nothing: they come again and again.
-    clean: HashSet<&'a [u8]>,
+    /// Short texts of this body that hold nothing, and how they read: names of members and words of the protocol come
+    /// again and again.
+    clean: HashSet<(&'a [u8], u8)>,
     found: Vec<Placed>,
     spoken: Vec<Spoken>,
     edits: Vec<Edit>,
@@ -413,14 +414,18 @@ impl<'a> Look<'a> {
     fn findings(&mut self, block: &Block<'_, 'a>) -> Found {
         let segment = block.segment;
         let raw = block.raw();
-        if segment.key && self.clean.contains(raw) {
-            return Found::default();
-        }
         let Remembered { memory, generations } = *self.remembered;
         let id = memory
             .block(generations, [segment.role as u8, segment.reading()], raw.len(), || block.print(memory));
-        if let Some(found) = id.as_ref().and_then(|id| memory.recall(id)) {
-            return found;
+        let short = (raw, segment.reading());
+        match &id {
+            Some(id) => {
+                if let Some(found) = memory.recall(id) {
+                    return found;
+                }
+            }
+            None if self.clean.contains(&short) => return Found::default(),
+            None => {}
         }
         let found: Found = match segment.is_bytes() {
             // What looks like a credential comes about by chance in bytes.
@@ -429,8 +434,8 @@ impl<'a> Look<'a> {
         };
         if let Some(id) = id {
             memory.remember(id, found.clone());
-        } else if segment.key && found.is_empty() {
-            self.clean.insert(raw);
+        } else if found.is_empty() {
+            self.clean.insert(short);
         }
         found
     }
