@@ -55,24 +55,22 @@ impl RuleSet {
         let openings = self.openings();
         let start = text.len().saturating_sub(reach).max(from);
         let mut scratch = Scratch::default();
-        let mut first = text.len();
+        // A letter alone may begin a long run that some rule looks for: what is left to ask is little, then.
+        let roams = |at: &usize| {
+            let rules = text.get(*at).and_then(|byte| openings.roaming.get(usize::from(*byte)));
+            let trials = rules.into_iter().flatten().map(|number| self.rules.get(*number as usize)?.trial());
+            trials.flatten().any(|trial| trial.program.may_grow(text, *at, &mut scratch))
+        };
+        let mut first = (start..text.len()).find(roams).unwrap_or(text.len());
+        let cut = (text.len().saturating_sub(openings.longest).max(start)..first)
+            .find(|at| self.begins_keyword(openings, text, *at, &mut scratch));
+        first = cut.unwrap_or(first);
         self.keywords.each(text, start, |word, at, end| {
             let waiting = self.waiting.get(word).filter(|_| at < first);
             if waiting.is_some_and(|waiting| self.may_grow(waiting, text, at, Some(end), &mut scratch)) {
                 first = at;
             }
         });
-        let cut = (text.len().saturating_sub(openings.longest).max(start)..first)
-            .find(|at| self.begins_keyword(openings, text, *at, &mut scratch));
-        first = cut.unwrap_or(first);
-        let roams = |at: &usize| {
-            let rules = text.get(*at).and_then(|byte| openings.roaming.get(usize::from(*byte)));
-            let programs =
-                rules.into_iter().flatten().filter_map(|number| self.rules.get(*number as usize)?.trial());
-            let mut programs = programs.map(|trial| &trial.program);
-            programs.any(|program| program.may_grow(text, *at, &mut scratch))
-        };
-        first = (start..first).find(roams).unwrap_or(first);
         let by_engine = openings.engine.as_ref().and_then(|engine| engine.first(text, start, first));
         by_engine.or((first < text.len()).then_some(first))
     }
