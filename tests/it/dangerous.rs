@@ -2,10 +2,12 @@
 //! that are fully understood, in text and in calls.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sallyport_tests::Stage;
 use sallyport_tests::aimock::Aimock;
+use sallyport_tests::{Stage, wait};
 use serde_json::{Value, json};
 
 use crate::common::Providers;
@@ -33,27 +35,31 @@ fn providers() -> Result<Providers> {
     Providers::behind(Aimock::with_fixtures(&fixtures.to_string())?)
 }
 
-/// What an SDK makes of the answer to these words, in each of the four ways to ask.
-fn ask(stage: &Stage, words: &str) -> Result<Vec<(String, Value)>> {
+/// The four ways to ask.
+const WAYS: [(&str, &str); 4] =
+    [("openai", "plain"), ("openai", "stream"), ("anthropic", "plain"), ("anthropic", "stream")];
+
+/// What an SDK makes of the answer to these words.
+fn ask_one(stage: &Stage, (vendor, mode): (&str, &str), words: &str) -> Result<Value> {
     let schema = json!({"type": "object", "properties": {}});
-    let mut answers = Vec::new();
-    for vendor in ["openai", "anthropic"] {
-        let tool = match vendor {
-            "openai" => json!({"type": "function", "function": {"name": "bash", "parameters": schema}}),
-            _ => json!({"name": "bash", "input_schema": schema}),
-        };
-        let mut arguments =
-            json!({"model": "m", "messages": [{"role": "user", "content": words}], "tools": [tool]});
-        if vendor == "anthropic" {
-            arguments["max_tokens"] = json!(100);
-        }
-        for mode in ["plain", "stream"] {
-            let outcome = stage.client()?.python("sdk.py", &[vendor, mode], &arguments.to_string())?.ok()?;
-            let answer = serde_json::from_str(&outcome.stdout).context(outcome.stdout)?;
-            answers.push((format!("{vendor} {mode} {words}"), answer));
-        }
+    let tool = match vendor {
+        "openai" => json!({"type": "function", "function": {"name": "bash", "parameters": schema}}),
+        _ => json!({"name": "bash", "input_schema": schema}),
+    };
+    let mut arguments =
+        json!({"model": "m", "messages": [{"role": "user", "content": words}], "tools": [tool]});
+    if vendor == "anthropic" {
+        arguments["max_tokens"] = json!(100);
     }
-    Ok(answers)
+    let outcome = stage.client()?.python("sdk.py", &[vendor, mode], &arguments.to_string())?.ok()?;
+    serde_json::from_str(&outcome.stdout).context(outcome.stdout)
+}
+
+/// The same in each of the four ways.
+fn ask(stage: &Stage, words: &str) -> Result<Vec<(String, Value)>> {
+    let answer =
+        |way: (&str, &str)| Ok((format!("{} {} {words}", way.0, way.1), ask_one(stage, way, words)?));
+    WAYS.into_iter().map(answer).collect()
 }
 
 fn told(stage: &Stage, action: &str) -> Result<Vec<String>> {
@@ -148,6 +154,72 @@ fn what_policy_holds_waits_for_the_persons_word() -> Result<()> {
     stage.cli(&["elevate", "approve", "1"])?.ok()?;
     for (case, answer) in ask(&stage, "calls")? {
         ensure!(commands(&answer).len() == 2, "{case}: {answer}");
+    }
+    stage.verified()
+}
+
+#[test]
+fn an_answer_that_policy_holds_stays_open_for_the_persons_word() -> Result<()> {
+    let providers = providers()?;
+    let stage = stage(&providers, "{output: {commands: hold}, elevation: {hold: 60s}}")?;
+    for way in WAYS {
+        for approves in [true, false] {
+            let case = format!("{way:?} {approves}");
+            let answer = thread::scope(|scope| -> Result<Value> {
+                let asking = scope.spawn(|| ask_one(&stage, way, "calls"));
+                let held = wait::until("a client that is kept waiting", || {
+                    let all = stage.json(&["elevate", "list", "--json"]).ok()?;
+                    let newest = all.as_array()?.first()?.clone();
+                    (newest["state"] == "pending" && newest["held_until"].is_string()).then_some(newest)
+                });
+                let decided = held.and_then(|held| {
+                    ensure!(held["resources"] == json!(["rm -rf /"]), "{held}");
+                    let id = held["id"].to_string();
+                    stage.cli(&["elevate", if approves { "approve" } else { "deny" }, &id])?.ok()?;
+                    Ok(id)
+                });
+                let answer = asking.join().map_err(|_| anyhow::anyhow!("the client could not be run"))?;
+                let id = decided.with_context(|| format!("{case}: {answer:?}"))?;
+                if approves {
+                    stage.cli(&["elevate", "revoke", &id])?.ok()?;
+                }
+                answer
+            })?;
+            let text = answer["text"].as_str().unwrap_or_default();
+            let calls = commands(&answer);
+            if approves {
+                ensure!(calls.len() == 2 && calls[0].contains("rm -rf /"), "{case}: {answer}");
+                ensure!(!text.contains("Sallyport"), "{case}: {answer}");
+            } else {
+                ensure!(calls.len() == 1 && calls[0].contains("ls -la"), "{case}: {answer}");
+                ensure!(text.contains("destroys files") && text.contains("said no to it"), "{case}: {text}");
+            }
+        }
+    }
+    let outcomes = told(&stage, "shell_execute")?;
+    let count = |word: &str| outcomes.iter().filter(|outcome| *outcome == word).count();
+    ensure!((count("held"), count("allowed_by_grant"), count("denied")) == (8, 4, 4), "{outcomes:?}");
+    stage.verified()
+}
+
+#[test]
+fn an_answer_that_nobody_decides_on_ends_with_the_way_to_ask_again() -> Result<()> {
+    let providers = providers()?;
+    let stage = stage(&providers, "{output: {commands: hold}, elevation: {hold: 2s}}")?;
+    for way in WAYS {
+        let began = Instant::now();
+        let answer = ask_one(&stage, way, "calls")?;
+        ensure!(began.elapsed() >= Duration::from_secs(2), "{way:?} was not kept waiting");
+        let text = answer["text"].as_str().unwrap_or_default();
+        ensure!(text.contains("Request 1 for it waits for the person"), "{way:?}: {text}");
+        ensure!(commands(&answer).len() == 1, "{way:?}: {answer}");
+    }
+    let list = stage.json(&["elevate", "list", "--json"])?;
+    ensure!(list.as_array().is_some_and(|all| all.len() == 1) && list[0]["state"] == "pending", "{list}");
+    // In words there is no end to wait at: they are withheld.
+    for (case, answer) in ask(&stage, "words")? {
+        let text = answer["text"].as_str().unwrap_or_default();
+        ensure!(!text.contains("x.example") && text.contains("withheld this here"), "{case}: {text}");
     }
     stage.verified()
 }

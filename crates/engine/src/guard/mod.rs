@@ -155,7 +155,8 @@ impl Guard {
         let stopped = match &judged.opinion {
             Opinion::Passes { granted } => match self.used(granted) {
                 Ok(()) => {
-                    if judged.governed {
+                    // What a person granted is told, whatever made it wait.
+                    if judged.governed || !granted.is_empty() {
                         let outcome = if granted.is_empty() { "allowed" } else { "allowed_by_grant" };
                         entries.push(judged.entry(outcome, false));
                     }
