@@ -69,6 +69,7 @@ builtin![
     "ai.yaml",
     "assignments.yaml",
     "cloud.yaml",
+    "command_lines.yaml",
     "commerce.yaml",
     "core.yaml",
     "git.yaml",
