@@ -82,8 +82,10 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
                 let innocent = [grammar.make("benign", dice), grammar.make("benign", dice)].join(" ");
                 samples.push(carried(grammar, &innocent, false, dice));
             }
+            // What people ask an assistant to do is left out: between data it is what is looked for.
+            let chat = Grammar::builtin().without("h_task").without("b_request");
             for _ in 0..count / 4 {
-                let asked = grammar.make("user_benign", dice);
+                let asked = chat.make("user_benign", dice);
                 if !asked.contains('@') {
                     samples.push(Sample::new("grammar", false, asked));
                 }
@@ -91,6 +93,18 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
         }
     }
     samples
+}
+
+/// Texts written by hand, each a line, that no training sees: what the grammar's authors did not think of.
+pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
+    let (attacks, innocent) = match lane {
+        Lane::User => (include_str!("apart/user_attacks.txt"), include_str!("apart/user_benign.txt")),
+        Lane::Tool => (include_str!("apart/tool_attacks.txt"), include_str!("apart/tool_benign.txt")),
+    };
+    let lines = |text: &'static str, attack| {
+        text.lines().map(move |line| Sample::new("apart", attack, line.replace("\\n", "\n")))
+    };
+    lines(attacks, true).chain(lines(innocent, false)).collect()
 }
 
 /// Questions about sentences of the machine's documents: people's words about everything.

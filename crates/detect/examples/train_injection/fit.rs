@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sallyport_detect::injection::features::{self, BUCKETS, Sink};
 use sallyport_detect::injection::model::{
-    BLOCK, LEAST_FEATURES, LEAST_PAIRS, SCALES, for_each_pair, windows,
+    BLOCK, LEAST_FEATURES, LEAST_PAIRS, LEAST_STRUCTURE, SCALES, for_each_pair, windows,
 };
 
 use crate::corpus::Sample;
@@ -13,6 +13,7 @@ use crate::grammar::Dice;
 /// A text as its features.
 pub(crate) struct Document {
     features: Vec<u32>,
+    structure: Vec<u32>,
     blocks: Vec<Block>,
     attack: bool,
     weight: f32,
@@ -21,6 +22,7 @@ pub(crate) struct Document {
 
 struct Block {
     features: Range<usize>,
+    structure: Range<usize>,
     span: Range<usize>,
     classes: u32,
 }
@@ -28,7 +30,7 @@ struct Block {
 struct Collecting {
     document: Document,
     words: usize,
-    from: usize,
+    from: (usize, usize),
     span: Range<usize>,
     classes: u32,
 }
@@ -36,6 +38,10 @@ struct Collecting {
 impl Sink for Collecting {
     fn feature(&mut self, bucket: u32) {
         self.document.features.push(bucket);
+    }
+
+    fn structure(&mut self, bucket: u32) {
+        self.document.structure.push(bucket);
     }
 
     fn word(&mut self, span: Range<usize>, classes: u32) {
@@ -53,12 +59,17 @@ impl Sink for Collecting {
 
 impl Collecting {
     fn close(&mut self) {
-        let end = self.document.features.len();
+        let end = (self.document.features.len(), self.document.structure.len());
         if self.words > 0 {
-            let block = Block { features: self.from..end, span: self.span.clone(), classes: self.classes };
+            let block = Block {
+                features: self.from.0..end.0,
+                structure: self.from.1..end.1,
+                span: self.span.clone(),
+                classes: self.classes,
+            };
             self.document.blocks.push(block);
+            self.from = end;
         }
-        self.from = end;
         self.words = 0;
         self.classes = 0;
     }
@@ -68,12 +79,13 @@ impl Document {
     pub(crate) fn of(sample: &Sample) -> Document {
         let document = Document {
             features: Vec::new(),
+            structure: Vec::new(),
             blocks: Vec::new(),
             attack: sample.attack,
             weight: sample.weight,
             place: sample.place.clone(),
         };
-        let mut collecting = Collecting { document, words: 0, from: 0, span: 0..0, classes: 0 };
+        let mut collecting = Collecting { document, words: 0, from: (0, 0), span: 0..0, classes: 0 };
         features::walk(&sample.text, &mut collecting);
         collecting.close();
         collecting.document
@@ -101,6 +113,8 @@ pub(crate) struct Plan {
     pub(crate) rate: f32,
     pub(crate) decay: f32,
     pub(crate) attack_weight: f32,
+    /// Of a hundred features so many are left out, others each time, so that none is leant on alone.
+    pub(crate) left_out: u64,
 }
 
 impl Weights {
@@ -117,6 +131,8 @@ impl Weights {
         let mut weights = Weights::new();
         let mut dice = Dice::new(seed);
         let mut order: Vec<usize> = (0..documents.len()).collect();
+        let mut sum: Option<Weights> = None;
+        let mut summed = 0.0;
         for epoch in 0..plan.epochs {
             dice.shuffle(&mut order);
             let rate = plan.rate * (1.0 - 0.8 * epoch as f32 / plan.epochs as f32);
@@ -124,42 +140,67 @@ impl Weights {
                 let document = documents[*number];
                 weights.learn(document, epoch, rate, plan, &mut dice);
             }
+            // The mean of the later passes is steadier than the last.
+            if 2 * epoch >= plan.epochs {
+                summed += 1.0;
+                match &mut sum {
+                    Some(sum) => sum.add(&weights),
+                    None => sum = Some(weights.clone()),
+                }
+            }
         }
-        weights
+        match sum {
+            Some(mut sum) => {
+                sum.table.iter_mut().chain(&mut sum.biases).for_each(|value| *value /= summed);
+                sum
+            }
+            None => weights,
+        }
+    }
+
+    fn add(&mut self, other: &Weights) {
+        self.table.iter_mut().zip(&other.table).for_each(|(mine, other)| *mine += other);
+        self.biases.iter_mut().zip(&other.biases).for_each(|(mine, other)| *mine += other);
     }
 
     fn learn(&mut self, document: &Document, epoch: usize, rate: f32, plan: &Plan, dice: &mut Dice) {
         let seen = self.look(document);
         let Some(worst) = highest(&seen, |window| document.allows(&window.range)) else { return };
         let weight = document.weight * if document.attack { plan.attack_weight } else { 1.0 };
-        self.step(document, worst, weight, rate, plan);
+        let seed = dice.next();
+        self.step(document, worst, weight, rate, plan, seed);
         if !document.attack && epoch < 3 && seen.len() > 1 {
             let other = &seen[dice.below(seen.len())];
-            self.step(document, other, weight, rate, plan);
+            let seed = dice.next();
+            self.step(document, other, weight, rate, plan, seed);
         }
     }
 
     /// Every window with its score.
     fn look(&self, document: &Document) -> Vec<Seen> {
-        let sums: Vec<f32> = document
+        let sum = |buckets: &[u32]| buckets.iter().map(|bucket| self.table[*bucket as usize]).sum::<f32>();
+        let sums: Vec<(f32, f32)> = document
             .blocks
             .iter()
             .map(|block| {
-                let features = &document.features[block.features.clone()];
-                features.iter().map(|bucket| self.table[*bucket as usize]).sum()
+                let structure = &document.structure[block.structure.clone()];
+                (sum(&document.features[block.features.clone()]), sum(structure))
             })
             .collect();
         let mut seen = Vec::new();
         for (scale, range) in windows(document.blocks.len()) {
-            let sum: f32 = sums[range.clone()].iter().sum();
-            let (count, classes) = document.counts(&range);
+            let (words, structure) =
+                sums[range.clone()].iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+            let (count, structures, classes) = document.counts(&range);
             let (mut pairs, mut pair_sum) = (0, 0.0);
             for_each_pair(classes, |bucket| {
                 pair_sum += self.table[bucket as usize];
                 pairs += 1;
             });
-            let score =
-                self.biases[scale] + sum / root(count, LEAST_FEATURES) + pair_sum / root(pairs, LEAST_PAIRS);
+            let score = self.biases[scale]
+                + words / root(count, LEAST_FEATURES)
+                + structure / root(structures, LEAST_STRUCTURE)
+                + pair_sum / root(pairs, LEAST_PAIRS);
             seen.push(Seen { scale, range, score });
         }
         seen
@@ -177,24 +218,42 @@ impl Weights {
         Some(document.blocks[range.start].span.start..document.blocks[range.end - 1].span.end)
     }
 
-    fn step(&mut self, document: &Document, window: &Seen, weight: f32, rate: f32, plan: &Plan) {
+    fn step(&mut self, document: &Document, window: &Seen, weight: f32, rate: f32, plan: &Plan, seed: u64) {
+        let kept = |bucket: u32| {
+            let mixed = (u64::from(bucket) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (mixed >> 40) % 100 >= plan.left_out
+        };
+        let (first, last) = (&document.blocks[window.range.start], &document.blocks[window.range.end - 1]);
+        let features = &document.features[first.features.start..last.features.end];
+        let structure = &document.structure[first.structure.start..last.structure.end];
+        let share = 100.0 / (100 - plan.left_out) as f32;
+        let sum = |buckets: &[u32]| {
+            buckets.iter().filter(|b| kept(**b)).map(|b| self.table[*b as usize]).sum::<f32>() * share
+        };
+        let (count, structures, classes) = document.counts(&window.range);
+        let mut pairs = Vec::new();
+        for_each_pair(classes, |bucket| pairs.push(bucket));
+        let near = pairs.len() as u32;
+        let score = self.biases[window.scale]
+            + sum(features) / root(count, LEAST_FEATURES)
+            + sum(structure) / root(structures, LEAST_STRUCTURE)
+            + sum(&pairs) / root(near, LEAST_PAIRS);
         let truth = f32::from(u8::from(document.attack));
-        let error = weight * (1.0 / (1.0 + (-window.score).exp()) - truth);
+        let error = weight * (1.0 / (1.0 + (-score).exp()) - truth);
         if error.abs() < 1e-4 {
             return;
         }
-        let (count, classes) = document.counts(&window.range);
         let each = error / root(count, LEAST_FEATURES);
-        for block in &document.blocks[window.range.clone()] {
-            for bucket in &document.features[block.features.clone()] {
-                self.move_one(*bucket, each, rate, plan.decay);
-            }
+        for bucket in features.iter().filter(|bucket| kept(**bucket)) {
+            self.move_one(*bucket, each, rate, plan.decay);
         }
-        let mut pairs = Vec::new();
-        for_each_pair(classes, |bucket| pairs.push(bucket));
-        let each = error / root(pairs.len() as u32, LEAST_PAIRS);
-        for bucket in pairs {
-            self.move_one(bucket, each, rate, plan.decay);
+        let each = error / root(structures, LEAST_STRUCTURE);
+        for bucket in structure.iter().filter(|bucket| kept(**bucket)) {
+            self.move_one(*bucket, each, rate, plan.decay);
+        }
+        let each = error / root(near, LEAST_PAIRS);
+        for bucket in pairs.iter().filter(|bucket| kept(**bucket)) {
+            self.move_one(*bucket, each, rate, plan.decay);
         }
         let square = &mut self.bias_squares[window.scale];
         *square += error * error;
@@ -234,10 +293,11 @@ impl Weights {
 }
 
 impl Document {
-    fn counts(&self, range: &Range<usize>) -> (u32, u32) {
-        let blocks = &self.blocks[range.clone()];
-        let count = blocks.iter().map(|block| block.features.len() as u32).sum();
-        (count, blocks.iter().fold(0, |classes, block| classes | block.classes))
+    /// Features of words, features of sentences, and the classes of words in a window.
+    fn counts(&self, range: &Range<usize>) -> (u32, u32, u32) {
+        self.blocks[range.clone()].iter().fold((0, 0, 0), |sum, block| {
+            (sum.0 + block.features.len() as u32, sum.1 + block.structure.len() as u32, sum.2 | block.classes)
+        })
     }
 
     /// Whether an attack can be learnt from this window: it must hold a good part of it.

@@ -43,10 +43,16 @@ impl Grammar {
         let texts = [
             include_str!("grammar/words.txt"),
             include_str!("grammar/tasks.txt"),
+            include_str!("grammar/free.txt"),
             include_str!("grammar/attacks.txt"),
+            include_str!("grammar/frames.txt"),
+            include_str!("grammar/foreign.txt"),
             include_str!("grammar/carriers.txt"),
+            include_str!("grammar/holders.txt"),
             include_str!("grammar/user_attacks.txt"),
+            include_str!("grammar/games.txt"),
             include_str!("grammar/user_benign.txt"),
+            include_str!("grammar/everyday.txt"),
         ];
         for text in texts {
             let mut name = String::new();

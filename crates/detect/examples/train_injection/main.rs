@@ -2,13 +2,14 @@
 //!
 //! `cargo run --release -p sallyport-detect --example train_injection -- SET.jsonl.gz OUT_DIR FOLDER…`: the labelled
 //! set, where the weights go, and folders of innocent developer text. The same input gives the same weights.
-//! `ONLY=user` or `ONLY=tool` trains one lane, `SHOW=1` prints the texts it is wrong about, `QUICK=1` leaves out the kinds
-//! of hidden task that are measured unseen.
+//! `ONLY=user` or `ONLY=tool` trains one lane, `SHOW=1` prints the texts it is wrong about, `QUICK=1` leaves out
+//! what is only measured and gives the same weights.
 #![allow(clippy::print_stdout)]
 
 mod corpus;
 mod fit;
 mod grammar;
+mod mine;
 mod report;
 
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     let folders: Vec<PathBuf> = arguments.collect();
     let only = std::env::var("ONLY").unwrap_or_default();
     println!("reading {} folders", folders.len());
-    let machine = corpus::machine(&folders, 24_000, 8_000);
+    let machine = corpus::machine(&folders, 60_000, 8_000);
     println!("{} files of developer text, {} MB", machine.len(), megabytes(&machine));
     for (lane, name) in [(Lane::User, "user"), (Lane::Tool, "tool")] {
         if !only.is_empty() && only != name {
@@ -49,9 +50,19 @@ fn megabytes(samples: &[Sample]) -> usize {
 /// How each lane learns.
 fn plan(lane: Lane) -> Plan {
     match lane {
-        Lane::User => Plan { epochs: 12, rate: 0.25, decay: 2e-5, attack_weight: 1.0 },
-        Lane::Tool => Plan { epochs: 8, rate: 0.25, decay: 2e-5, attack_weight: 1.0 },
+        Lane::User => Plan { epochs: 12, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 50 },
+        Lane::Tool => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 50 },
     }
+}
+
+/// How the first models learn, which only say what is hard.
+fn mining() -> Plan {
+    Plan { epochs: 4, ..plan(Lane::Tool) }
+}
+
+/// So many files are learnt from as they come. People paste code and documents too, but less.
+fn plain_files(lane: Lane) -> usize {
+    if lane == Lane::User { 4_000 } else { 14_000 }
 }
 
 fn documents(samples: &[Sample]) -> Vec<Document> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::corpus::{self, Lane, Sample};
 use crate::fit::{Document, Weights};
 use crate::grammar::{Dice, Grammar};
-use crate::{documents, made, train};
+use crate::{documents, made, mine, mining, plain_files, train};
 
 /// Packages whose files are never learnt from; they tell the false alarms.
 fn held_out(source: &str) -> bool {
@@ -21,17 +21,20 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     let grammar = Grammar::builtin();
     let made_documents = documents(&made(&grammar, lane, 1, machine));
     let labelled_documents = documents(&labelled);
-    let machine: Vec<&Sample> = match lane {
-        Lane::Tool => machine.iter().collect(),
-        // People paste code and documents too, but less.
-        Lane::User => machine.iter().step_by(6).collect(),
-    };
-    let machine_documents: Vec<(bool, Document)> =
-        machine.iter().map(|sample| (held_out(&sample.source), Document::of(sample))).collect();
-    let common: Vec<&Document> = made_documents
-        .iter()
-        .chain(machine_documents.iter().filter(|(held, _)| !held).map(|(_, document)| document))
-        .collect();
+    let (held, learnt): (Vec<&Sample>, Vec<&Sample>) =
+        machine.iter().partition(|sample| held_out(&sample.source));
+    let held = capped(held);
+    let held_documents: Vec<Document> = held.iter().map(|sample| Document::of(sample)).collect();
+    let hints = documents(&corpus::generated(&grammar, lane, 8_000, &mut Dice::new(2)));
+    let plain = plain_files(lane);
+    let machine_documents = mine::chosen(&learnt, plain, &hints, &mining());
+    println!(
+        "{} of {} files are learnt from, {} are held out",
+        machine_documents.len(),
+        learnt.len(),
+        held.len()
+    );
+    let common: Vec<&Document> = made_documents.iter().chain(&machine_documents).collect();
     let sources: BTreeSet<&str> = labelled.iter().map(|sample| sample.source.as_str()).collect();
     let families: BTreeMap<&str, Vec<&str>> = sources.iter().fold(BTreeMap::new(), |mut map, source| {
         // Translations of one set are that set.
@@ -41,7 +44,8 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     let mut attacks: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     let mut innocent: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     let mut shown: Vec<(f32, bool, String)> = Vec::new();
-    for names in families.values() {
+    let quick = std::env::var_os("QUICK").is_some();
+    for names in families.values().filter(|_| !quick) {
         let rest: Vec<&Document> = labelled_documents
             .iter()
             .zip(&labelled)
@@ -65,20 +69,11 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     let all: Vec<&Document> = labelled_documents.iter().chain(common.iter().copied()).collect();
     let weights = train(&all, lane);
     let rounded = weights.rounded();
-    let mut developer: Vec<f32> = machine_documents
-        .iter()
-        .filter(|(held, _)| *held)
-        .map(|(_, document)| rounded.score(document))
-        .collect();
+    let mut developer: Vec<f32> = held_documents.iter().map(|document| rounded.score(document)).collect();
     if std::env::var_os("SHOW").is_some() {
-        let mut worst: Vec<_> = machine_documents
-            .iter()
-            .zip(&machine)
-            .filter(|((held, _), _)| *held)
-            .map(|((_, document), sample)| (rounded.score(document), document, sample))
-            .collect();
-        worst.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (score, document, sample) in worst.into_iter().take(25) {
+        let mut worst: Vec<_> = developer.iter().zip(&held_documents).zip(&held).collect();
+        worst.sort_by(|a, b| b.0.0.total_cmp(a.0.0));
+        for ((score, document), sample) in worst.into_iter().take(25) {
             let window = rounded.worst(document).map_or("", |span| &sample.text[span]);
             println!("DEV {score:.2} {} {:?}", sample.source, window.chars().take(240).collect::<String>());
         }
@@ -109,10 +104,44 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     show("false alarms, source left out", &innocent, threshold);
     println!("developer text held out: {:.3} % of {}", over(&developer, threshold) * 100.0, developer.len());
     fresh(lane, &rounded, threshold);
-    if lane == Lane::Tool && std::env::var_os("QUICK").is_none() {
-        families_left_out(&labelled_documents, machine_documents.iter().filter(|(held, _)| !held), threshold);
+    written_apart(lane, &rounded, threshold);
+    if lane == Lane::Tool && !quick {
+        families_left_out(&labelled_documents, &machine_documents, threshold);
     }
-    weights
+    // What was held out to measure is learnt from in the end: the program's weights know it too.
+    let held_hard: Vec<&Document> =
+        held_documents.iter().filter(|document| rounded.score(document) > mine::DULL).collect();
+    let all: Vec<&Document> = all.into_iter().chain(held_hard).collect();
+    train(&all, lane)
+}
+
+/// So many files of one package are measured, so that no package decides alone.
+const OF_A_PACKAGE: usize = 60;
+
+fn capped(samples: Vec<&Sample>) -> Vec<&Sample> {
+    let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+    samples
+        .into_iter()
+        .filter(|sample| {
+            let count = taken.entry(&sample.source).or_default();
+            *count += 1;
+            *count <= OF_A_PACKAGE
+        })
+        .collect()
+}
+
+/// Texts that somebody wrote apart from the grammar.
+fn written_apart(lane: Lane, weights: &Weights, threshold: f32) {
+    let samples = corpus::apart(lane);
+    for attack in [true, false] {
+        let scores: Vec<f32> = samples
+            .iter()
+            .filter(|sample| sample.attack == attack)
+            .map(|sample| weights.score(&Document::of(sample)))
+            .collect();
+        let name = if attack { "found" } else { "false alarms" };
+        println!("written apart, {name}: {:.3} of {}", over(&scores, threshold), scores.len());
+    }
 }
 
 /// New texts of the grammar, other than those learnt from.
@@ -129,18 +158,13 @@ fn fresh(lane: Lane, weights: &Weights, threshold: f32) {
 }
 
 /// Hidden tasks of a kind that training has not seen.
-fn families_left_out<'d>(
-    labelled: &[Document],
-    machine: impl Iterator<Item = &'d (bool, Document)>,
-    threshold: f32,
-) {
-    let machine: Vec<&Document> = machine.map(|(_, document)| document).collect();
+fn families_left_out(labelled: &[Document], machine: &[Document], threshold: f32) {
     for name in
         ["task_home", "task_money", "task_dev", "task_mail", "task_health", "task_social", "to_ai", "foreign"]
     {
         let samples = made(&unknowing(name), Lane::Tool, 1, &[]);
         let made = documents(&samples);
-        let all: Vec<&Document> = labelled.iter().chain(&made).chain(machine.iter().copied()).collect();
+        let all: Vec<&Document> = labelled.iter().chain(&made).chain(machine).collect();
         let weights = train(&all, Lane::Tool).rounded();
         let (grammar, mut dice) = (Grammar::builtin(), Dice::new(5));
         let scores: Vec<f32> = (0..1_000)

@@ -12,10 +12,14 @@ pub(super) struct Class;
 
 impl Class {
     pub(super) const NONE: u32 = 0;
-    pub(super) const TARGET: u32 = 1 << 20;
-    pub(super) const SHOUT: u32 = 1 << 21;
+    /// Digits alone.
+    pub(super) const NUMBER: u32 = 1 << 27;
+    /// A word with a capital within a sentence.
+    pub(super) const NAME: u32 = 1 << 28;
+    pub(super) const TARGET: u32 = 1 << 29;
+    pub(super) const SHOUT: u32 = 1 << 30;
     /// A word of `ORDERS` that begins its sentence.
-    pub(super) const ORDER: u32 = 1 << 22;
+    pub(super) const ORDER: u32 = 1 << 31;
     /// Setting aside, sending out, telling, doing on the machine, acting for a person.
     pub(super) const ORDERS: u32 = 1 | 1 << 6 | 1 << 9 | 1 << 12 | 1 << 13;
 }
@@ -123,6 +127,45 @@ const CLASSES: &[&str] = &[
     // system and speaker marks
     "system sys developer admin administrator root inst im_start im_end endoftext information message notice begin end \
      context override debug maintenance",
+    // not
+    "don dont doesn not never no none nobody nothing neither nor without avoid refrain nicht nie kein keine keinen nichts \
+     ohne niemand ne pas jamais rien aucun sans personne nunca ningún sin nada nadie non mai niente nessuno senza não nunca \
+     nenhum sem ninguém niet nooit geen niets zonder niemand nie żaden bez nikt не никогда ничего без никому 不 不要 别 没 \
+     没有 不能 ない ないで しない 않 말고 마세요 없이 değil yok sakın jangan tidak tanpa لا بدون नहीं मत बिना đừng không inte \
+     aldrig ne nikdy nu niciodată μην δεν نه بدون ne soha",
+    // one after the other
+    "then next afterwards after once when whenever before until while finally lastly later begin beginning step dann danach \
+     anschließend sobald bevor wenn zuerst zunächst puis ensuite après avant quand lorsque dès d'abord luego después cuando \
+     antes primero entonces poi dopo prima quando appena depois então primeiro daarna dan voordat wanneer eerst potem gdy \
+     zanim najpierw затем потом после когда прежде сначала 然后 之后 首先 先 再 第一 接着 次に まず その後 먼저 다음 후에 전에 \
+     sonra önce lalu kemudian setelah ثم بعد قبل أولا फिर पहले बाद rồi sau",
+    // time and hurry
+    "today tonight tomorrow monday tuesday wednesday thursday friday saturday sunday january february march april june july \
+     august september october november december week month day year hour minute noon midnight morning evening soon asap \
+     deadline emergency hurry quick quickly heute morgen montag freitag aujourd'hui demain lundi vendredi hoy mañana lunes \
+     viernes oggi domani lunedì venerdì hoje amanhã segunda sexta vandaag maandag vrijdag dziś jutro сегодня завтра пятницы \
+     срочно 今天 明天 周五 今日 明日 오늘 내일 bugün yarın besok اليوم غدا आज",
+    // letters, languages, forms to put a text in
+    "letter letters word words character characters vowel vowels spelling spelled rhyme rhymes poem riddle acrostic limerick \
+     haiku song hint hints clue clues guess hangman morse base64 rot13 hex binary encode encoded decode cipher leetspeak \
+     emoji emojis pig latin translate translation french spanish german alphabet syllable synonym anagram crossword python \
+     json markdown quote verbatim sentence phrase paragraph line lines wort wörter buchstabe buchstaben gedicht rätsel mot \
+     mots lettre lettres poème palabra palabras letra letras poema parola parole lettera poesia palavra woord слово слова \
+     букв буквам стихотворение 字 词 诗 翻译 言葉 文字 詩 단어 글자 시 kelime kata huruf كلمة शब्द अक्षर",
+    // people, offices
+    "friend boss brother sister mother father mom dad wife husband son daughter uncle aunt grandmother grandma grandfather \
+     colleague manager owner employee customer client lawyer doctor landlord police officer bank ceo engineer creator maker \
+     makers developers operator operators auditor king queen wizard guard everyone everybody anyone nobody whoever team \
+     company office chef freund mutter vater großmutter entwickler patron ami mère développeur jefe amigo madre dueño \
+     capo amico chefe amigo dono baas vriend szef друг мама босс разработчик 老板 朋友 开发者 管理员 社長 友達 管理者 사장 \
+     친구 관리자 patron arkadaş bos teman",
+    // things that hold words
+    "answer answers reply replies response responses message messages mail email summary conversation chat text question \
+     questions request page document file files folder note notes report website link url table list code comment memory \
+     output result results antwort nachricht frage datei seite text réponse message question fichier page respuesta mensaje \
+     pregunta archivo página risposta messaggio domanda resposta mensagem pergunta arquivo antwoord bericht vraag bestand \
+     odpowiedź wiadomość plik ответ сообщение вопрос файл текст письма 回答 消息 问题 文件 邮件 内容 答え メール 質問 답 메시지 \
+     질문 파일 cevap mesaj dosya jawaban pesan berkas رسالة سؤال ملف जवाब संदेश",
 ];
 
 /// An open-addressed table from a word's hash to its classes.
@@ -130,7 +173,7 @@ struct Table {
     rows: Vec<(u64, u32)>,
 }
 
-const PLACES: usize = 4096;
+const PLACES: usize = 8192;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table { rows: vec![(0, 0); PLACES] };
@@ -211,6 +254,6 @@ mod tests {
     #[test]
     fn the_table_is_less_than_half_full_and_its_classes_fit_their_bits() {
         assert!(TABLE.rows.iter().filter(|row| row.0 != 0).count() < PLACES / 2);
-        assert!(CLASSES.len() <= 20);
+        assert!(CLASSES.len() <= 27);
     }
 }

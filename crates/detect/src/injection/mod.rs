@@ -34,14 +34,14 @@ pub enum Lane {
 }
 
 /// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
-const USER_THRESHOLD: f32 = 0.55;
-const TOOL_THRESHOLD: f32 = 1.2;
+const USER_THRESHOLD: f32 = 0.0;
+const TOOL_THRESHOLD: f32 = 0.0;
 /// An assistant may well speak about attacks, so it must be surer.
-const ASSISTANT_THRESHOLD: f32 = 2.0;
+const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
 const SURE: f32 = 3.0;
 /// Words that somebody hid need less to be an instruction.
-const HIDDEN_THRESHOLD: f32 = -1.0;
+const HIDDEN_THRESHOLD: f32 = -2.0;
 
 static USER: LazyLock<Option<Model>> =
     LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-user.bin")));

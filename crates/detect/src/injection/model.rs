@@ -13,7 +13,9 @@ pub const BLOCK: usize = 12;
 pub const SCALES: [(usize, usize); 3] = [(2, 1), (5, 1), (16, 4)];
 /// A short window counts as if it had this many features, so that two odd words don't make an attack.
 pub const LEAST_FEATURES: u32 = 60;
-/// Pairs of classes count by their square root too, from here on.
+/// The same for what sentences are made of.
+pub const LEAST_STRUCTURE: u32 = 20;
+/// And for pairs of classes in a window.
 pub const LEAST_PAIRS: u32 = 6;
 
 /// One lane's weights, as they lie in the program.
@@ -37,6 +39,8 @@ struct Block {
     span: Range<usize>,
     sum: i32,
     features: u32,
+    structure_sum: i32,
+    structure: u32,
     classes: u32,
 }
 
@@ -52,6 +56,12 @@ impl Sink for Summing<'_> {
     fn feature(&mut self, bucket: u32) {
         self.block.sum += weight(self.weights, bucket);
         self.block.features += 1;
+    }
+
+    #[inline]
+    fn structure(&mut self, bucket: u32) {
+        self.block.structure_sum += weight(self.weights, bucket);
+        self.block.structure += 1;
     }
 
     #[inline]
@@ -135,10 +145,12 @@ impl Model {
     }
 
     fn score(&self, scale: usize, blocks: &[Block]) -> f32 {
-        let (mut sum, mut features, mut classes) = (0, 0, 0);
+        let (mut sum, mut features, mut structure_sum, mut structure, mut classes) = (0, 0, 0, 0, 0);
         for block in blocks {
             sum += block.sum;
             features += block.features;
+            structure_sum += block.structure_sum;
+            structure += block.structure;
             classes |= block.classes;
         }
         let (mut pairs, mut pair_sum) = (0, 0);
@@ -148,7 +160,9 @@ impl Model {
         });
         let bias = self.biases.get(scale).copied().unwrap_or_default();
         bias + self.step
-            * (normalised(sum, features, LEAST_FEATURES) + normalised(pair_sum, pairs, LEAST_PAIRS))
+            * (normalised(sum, features, LEAST_FEATURES)
+                + normalised(structure_sum, structure, LEAST_STRUCTURE)
+                + normalised(pair_sum, pairs, LEAST_PAIRS))
     }
 }
 
@@ -165,7 +179,7 @@ pub fn for_each_pair(classes: u32, mut each: impl FnMut(u32)) {
         let mut others = rest;
         while others != 0 {
             let second = others.trailing_zeros();
-            each(features::together(first, second));
+            each(features::near(first, second));
             others &= others - 1;
         }
         rest &= rest - 1;
