@@ -151,6 +151,23 @@ fn unsafe_and_system_differences_stay_in_platform() -> Result<()> {
     Ok(())
 }
 
+/// AI traffic goes through the dialer of hudson-proxy. The engine asks for policy bundles by another client, and for
+/// nothing else.
+#[test]
+fn the_engine_fetches_bundles_alone_by_a_client_of_its_own() -> Result<()> {
+    let manifests = manifests()?;
+    let (_, manifest) = manifests.iter().find(|(name, _)| name == "sallyport-engine").context("no engine")?;
+    let engine = Path::new(manifest).with_file_name("src");
+    let mut users = BTreeSet::new();
+    each_source(&engine, &mut |path, text| {
+        if text.contains("reqwest") {
+            users.insert(path.strip_prefix(&engine).unwrap_or(path).display().to_string());
+        }
+    })?;
+    ensure!(users == BTreeSet::from(["bundles/fetch.rs".to_owned()]), "{users:?} name reqwest");
+    Ok(())
+}
+
 #[test]
 fn crates_that_parse_hostile_bytes_deny_panics() -> Result<()> {
     let guarded = ["hudson-proxy", "sallyport-wire", "sallyport-detect", "sallyport-certs", "sallyport-ipc"];

@@ -1,7 +1,7 @@
 //! Whatever bytes come: no panic, spans that can be cut, the same text from a stream, and no time without end.
 
 use std::sync::{Arc, LazyLock};
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -141,7 +141,7 @@ fn the_rule_file_for_mutations_is_whole() {
 
 /// Long runs of what a detector begins at: work must grow with the text, not with its square.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn no_text_takes_long() {
     const SHORT: usize = 4 << 10;
     const TIMES: usize = 4;
@@ -162,7 +162,7 @@ fn no_text_takes_long() {
 }
 
 /// Of this thread alone: other tests run beside it.
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
