@@ -52,11 +52,13 @@ fn version(stage: &Stage) -> Result<String> {
 /// Waits for another version than this one; gives how long after the file's time its row was written.
 fn reloaded(stage: &Stage, before: &str, file: &Path) -> Result<Duration> {
     let now = wait::until("another policy", || version(stage).ok().filter(|version| version != before))?;
-    let row = stage.audit_events()?.into_iter().rev().find(|row| {
-        let action = &row["actions"][0];
-        action["action_type"] == "policy_reloaded" && action["outcome"] == format!("version {now}")
-    });
-    let row = row.context("no row")?;
+    // It is in force first and in the trail a moment later.
+    let row = wait::until("its row", || {
+        stage.audit_events().ok()?.into_iter().rev().find(|row| {
+            let action = &row["actions"][0];
+            action["action_type"] == "policy_reloaded" && action["outcome"] == format!("version {now}")
+        })
+    })?;
     let at: Timestamp = row["timestamp"].as_str().context("no time")?.parse()?;
     let written = fs::metadata(file)?.modified()?;
     Ok(SystemTime::from(at).duration_since(written).unwrap_or_default())
