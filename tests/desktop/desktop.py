@@ -493,6 +493,16 @@ def first_paint(session, app, background, profile, shots):
         corner = subprocess.run(["import", "-window", "root", "-crop", "80x80+0+16", "-depth", "8", "rgb:-"], capture_output=True)
         return any(corner.stdout[i : i + 3] == accent for i in range(0, len(corner.stdout), 3))
 
+    # As a person does: what has the focus is closed, once more if the keys came too early. While others come and go, looking
+    # for a window may fail.
+    focus = ["xdotool", "search", "--onlyvisible", "--name", "^Sallyport$", "windowfocus", "--sync"]
+
+    def closed():
+        if painted() and subprocess.run(focus).returncode == 0:
+            subprocess.run(["xdotool", "key", "alt+F4"], check=True)
+            time.sleep(0.5)
+        return not painted()
+
     times = []
     for _ in range(3):
         assert not painted(), "there is a window already"
@@ -501,11 +511,7 @@ def first_paint(session, app, background, profile, shots):
         wait_for("the window", painted)
         times.append(time.monotonic() - began)
         session.picture(shots, "product")
-        # As a person does: what has the focus is closed. While others come and go, looking for a window may fail.
-        focus = ["xdotool", "search", "--onlyvisible", "--name", "^Sallyport$", "windowfocus", "--sync"]
-        wait_for("the window to have the focus", lambda: subprocess.run(focus, check=True))
-        subprocess.run(["xdotool", "key", "alt+F4"], check=True)
-        wait_for("the window's end", lambda: not painted())
+        wait_for("the window's end", closed)
     told = ", ".join(f"{took:.2f}" for took in times)
     if profile == "release":
         assert min(times) < 1, f"{told} s"
