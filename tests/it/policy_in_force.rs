@@ -18,6 +18,8 @@ const SOON: Duration = Duration::from_secs(2);
 
 const CLASSES: &str = include_str!("../../assets/policies/examples/data-classification-policy.yaml");
 
+const AGENTS: &str = include_str!("../../assets/policies/examples/agent-rbac-policy.yaml");
+
 fn house(spec: &str) -> String {
     format!("apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: house}}\nspec: {spec}\n")
 }
@@ -112,6 +114,49 @@ fn a_changed_policy_counts_soon_and_a_broken_one_never() -> Result<()> {
     wait::until("the policy to go", || (version(&stage).ok()? != before).then_some(()))?;
     ensure!(passes(&stage, "HERON")?);
     stage.verified()
+}
+
+#[test]
+fn a_name_that_policy_does_not_describe_is_told_and_every_mistake_of_a_file() -> Result<()> {
+    let providers = Providers::emulated()?;
+    let mut stage = stage(&providers)?
+        .set("/identity/tier", "king".into())
+        .set("/agents", serde_json::json!({"default_tier": "everything"}));
+    fs::write(stage.path("config/policies/agents.yaml"), AGENTS)?;
+    stage.start()?;
+    let told = |stage: &Stage| -> Result<Vec<String>> {
+        let named = stage.health()?.into_iter().filter(|item| item["code"] == "policy-name");
+        Ok(named.map(|item| item["sentence"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let both = told(&stage)?;
+    ensure!(both.len() == 2 && both[0].contains("called `king`"), "{both:?}");
+    ensure!(both[1].contains("has no tier `everything`") && both[1].contains("config.yaml:"), "{both:?}");
+
+    // Describing it mends it, without a restart.
+    let tier = "requestsPerMinute: 9, requestsPerHour: 9, tokensPerDay: 90000, maxPromptLength: 9000, maxConcurrentRequests: 9";
+    let file = stage.path("config/policies/house.yaml");
+    fs::write(&file, house(&format!("{{quotas: {{tiers: {{king: {{{tier}}}}}}}}}")))?;
+    wait::until("one name less", || told(&stage).ok().filter(|left| left.len() == 1))?;
+
+    // One file with several mistakes: all of them, in one item and by `policy check`.
+    fs::write(&file, house("{opaqe: block, malformed: maybe, quotas: {onExceed: stop}}"))?;
+    let item = stage.health_item("policy-malformed")?;
+    let sentence = item["sentence"].as_str().unwrap_or_default();
+    ensure!(
+        ["4:8", "4:33", "4:59"].iter().all(|place| sentence.contains(&format!("house.yaml:{place}:"))),
+        "{item}"
+    );
+    let (config, file) = (stage.path("config/config.yaml"), file.display().to_string());
+    let checked = stage.cli(&["policy", "check", "--json", &file, &config.display().to_string()])?;
+    let report: Value = serde_json::from_str(&checked.stdout)?;
+    ensure!(checked.code == 1 && report["problems"].as_array().is_some_and(|all| all.len() == 3), "{report}");
+    fs::remove_file(&file)?;
+    let agents = stage.path("config/policies").display().to_string();
+    let checked = stage.cli(&["policy", "check", "--json", &agents, &config.display().to_string()])?;
+    let report: Value = serde_json::from_str(&checked.stdout)?;
+    let warnings = report["problems"].as_array().context("no problems")?;
+    ensure!(checked.code == 0 && warnings.len() == 2 && warnings[0]["severity"] == "warning", "{report}");
+    Ok(())
 }
 
 #[test]

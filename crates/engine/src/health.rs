@@ -25,6 +25,7 @@ pub(crate) enum Condition {
     NoKeychain,
     PolicyBundle,
     PolicyMalformed,
+    PolicyName,
     PolicyNeedsRestart,
     PortMoved,
     RotationOverdue,
@@ -40,7 +41,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     #[cfg(test)]
-    pub(crate) const ALL: [Condition; 26] = [
+    pub(crate) const ALL: [Condition; 27] = [
         Condition::AgentLoop,
         Condition::AllowlistUnsealed,
         Condition::ApprovalAdvisory,
@@ -56,6 +57,7 @@ impl Condition {
         Condition::NoKeychain,
         Condition::PolicyBundle,
         Condition::PolicyMalformed,
+        Condition::PolicyName,
         Condition::PolicyNeedsRestart,
         Condition::PortMoved,
         Condition::RotationOverdue,
@@ -102,6 +104,9 @@ impl Condition {
                 ("policy-bundle", Warning, "The policy bundle can't be brought up to date")
             }
             Condition::PolicyMalformed => ("policy-malformed", Warning, "A policy document can't be read"),
+            Condition::PolicyName => {
+                ("policy-name", Warning, "Policy names something that it does not describe")
+            }
             Condition::PolicyNeedsRestart => {
                 ("policy-needs-restart", Warning, "A part of the policy waits for a restart")
             }

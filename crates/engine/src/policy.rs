@@ -12,7 +12,7 @@ use sallyport_policy::assessment::{self, AssessmentRecord, Day};
 use sallyport_policy::config;
 use sallyport_policy::documents;
 use sallyport_policy::settings::{self, FailMode, Layers, Origin, Snapshot};
-use sallyport_policy::{DocumentError, FindingKind, RuleId, Severity};
+use sallyport_policy::{DocumentError, DocumentErrors, FindingKind, RuleId, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::ServiceAccount;
@@ -233,7 +233,7 @@ fn resolve(texts: &Texts, paths: &Paths, counts: Counts<'_>) -> Result<Policy, V
     let mut problems = Vec::new();
     let mut read_layer = |text: &Option<Text>| {
         let parsed = layer(text.as_ref()?, paths);
-        parsed.map_err(|problem| problems.push(problem)).ok()
+        parsed.map_err(|found| problems.extend(found)).ok()
     };
     let (user, managed) = (read_layer(&texts.user), read_layer(&texts.managed));
     if let (Some(text), Some(layer)) = (&texts.user, &user)
@@ -253,7 +253,7 @@ fn resolve(texts: &Texts, paths: &Paths, counts: Counts<'_>) -> Result<Policy, V
         for text in texts {
             match documents::parse(&text.text, &text.file) {
                 Ok(documents) => all.extend(documents),
-                Err(problem) => problems.push(problem),
+                Err(found) => problems.extend(found),
             }
         }
         all
@@ -294,7 +294,7 @@ fn resolve(texts: &Texts, paths: &Paths, counts: Counts<'_>) -> Result<Policy, V
     }
 }
 
-fn layer(text: &Text, paths: &Paths) -> Result<config::ConfigLayer, DocumentError> {
+fn layer(text: &Text, paths: &Paths) -> Result<config::ConfigLayer, DocumentErrors> {
     let mut layer = config::parse_layer(&text.text, &text.file)?;
     config::resolve_paths(&mut layer.config, paths.user_home(), paths.config_dir());
     Ok(layer)
@@ -474,6 +474,30 @@ mod tests {
         let loaded = load(&paths, &|_| true);
         assert_eq!(loaded.problems.len(), 1);
         assert_eq!(loaded.policy.snapshot.listen.value.port(), 9999);
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_never_lets_a_file_through() {
+        use sallyport_policy::permissions::{Action, FilePath, Places};
+        let (_folder, paths) = home();
+        let document = paths.policies_dir().join("secrets.yaml");
+        let sealing = |pattern: &str| {
+            format!(
+                "apiVersion: secrets.platform/v1\nkind: AISecretsPolicy\nmetadata: {{name: s}}\n\
+                 spec: {{secretClasses: [{{name: keys, patterns: ['{pattern}'], aiAccess: denied}}]}}\n"
+            )
+        };
+        let places = Places { cwd: "/w".into(), home: "/h".into(), ..Places::default() };
+        let key = Action::Read(FilePath::new("/w/a.key"));
+        std::fs::write(&document, sealing("**/*.key")).unwrap();
+        assert!(load(&paths, &|_| true).policy.snapshot.agents.permissions.sealed(&key, &places).is_some());
+        std::fs::write(&document, sealing("**/*.{key")).unwrap();
+        let loaded = load(&paths, &|_| true);
+        assert!(loaded.problems[0].message.contains("is no path pattern"), "{:?}", loaded.problems);
+        assert!(
+            loaded.policy.snapshot.agents.permissions.sealed(&key, &places).is_some(),
+            "the last good one"
+        );
     }
 
     #[test]

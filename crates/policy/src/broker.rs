@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::written::written;
+
 /// What a tool is given in place of a key: this, followed by the key's name.
 pub const PLACEHOLDER: &str = "sallyport:";
 
@@ -66,22 +68,7 @@ impl fmt::Display for SecretRef {
     }
 }
 
-impl Serialize for SecretRef {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretRef {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretRef, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        SecretRef::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(
-                "expected vault:NAME, keychain:NAME or file:NAME, as `secrets list` names it",
-            )
-        })
-    }
-}
+written!(SecretRef, "vault:NAME, keychain:NAME or file:NAME, as `secrets list` names it");
 
 impl BrokeredKey {
     /// What is wrong with it, and in which field.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PublicKey;
 use crate::documents::{self, Document};
-use crate::error::DocumentError;
+use crate::error::DocumentErrors;
 
 /// Stands before what is signed, so that no signature of another kind fits.
 const CONTEXT: &[u8] = b"sallyport-policy-bundle-v1\0";
@@ -91,7 +91,7 @@ pub enum BundleError {
     #[error("its signature does not fit: it was changed after it was signed")]
     BadSignature,
     #[error("a document in it can't be used: {0}")]
-    Document(DocumentError),
+    Document(DocumentErrors),
     #[error("it holds no document")]
     Empty,
 }

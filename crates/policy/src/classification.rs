@@ -49,30 +49,35 @@ pub struct PathRule {
     pub level: Level,
 }
 
-/// What is wrong with a row by itself: the field below `classification`, and the sentence.
-pub(crate) fn fault(row: &ClassificationRow) -> Option<(String, String)> {
+/// What is wrong with a row by itself: the fields below `classification`, and a sentence for each.
+pub(crate) fn faults(row: &ClassificationRow) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
     for (index, rule) in row.content.iter().enumerate() {
-        if let Err(error) = compiled(&rule.pattern) {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            let message = format!("this is no regular expression that can be used: {reason}");
-            return Some((format!("content.{index}.pattern"), message));
-        }
-        if compiled(&rule.pattern).is_ok_and(|pattern| pattern.is_match("")) {
-            let message = "this expression matches every text: name the words that it is about".to_owned();
-            return Some((format!("content.{index}.pattern"), message));
-        }
+        let message = match compiled(&rule.pattern) {
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                format!("this is no regular expression that can be used: {reason}")
+            }
+            Ok(pattern) if pattern.is_match("") => {
+                "this expression matches every text: name the words that it is about".to_owned()
+            }
+            Ok(_) => continue,
+        };
+        faults.push((format!("content.{index}.pattern"), message));
     }
     for (index, rule) in row.paths.iter().enumerate() {
         for (n, path) in rule.paths.iter().enumerate() {
             if let Err(error) = glob(path) {
                 let message = format!("`{path}` is no path pattern: {}", error.kind());
-                return Some((format!("paths.{index}.paths.{n}"), message));
+                faults.push((format!("paths.{index}.paths.{n}"), message));
             }
         }
     }
-    let empty = row.labels.keys().find(|label| label.trim().is_empty())?;
-    Some((format!("labels.{empty}"), "expected a label of at least one word".into()))
+    for label in row.labels.keys().filter(|label| label.trim().is_empty()) {
+        faults.push((format!("labels.{label}"), "expected a label of at least one word".into()));
+    }
+    faults
 }
 
 fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
@@ -234,7 +239,7 @@ mod tests {
 
     fn rules(text: &str) -> ClassificationRules {
         let row: ClassificationRow = yaml::from_str(text).unwrap();
-        assert_eq!(fault(&row), None);
+        assert_eq!(faults(&row), []);
         ClassificationRules::of([&row]).unwrap()
     }
 
@@ -281,7 +286,7 @@ mod tests {
             ("labels: {\" \": internal}\n", "labels. "),
         ] {
             let row: ClassificationRow = yaml::from_str(text).unwrap();
-            assert_eq!(fault(&row).map(|(path, _)| path).as_deref(), Some(expected), "{text}");
+            assert_eq!(faults(&row).first().map(|(path, _)| path.as_str()), Some(expected), "{text}");
         }
     }
 

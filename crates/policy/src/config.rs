@@ -8,7 +8,7 @@ mod paths;
 mod store;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::PublicKey;
-use crate::error::ConfigError;
-use crate::yaml::{self, Kind, Node};
+use crate::error::DocumentErrors;
+use crate::yaml::{self, Kind, Mark, Node};
 
 pub use bundle_url::{BundleUrl, Refresh};
 pub use paths::resolve_paths;
@@ -29,41 +29,55 @@ pub use values::{HostPort, ProxyAddress, ProxyScheme, UpstreamProxy};
 pub const DEFAULT_CONFIG_YAML: &str = include_str!("config/default.yaml");
 
 /// Reads a `config.yaml`. An empty text is a valid one: everything at its default.
-pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
+pub fn parse(text: &str, file: &str) -> Result<Config, DocumentErrors> {
     parse_layer(text, file).map(|layer| layer.config)
 }
 
 /// Reads a `config.yaml` as one layer of settings: with the keys that it really sets.
-pub fn parse_layer(text: &str, file: &str) -> Result<ConfigLayer, ConfigError> {
-    let located = |fault| ConfigError::from_fault(file, fault);
-    let node = yaml::single(text).map_err(located)?;
-    let config = node.read().map_err(located)?;
-    Ok(ConfigLayer { config, present: present(&node), text_digest: crate::digest(text.as_bytes()) })
+pub fn parse_layer(text: &str, file: &str) -> Result<ConfigLayer, DocumentErrors> {
+    let node = yaml::single(text).map_err(|fault| DocumentErrors::from_faults(file, vec![fault]))?;
+    let config = node.read_or_all_faults().map_err(|faults| DocumentErrors::from_faults(file, faults))?;
+    Ok(ConfigLayer {
+        config,
+        file: file.to_owned(),
+        present: present(&node),
+        text_digest: crate::digest(text.as_bytes()),
+    })
 }
 
 /// One layer of configuration. A key that is absent, or has no value, is unset; `[]` is set and empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConfigLayer {
     pub config: Config,
-    present: BTreeSet<String>,
+    file: String,
+    /// The keys that have a value, and where each stands.
+    present: BTreeMap<String, Mark>,
     pub(crate) text_digest: [u8; 32],
 }
 
 impl ConfigLayer {
+    /// The file, and where in it this key has a value.
+    pub(crate) fn place(&self, key: &str) -> Option<(&str, Mark)> {
+        Some((&self.file, *self.present.get(key)?))
+    }
+
     /// Whether the file gives this key, such as `secrets.keychain`, a value.
     pub fn sets(&self, key: &str) -> bool {
-        self.present.contains(key)
+        self.present.contains_key(key)
     }
 }
 
-fn present(root: &Node) -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
+fn present(root: &Node) -> BTreeMap<String, Mark> {
+    let mut keys = BTreeMap::new();
     let Kind::Map(entries) = &root.kind else { return keys };
     for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
-        keys.insert(key.text.clone());
+        keys.insert(key.text.clone(), key.mark);
         let Kind::Map(inner) = &value.kind else { continue };
         keys.extend(
-            inner.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| format!("{}.{}", key.text, k.text)),
+            inner
+                .iter()
+                .filter(|(_, v)| !v.is_null())
+                .map(|(k, _)| (format!("{}.{}", key.text, k.text), k.mark)),
         );
     }
     keys

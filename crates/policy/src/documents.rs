@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::error::DocumentError;
-use crate::yaml::{self, Mark, Node, nearest};
+use crate::error::{DocumentError, DocumentErrors};
+use crate::yaml::{self, Fault, Mark, Node, nearest};
 
 pub use agents::*;
 pub use check::{Problem, ProblemSeverity, check};
@@ -126,24 +126,37 @@ impl Document {
     }
 }
 
-/// Reads every document of a file. A file without one is an error: it was meant to say something.
-pub fn parse(text: &str, file: &str) -> Result<Vec<Document>, DocumentError> {
-    let trees = yaml::documents(text).map_err(|fault| DocumentError::from_fault(file, fault))?;
+/// Reads every document of a file, or says everything that is wrong with it. A file without one is an error: it was meant
+/// to say something.
+pub fn parse(text: &str, file: &str) -> Result<Vec<Document>, DocumentErrors> {
+    let trees = yaml::documents(text).map_err(|fault| DocumentErrors::from_faults(file, vec![fault]))?;
     if trees.is_empty() {
         let start = Mark { line: 1, column: 1 };
-        return Err(DocumentError::new(file, start, "expected a policy document, found none", Some(kinds())));
+        let nothing = "expected a policy document, found none";
+        return Err(DocumentError::new(file, start, nothing, Some(kinds())).into());
     }
     let digest = crate::digest(text.as_bytes());
-    trees.into_iter().map(|tree| document(tree, file, digest)).collect()
+    let mut documents = Vec::new();
+    let mut faults = Vec::new();
+    for tree in trees {
+        match body(&tree) {
+            Ok((name, body)) => {
+                let document = Document { file: file.into(), mark: tree.mark, name, body, tree, digest };
+                faults.extend(check::faults(&document));
+                documents.push(document);
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() { Ok(documents) } else { Err(DocumentErrors::from_faults(file, faults)) }
 }
 
-fn document(tree: Node, file: &str, digest: [u8; 32]) -> Result<Document, DocumentError> {
-    let fail = |mark, message: String, hint| Err(DocumentError::new(file, mark, message, hint));
+/// The name and the body of one document.
+fn body(tree: &Node) -> Result<(String, DocumentBody), Vec<Fault>> {
+    let fail = |mark, message: String, hint| Err(vec![Fault { mark, message, hint }]);
     if tree.entry("attack_vectors").is_some() {
-        let body = read::<AttackSurface>(&tree, file)?;
-        let name = DocumentKind::AttackSurfaceModel.as_str().to_owned();
-        let body = DocumentBody::AttackSurface(body);
-        return Ok(Document { file: file.into(), mark: tree.mark, name, body, tree, digest });
+        let body = tree.read_or_all_faults()?;
+        return Ok((DocumentKind::AttackSurfaceModel.as_str().to_owned(), DocumentBody::AttackSurface(body)));
     }
     let Some((_, kind_node)) = tree.entry("kind") else {
         return fail(
@@ -152,7 +165,7 @@ fn document(tree: Node, file: &str, digest: [u8; 32]) -> Result<Document, Docume
             Some(kinds()),
         );
     };
-    let word: String = kind_node.read().map_err(|fault| DocumentError::from_fault(file, fault))?;
+    let word: String = kind_node.read().map_err(|fault| vec![fault])?;
     let headed = || DocumentKind::ALL.into_iter().filter(|kind| kind.api_version().is_some());
     let Some(kind) = headed().find(|kind| kind.as_str() == word) else {
         let hint = nearest(&word, headed().map(DocumentKind::as_str))
@@ -160,28 +173,32 @@ fn document(tree: Node, file: &str, digest: [u8; 32]) -> Result<Document, Docume
         return fail(kind_node.mark, "this is not a kind of document".into(), Some(hint));
     };
     let expected = kind.api_version().unwrap_or_default();
-    match tree.field("apiVersion").map(|node| (node.mark, node.read::<String>())) {
-        Some((_, Ok(version))) if version == expected => {}
-        found => {
-            let mark = found.map_or(tree.mark, |(mark, _)| mark);
-            return fail(mark, format!("expected `apiVersion: {expected}` for a {}", kind.as_str()), None);
-        }
-    }
-    let (name, body) = match kind {
-        DocumentKind::AgentPermissionPolicy => headed_body(&tree, file, DocumentBody::AgentPermissions)?,
-        DocumentKind::DataClassificationPolicy => headed_body(&tree, file, DocumentBody::DataClassification)?,
-        DocumentKind::AiSecretsPolicy => headed_body(&tree, file, DocumentBody::AiSecrets)?,
-        DocumentKind::IncidentResponsePlan => headed_body(&tree, file, DocumentBody::IncidentResponse)?,
-        DocumentKind::SecurityAssessmentTemplate => headed_body(&tree, file, DocumentBody::Assessment)?,
-        DocumentKind::SallyportPolicy => {
-            headed_body(&tree, file, |spec| DocumentBody::Sallyport(Box::new(spec)))?
-        }
+    let wrong = |mark| {
+        let message = format!("expected `apiVersion: {expected}` for a {}", kind.as_str());
+        Fault { mark, message, hint: None }
+    };
+    let Some(version) = tree.field("apiVersion") else { return Err(vec![wrong(tree.mark)]) };
+    let version = match version.read::<String>() {
+        Ok(word) if word == expected => None,
+        _ => Some(wrong(version.mark)),
+    };
+    let read = match kind {
+        DocumentKind::AgentPermissionPolicy => headed_body(tree, DocumentBody::AgentPermissions),
+        DocumentKind::DataClassificationPolicy => headed_body(tree, DocumentBody::DataClassification),
+        DocumentKind::AiSecretsPolicy => headed_body(tree, DocumentBody::AiSecrets),
+        DocumentKind::IncidentResponsePlan => headed_body(tree, DocumentBody::IncidentResponse),
+        DocumentKind::SecurityAssessmentTemplate => headed_body(tree, DocumentBody::Assessment),
+        DocumentKind::SallyportPolicy => headed_body(tree, |spec| DocumentBody::Sallyport(Box::new(spec))),
         DocumentKind::AttackSurfaceModel => return fail(tree.mark, "expected `attack_vectors`".into(), None),
     };
-    if let DocumentBody::Sallyport(policy) = &body {
-        policy.check(&tree).map_or(Ok(()), |fault| Err(DocumentError::from_fault(file, fault)))?;
+    match (version, read) {
+        (None, read) => read,
+        (Some(wrong), Ok(_)) => Err(vec![wrong]),
+        (Some(wrong), Err(more)) => {
+            let more = more.into_iter().filter(|fault| fault.mark != wrong.mark).collect::<Vec<_>>();
+            Err([vec![wrong], more].concat())
+        }
     }
-    Ok(Document { file: file.into(), mark: tree.mark, name, body, tree, digest })
 }
 
 /// The four keys that every kind but one has.
@@ -206,15 +223,10 @@ struct Metadata {
 
 fn headed_body<S: DeserializeOwned>(
     tree: &Node,
-    file: &str,
     wrap: impl FnOnce(S) -> DocumentBody,
-) -> Result<(String, DocumentBody), DocumentError> {
-    let headed: Headed<S> = read(tree, file)?;
+) -> Result<(String, DocumentBody), Vec<Fault>> {
+    let headed: Headed<S> = tree.read_or_all_faults()?;
     Ok((headed.metadata.name, wrap(headed.spec)))
-}
-
-fn read<T: DeserializeOwned>(tree: &Node, file: &str) -> Result<T, DocumentError> {
-    tree.read().map_err(|fault| DocumentError::from_fault(file, fault))
 }
 
 fn kinds() -> String {

@@ -1,4 +1,4 @@
-//! The one error of this crate: a file that can't be used, with the place and what was expected there.
+//! The one error of this crate: files that can't be used, with each place and what was expected there.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,36 @@ pub struct DocumentError {
     pub hint: Option<String>,
 }
 
-pub type ConfigError = DocumentError;
+/// Everything that is wrong with a file, or with several together. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct DocumentErrors(pub Vec<DocumentError>);
+
+impl DocumentErrors {
+    pub(crate) fn from_faults(file: &str, faults: Vec<Fault>) -> DocumentErrors {
+        DocumentErrors(faults.into_iter().map(|fault| DocumentError::from_fault(file, fault)).collect())
+    }
+
+    /// What to do about the first one that says it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.iter().find_map(|error| error.hint.as_deref())
+    }
+}
+
+impl From<DocumentError> for DocumentErrors {
+    fn from(error: DocumentError) -> DocumentErrors {
+        DocumentErrors(vec![error])
+    }
+}
+
+impl IntoIterator for DocumentErrors {
+    type Item = DocumentError;
+    type IntoIter = std::vec::IntoIter<DocumentError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
 
 impl DocumentError {
     pub fn new(file: &str, mark: Mark, message: impl Into<String>, hint: Option<String>) -> DocumentError {

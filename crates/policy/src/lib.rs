@@ -24,10 +24,11 @@ pub mod schema;
 pub mod settings;
 pub mod shell;
 pub mod verdict;
+mod written;
 pub mod yaml;
 
 pub use config::Config;
-pub use error::{ConfigError, DocumentError};
+pub use error::{DocumentError, DocumentErrors};
 pub use finding::{Finding, FindingKind, RuleId, Severity};
 pub use level::Level;
 pub use public_key::PublicKey;

@@ -6,7 +6,8 @@ use std::fmt;
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+
+use crate::written::written;
 
 /// Written as `ed25519:` and the base64 of its 32 bytes; the bare base64 is read, too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,23 +50,10 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-impl Serialize for PublicKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        PublicKey::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(
-                "expected an Ed25519 public key: `ed25519:` and the base64 of its 32 bytes, as `policy bundle keygen` and \
-                 `elevate key` print it",
-            )
-        })
-    }
-}
+written!(
+    PublicKey,
+    "an Ed25519 public key: `ed25519:` and the base64 of its 32 bytes, as `policy bundle keygen` and `elevate key` print it"
+);
 
 impl JsonSchema for PublicKey {
     fn schema_name() -> std::borrow::Cow<'static, str> {

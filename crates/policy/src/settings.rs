@@ -11,6 +11,7 @@ mod destinations;
 mod detection;
 mod governance;
 mod layers;
+mod names;
 mod protection;
 mod quotas;
 mod snapshot;
@@ -27,7 +28,7 @@ pub use conduct::{
 };
 pub use detection::{DetectionRules, DetectionSettings, KnownValues, OwnEntries};
 pub use governance::{Governance, Requirement, Reroute, RerouteTarget, Tool, Workspaces};
-pub use layers::{Layers, ResolveError, resolve};
+pub use layers::{Layers, resolve};
 pub use protection::{
     Authentication, ElevationSettings, OffPolicy, ProtectionRules, ProtectionSettings, ReasonPolicy,
 };

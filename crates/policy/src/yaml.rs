@@ -5,6 +5,7 @@
 //! value, since a value may be a credential pasted into the wrong place.
 
 mod de;
+mod faults;
 mod nearest;
 
 use std::collections::HashMap;
@@ -99,7 +100,12 @@ impl Node {
 
     /// Reads the tree as a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        T::deserialize(de::NodeDeserializer(self)).map_err(|error| error.into_fault(self))
+        T::deserialize(de::NodeDeserializer(self)).map_err(|error| error.at(self).fault())
+    }
+
+    /// Reads the tree as a `T`, or says everything that keeps it from being one.
+    pub fn read_or_all_faults<T: DeserializeOwned>(&self) -> Result<T, Vec<Fault>> {
+        T::deserialize(de::NodeDeserializer(self)).map_err(|first| faults::all::<T>(self, first.at(self)))
     }
 }
 

@@ -8,9 +8,9 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use sallyport_ipc::types::PolicyView;
-use sallyport_policy::DocumentError;
 use sallyport_policy::documents::{self, Document, FieldStatus, Force, Problem, ProblemSeverity, fields_of};
 use sallyport_policy::settings::{Layers, SettingRow, resolve};
+use sallyport_policy::{DocumentError, config};
 use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
@@ -30,10 +30,12 @@ pub(crate) struct Args {
 enum Command {
     /// Check that documents are understood, and say which of their parts act in this version
     ///
-    /// A mistake names file, line and column, and what was expected there. Needs no engine.
-    #[command(after_help = format!("Examples:\n  sallyport policy check policies/\n  sallyport policy check data-classification-policy.yaml --json\n\n{EXIT_CODES}"))]
+    /// Every mistake is told with its file, line and column, and what was expected there; a warning is about what can be
+    /// used and is likely not meant. A file called config.yaml is checked as configuration, together with the documents.
+    /// Needs no engine.
+    #[command(after_help = format!("Examples:\n  sallyport policy check policies/\n  sallyport policy check ~/.config/sallyport/config.yaml ~/.config/sallyport/policies\n  sallyport policy check data-classification-policy.yaml --json\n\n{EXIT_CODES}"))]
     Check {
-        /// Documents, or folders of them
+        /// Documents, folders of them, or a config.yaml
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
         /// Print the result as one JSON object
@@ -53,9 +55,14 @@ enum Command {
     },
 }
 
+/// The one file that is no document, known by its name.
+const CONFIG_FILE: &str = "config.yaml";
+
 #[derive(Debug, Serialize)]
 struct Report {
     valid: bool,
+    /// Whether the documents were held against each other: not where one of them can't be read.
+    compared: bool,
     documents: Vec<Checked>,
     problems: Vec<Mistake>,
 }
@@ -88,8 +95,8 @@ impl From<DocumentError> for Mistake {
 
 impl From<Problem> for Mistake {
     fn from(problem: Problem) -> Mistake {
-        let Problem { severity, file, line, column, message, .. } = problem;
-        Mistake { severity, file, line, column, message, hint: None }
+        let Problem { severity, file, line, column, message, hint } = problem;
+        Mistake { severity, file, line, column, message, hint }
     }
 }
 
@@ -134,24 +141,45 @@ pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
 }
 
 fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
-    let mut documents = Vec::new();
+    let mut layers = Layers::default();
+    let mut checked = Vec::new();
     let mut problems: Vec<Mistake> = Vec::new();
     for file in files(paths)? {
         let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
-        match documents::parse(&text, &file.display().to_string()) {
-            Ok(found) => documents.extend(found),
-            Err(error) => problems.push(error.into()),
+        let shown = file.display().to_string();
+        let read = if file.file_name().is_some_and(|name| name == CONFIG_FILE) {
+            config::parse_layer(&text, &shown).map(|layer| {
+                layers.user = Some(layer);
+                checked.push(Checked {
+                    file: shown,
+                    line: 1,
+                    kind: "config",
+                    name: CONFIG_FILE.to_owned(),
+                    fields: Vec::new(),
+                });
+            })
+        } else {
+            documents::parse(&text, &shown).map(|found| {
+                checked.extend(found.iter().map(Checked::from));
+                layers.user_documents.extend(found);
+            })
+        };
+        if let Err(found) = read {
+            problems.extend(found.into_iter().map(Mistake::from));
         }
     }
-    problems.extend(documents::check(&documents).into_iter().map(Mistake::from));
-    let checked = documents.iter().map(Checked::from).collect();
-    // Documents that read well alone may contradict each other, or the built-in providers.
-    if let Err(error) = resolve(&Layers { user_documents: documents, ..Layers::default() }) {
-        problems.extend(error.0.into_iter().map(Mistake::from));
+    problems.extend(documents::check(&layers.user_documents).into_iter().map(Mistake::from));
+    // Documents that read well alone may contradict each other, or the built-in providers; and where one can't be read,
+    // what others say of it can't be judged.
+    let complete = problems.iter().all(|problem| problem.severity < ProblemSeverity::Error);
+    match complete.then(|| resolve(&layers)) {
+        Some(Ok(snapshot)) => problems.extend(snapshot.unknown_names.into_iter().map(Mistake::from)),
+        Some(Err(errors)) => problems.extend(errors.into_iter().map(Mistake::from)),
+        None => {}
     }
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     let valid = problems.iter().all(|p| p.severity < ProblemSeverity::Error);
-    Ok(Report { valid, documents: checked, problems })
+    Ok(Report { valid, compared: complete, documents: checked, problems })
 }
 
 /// The named files, and the YAML files in the named folders.
@@ -228,6 +256,9 @@ fn show_report(report: &Report, out: &mut Out) -> Result<(), Failure> {
         plural(errors, "error"),
         plural(warnings, "warning")
     ))?;
+    if !report.compared {
+        out.line("The documents are held against each other once each of them is understood.")?;
+    }
     Ok(())
 }
 
@@ -332,6 +363,26 @@ mod tests {
 
         1 document understood, 0 errors, 0 warnings.
         ");
+    }
+
+    #[test]
+    fn a_configuration_is_checked_with_the_documents() {
+        let (report, shown) = checked("config.yaml", "identity: {tier: king}\n");
+        assert!(report.valid && report.compared);
+        insta::assert_snapshot!(shown, @r"
+        config.yaml:1:12: warning: no tier of quotas is called `king`: calls of models are refused
+          hint: known here: `developer`, `service_account`, `team_lead`
+
+        config config.yaml  config.yaml:1
+
+        1 document understood, 0 errors, 1 warning.
+        ");
+        let (report, shown) = checked("config.yaml", "identity: {teir: king}\nlsten: x\n");
+        assert!(!report.valid && !report.compared);
+        assert!(
+            shown.starts_with("config.yaml:1:12: error: ") && shown.contains("config.yaml:2:1: error: "),
+            "{shown}"
+        );
     }
 
     #[test]

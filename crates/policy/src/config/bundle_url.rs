@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::documents::Span;
+use crate::written::written;
 
 const LEAST: u64 = 10;
 const MOST: u64 = 30 * 86_400;
@@ -54,22 +55,10 @@ impl fmt::Display for BundleUrl {
     }
 }
 
-impl Serialize for BundleUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for BundleUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BundleUrl, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        BundleUrl::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(
-                "expected an address such as `https://policy.corp.example/policy.bundle`, with TLS, without user and password",
-            )
-        })
-    }
-}
+written!(
+    BundleUrl,
+    "an address such as `https://policy.corp.example/policy.bundle`, with TLS, without user and password"
+);
 
 impl JsonSchema for BundleUrl {
     fn schema_name() -> std::borrow::Cow<'static, str> {

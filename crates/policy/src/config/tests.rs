@@ -4,7 +4,7 @@ use super::*;
 
 fn fails(text: &str) -> String {
     let error = parse(text, "config.yaml").unwrap_err();
-    format!("{error} | {}", error.hint.as_deref().unwrap_or_default())
+    format!("{error} | {}", error.hint().unwrap_or_default())
 }
 
 /// The example of the specification, word for word but for the `…`.

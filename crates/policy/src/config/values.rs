@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
+
+use crate::written::written;
 
 /// A host name and port as written in `resolve`; the name in lower case without a final dot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,20 +40,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-impl Serialize for HostPort {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostPort {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostPort, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        HostPort::parse(&text).ok_or_else(|| {
-            D::Error::custom("expected `host:port`, such as `api.openai.com:443`, before the address")
-        })
-    }
-}
+written!(HostPort, "`host:port`, such as `api.openai.com:443`, before the address");
 
 /// How connections to providers leave this machine.
 #[derive(Clone, PartialEq, Eq)]
@@ -174,22 +163,7 @@ impl fmt::Debug for ProxyAddress {
     }
 }
 
-impl Serialize for UpstreamProxy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for UpstreamProxy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UpstreamProxy, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        UpstreamProxy::parse(&text).ok_or_else(|| {
-            D::Error::custom(
-                "expected `http://host:port`, `https://host:port`, `socks5://host:port`, or `none`",
-            )
-        })
-    }
-}
+written!(UpstreamProxy, "`http://host:port`, `https://host:port`, `socks5://host:port`, or `none`");
 
 /// The map of `resolve`; an address is never a name, since names are what it replaces.
 pub(super) fn resolve_map<'de, D: Deserializer<'de>>(

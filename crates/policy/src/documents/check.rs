@@ -1,4 +1,5 @@
-//! What is odd in documents that read well: names that lead nowhere, patterns that match nothing.
+//! What the types alone can't tell of a document: names that lead nowhere, patterns that are none. Some of it makes a
+//! document unusable, some is only odd.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -6,6 +7,7 @@ use globset::GlobBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::assessment::Condition;
+use crate::yaml::{Fault, Mark};
 
 use super::{
     AgentPermissions, AiSecrets, Assessment, DataClassification, Document, DocumentBody, IncidentResponse,
@@ -27,28 +29,54 @@ pub struct Problem {
     pub line: u32,
     pub column: u32,
     pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
-/// Looks at documents singly and together.
+/// What makes a document unusable, though it is written as one.
+pub(super) fn faults(document: &Document) -> Vec<Fault> {
+    let problems = singly(document).into_iter().filter(|problem| problem.severity == ProblemSeverity::Error);
+    let mut faults: Vec<Fault> = problems
+        .map(|problem| Fault {
+            mark: Mark { line: problem.line, column: problem.column },
+            message: problem.message,
+            hint: None,
+        })
+        .collect();
+    if let DocumentBody::Sallyport(policy) = &document.body {
+        faults.extend(policy.check(&document.tree));
+    }
+    faults
+}
+
+/// What is odd in documents that can be used: singly, and together.
 pub fn check(documents: &[Document]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut names: BTreeMap<(&str, &str), &Document> = BTreeMap::new();
     for document in documents {
-        let mut found = Found { document, problems: &mut problems };
-        match &document.body {
-            DocumentBody::AgentPermissions(body) => agents(body, &mut found),
-            DocumentBody::DataClassification(body) => classification(body, &mut found),
-            DocumentBody::AiSecrets(body) => secrets(body, &mut found),
-            DocumentBody::IncidentResponse(body) => incidents(body, &mut found),
-            DocumentBody::Assessment(body) => assessment(body, &mut found),
-            DocumentBody::AttackSurface(_) | DocumentBody::Sallyport(_) => {}
-        }
+        problems.extend(
+            singly(document).into_iter().filter(|problem| problem.severity == ProblemSeverity::Warning),
+        );
         let key = (document.kind().as_str(), document.name.as_str());
         if let Some(first) = names.insert(key, document) {
             let message =
                 format!("a {} called `{}` stands in {}:{} too", key.0, key.1, first.file, first.mark.line);
             Found { document, problems: &mut problems }.warning("metadata.name", message);
         }
+    }
+    problems
+}
+
+fn singly(document: &Document) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut found = Found { document, problems: &mut problems };
+    match &document.body {
+        DocumentBody::AgentPermissions(body) => agents(body, &mut found),
+        DocumentBody::DataClassification(body) => classification(body, &mut found),
+        DocumentBody::AiSecrets(body) => secrets(body, &mut found),
+        DocumentBody::IncidentResponse(body) => incidents(body, &mut found),
+        DocumentBody::Assessment(body) => assessment(body, &mut found),
+        DocumentBody::AttackSurface(_) | DocumentBody::Sallyport(_) => {}
     }
     problems
 }
@@ -70,7 +98,8 @@ impl Found<'_> {
     fn push(&mut self, severity: ProblemSeverity, path: &str, message: String) {
         let mark = self.document.locate(path);
         let file = self.document.file.clone();
-        self.problems.push(Problem { severity, file, line: mark.line, column: mark.column, message });
+        let Mark { line, column } = mark;
+        self.problems.push(Problem { severity, file, line, column, message, hint: None });
     }
 
     fn globs(&mut self, path: &str, patterns: &[String]) {

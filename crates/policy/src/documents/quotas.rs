@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::config::{OnExceed, QuotaStore};
 use crate::quotas::{Tier, TierRow};
 use crate::settings::FailMode;
-use crate::yaml::{Fault, Node};
 
 /// How much of the models may be used, and what happens beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -54,25 +53,22 @@ impl Default for RepeatPolicy {
 const LEAST_REPEATS: u32 = 3;
 
 impl QuotaPolicy {
-    pub(super) fn check(&self, tree: &Node) -> Option<Fault> {
-        let fault = |path: &str, message: String| {
-            Some(Fault { mark: tree.locate(&format!("spec.quotas.{path}")), message, hint: None })
-        };
+    /// Fields below `quotas`, and what is wrong with each.
+    pub(super) fn faults(&self) -> Vec<(String, String)> {
         let builtin = Tier::builtin();
+        let mut faults = Vec::new();
         for (name, row) in &self.tiers {
             if row.over(builtin.get(name)).is_none() {
                 let message = format!(
                     "`{name}` is a new tier, so it needs `requestsPerMinute`, `requestsPerHour`, `tokensPerDay`, \
                      `maxPromptLength` and `maxConcurrentRequests`"
                 );
-                return fault(&format!("tiers.{name}"), message);
+                faults.push((format!("tiers.{name}"), message));
             }
         }
-        match self.repeats {
-            Some(repeats) if repeats.after != 0 && repeats.after < LEAST_REPEATS => {
-                fault("repeats.after", format!("expected 0, or at least {LEAST_REPEATS}"))
-            }
-            _ => None,
+        if self.repeats.is_some_and(|repeats| repeats.after != 0 && repeats.after < LEAST_REPEATS) {
+            faults.push(("repeats.after".to_owned(), format!("expected 0, or at least {LEAST_REPEATS}")));
         }
+        faults
     }
 }

@@ -124,57 +124,59 @@ pub struct TenantRow {
 
 impl SallyportPolicy {
     /// What the types alone can't tell, with its place.
-    pub(super) fn check(&self, tree: &Node) -> Option<Fault> {
-        let at =
-            |path: &str, message: String| Some(Fault { mark: value_mark(tree, path), message, hint: None });
+    pub(super) fn check(&self, tree: &Node) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut at = |path: &str, message: String| {
+            faults.push(Fault { mark: value_mark(tree, path), message, hint: None });
+        };
         if let Some(bytes) = self.max_body_bytes
             && !(MAX_BODY_BYTES_FLOOR..=MAX_BODY_BYTES_CEILING).contains(&bytes)
         {
             let message = format!("expected {MAX_BODY_BYTES_FLOOR} to {MAX_BODY_BYTES_CEILING} bytes");
-            return at("spec.maxBodyBytes", message);
+            at("spec.maxBodyBytes", message);
         }
         for (index, entry) in self.workspace_levels.iter().flatten().enumerate() {
             if !entry.path.is_absolute() && !entry.path.starts_with("~") {
                 let message = "expected an absolute folder, or one that begins with `~/`".to_owned();
-                return at(&format!("spec.workspaceLevels.{index}.path"), message);
+                at(&format!("spec.workspaceLevels.{index}.path"), message);
             }
         }
-        if let Some((path, message)) = classification::fault(&self.classification) {
-            return at(&format!("spec.classification.{path}"), message);
+        for (path, message) in classification::faults(&self.classification) {
+            at(&format!("spec.classification.{path}"), message);
         }
         if self.on_violation == Some(OnViolation::Reroute) && self.reroute_to.is_none() {
-            let message = "expected `rerouteTo` beside `onViolation: reroute`".to_owned();
-            return at("spec.onViolation", message);
+            at("spec.onViolation", "expected `rerouteTo` beside `onViolation: reroute`".to_owned());
         }
         if let Some(header) = self.reroute_to.as_ref().and_then(|row| row.key_header.as_ref())
             && !providers::is_header_name(header)
         {
-            return at("spec.rerouteTo.keyHeader", format!("`{header}` is no header name"));
+            at("spec.rerouteTo.keyHeader", format!("`{header}` is no header name"));
         }
         for (index, tenant) in self.tenants.iter().enumerate() {
             let path = format!("spec.tenants.{index}.allow");
-            // Providers take an empty header for no restriction at all.
-            if tenant.allow.is_empty() {
-                return at(&path, "expected at least one workspace".into());
-            }
             let sound = |id: &String| {
                 !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
             };
-            if !tenant.allow.iter().all(sound) {
-                return at(&path, "expected ids without spaces and commas".into());
+            // Providers take an empty header for no restriction at all.
+            if tenant.allow.is_empty() {
+                at(&path, "expected at least one workspace".into());
+            } else if !tenant.allow.iter().all(sound) {
+                at(&path, "expected ids without spaces and commas".into());
             }
         }
         for (index, extension) in self.file_extensions.iter().flatten().enumerate() {
             if extension.is_empty() || extension.contains(['.', '/', ' ']) {
                 let path = format!("spec.fileExtensions.{index}");
-                return at(&path, "expected a file extension without its dot, such as `md`".into());
+                at(&path, "expected a file extension without its dot, such as `md`".into());
             }
         }
-        if let Some(fault) = self.elevation.as_ref().and_then(|rules| check_elevation(rules, tree)) {
-            return Some(fault);
+        for (path, message) in self.elevation.as_ref().map(elevation_faults).unwrap_or_default() {
+            let mark = tree.locate(&format!("spec.elevation.{path}"));
+            faults.push(Fault { mark, message, hint: None });
         }
-        if let Some(fault) = self.quotas.as_ref().and_then(|quotas| quotas.check(tree)) {
-            return Some(fault);
+        for (path, message) in self.quotas.as_ref().map(QuotaPolicy::faults).unwrap_or_default() {
+            let mark = tree.locate(&format!("spec.quotas.{path}"));
+            faults.push(Fault { mark, message, hint: None });
         }
         let keys = self.broker.as_deref().unwrap_or_default();
         for (index, key) in keys.iter().enumerate() {
@@ -184,46 +186,45 @@ impl SallyportPolicy {
             });
             if let Some((field, message)) = problem {
                 let mark = tree.locate(&format!("spec.broker.{index}.{field}"));
-                return Some(Fault { mark, message, hint: None });
+                faults.push(Fault { mark, message, hint: None });
             }
         }
-        self.providers.iter().enumerate().find_map(|(index, row)| {
-            let problem = providers::check_row(row)?;
-            Some(Fault {
-                mark: providers::row_mark(tree, index, &problem.field),
-                message: problem.message,
-                hint: None,
-            })
-        })
+        for (index, row) in self.providers.iter().enumerate() {
+            if let Some(problem) = providers::check_row(row) {
+                let mark = providers::row_mark(tree, index, &problem.field);
+                faults.push(Fault { mark, message: problem.message, hint: None });
+            }
+        }
+        faults
     }
 }
 
-fn check_elevation(rules: &ElevationRules, tree: &Node) -> Option<Fault> {
-    let fault = |field: &str, message: String| {
-        let mark = tree.locate(&format!("spec.elevation.{field}"));
-        Some(Fault { mark, message, hint: None })
-    };
+/// Fields below `elevation`, and what is wrong with each.
+fn elevation_faults(rules: &ElevationRules) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    let mut fault = |field: &str, message: String| faults.push((field.to_owned(), message));
     if rules.max_duration.is_some_and(|span| span.seconds() > MAX_DURATION) {
-        return fault("maxDuration", "expected 4h at most".into());
+        fault("maxDuration", "expected 4h at most".into());
     }
     if rules.approval_timeout.is_some_and(|span| span.seconds() > MAX_APPROVAL_TIMEOUT) {
-        return fault("approvalTimeout", "expected 30m at most".into());
+        fault("approvalTimeout", "expected 30m at most".into());
     }
-    if let Some(scope) = rules.auto_grant.iter().flatten().find(|scope| scope.needs_human()) {
-        return fault("autoGrant", format!("`{scope}` always needs a human: policy can't grant it"));
+    for scope in rules.auto_grant.iter().flatten().filter(|scope| scope.needs_human()) {
+        fault("autoGrant", format!("`{scope}` always needs a human: policy can't grant it"));
     }
     let approvers = rules.approvers.as_deref().unwrap_or_default();
     for (index, approver) in approvers.iter().enumerate() {
         let name = &approver.name;
         if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-            return fault(&format!("approvers.{index}.name"), "expected a short name".into());
-        }
-        if approvers[..index].iter().any(|earlier| earlier.name == *name) {
-            let message = format!("the approver `{name}` stands here a second time");
-            return fault(&format!("approvers.{index}.name"), message);
+            fault(&format!("approvers.{index}.name"), "expected a short name".into());
+        } else if approvers[..index].iter().any(|earlier| earlier.name == *name) {
+            fault(
+                &format!("approvers.{index}.name"),
+                format!("the approver `{name}` stands here a second time"),
+            );
         }
     }
-    None
+    faults
 }
 
 /// The place of a value; of its key where the value is none that stands alone.

@@ -44,14 +44,23 @@ fn one(text: &str) -> Document {
     parse(text, "p.yaml").unwrap().remove(0)
 }
 
-fn fails(text: &str) -> String {
-    let error = parse(text, "p.yaml").unwrap_err();
-    match error.hint {
+/// Everything that is wrong with a text.
+fn faults(text: &str) -> Vec<String> {
+    let told = |error: DocumentError| match error.hint {
         Some(hint) => format!("{}:{}: {} | {hint}", error.line, error.column, error.message),
         None => format!("{}:{}: {}", error.line, error.column, error.message),
-    }
+    };
+    parse(text, "p.yaml").unwrap_err().into_iter().map(told).collect()
 }
 
+/// The only thing that is wrong with a text.
+fn fails(text: &str) -> String {
+    let mut all = faults(text);
+    assert_eq!(all.len(), 1, "{text}\n{all:#?}");
+    all.remove(0)
+}
+
+/// What is odd in a text that can be used.
 fn problems(text: &str) -> Vec<String> {
     let found = check(&parse(text, "p.yaml").unwrap());
     found.into_iter().map(|p| format!("{:?} {}:{}: {}", p.severity, p.line, p.column, p.message)).collect()
@@ -151,7 +160,7 @@ fn a_mistake_is_named_with_its_place() {
         ),
         ("kind: Pod\n".into(), "1:7: this is not a kind of document | known kinds: "),
         (
-            "apiVersion: v1\nkind: SallyportPolicy\n".into(),
+            "apiVersion: v1\nkind: SallyportPolicy\nmetadata: {name: x}\nspec: {}\n".into(),
             "1:13: expected `apiVersion: sallyport/v1` for a SallyportPolicy",
         ),
         ("kind: AISecretsPolicy\n".into(), "1:1: expected `apiVersion: secrets.platform/v1`"),
@@ -210,36 +219,102 @@ fn a_mistake_is_named_with_its_place() {
 }
 
 #[test]
-fn oddities_are_found_with_their_place() {
+fn every_mistake_is_told_in_one_go() {
+    let text = "\
+apiVersion: sallyport/v1
+kind: SallyportPolicy
+metadata: {name: x, owner: ann}
+spec:
+  opaqe: block
+  malformed: maybe
+  maxBodyBytes: much
+  providers:
+    - hosts: [a.example]
+      knd: model
+    - {name: b, hosts: b.example, agreement: friendly}
+  quotas:
+    tiers: {developer: {requestsPerMinute: many, perDay: 3}}
+    onExceed: stop
+---
+apiVersion: v2
+kind: DataClassificationPolicy
+metadata: {}
+spec: {classifications: [{level: secret, aiProvider: any}, {level: public}]}
+---
+kind: Pod
+";
+    let all = faults(text);
+    let places: Vec<&str> = all.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let expected = [
+        "3:21", "5:3", "6:14", "7:17", "9:7", "10:7", "11:24", "11:46", "13:44", "13:50", "14:15", "16:13",
+        "18:11", "19:34", "19:60", "21:7",
+    ];
+    assert_eq!(places, expected, "{all:#?}");
+    // What the types can't tell is told in one go as well.
+    let text = "\
+apiVersion: sallyport/v1
+kind: SallyportPolicy
+metadata: {name: x}
+spec:
+  maxBodyBytes: 1
+  classification: {content: [{name: a, pattern: '(', level: internal}, {name: b, pattern: 'x*', level: internal}]}
+  fileExtensions: [.md, rs, a/b]
+  elevation: {maxDuration: 9h, approvalTimeout: 9h}
+  quotas: {repeats: {after: 1}, tiers: {intern: {requestsPerMinute: 1}}}
+---
+apiVersion: secrets.platform/v1
+kind: AISecretsPolicy
+metadata: {name: s}
+spec: {secretClasses: [{name: a, patterns: ['[']}, {name: a}]}
+";
+    assert_eq!(faults(text).len(), 11, "{:#?}", faults(text));
+    // A file may be wrong from end to end.
+    let lines: String = (0..500).map(|n| format!("  wrong{n}: 1\n")).collect();
+    let wrong =
+        format!("apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: x}}\nspec:\n{lines}");
+    assert_eq!(faults(&wrong).len(), 50);
+}
+
+#[test]
+fn one_mistake_has_no_echo() {
+    for text in [
+        "attack_vectors: {a: &x [{}], b: *x}\n",
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: [x]}\nspec: {}\n",
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: x\nspec: {}\n",
+        "apiVersion: [sallyport/v1]\nkind: SallyportPolicy\nmetadata: {name: x}\nspec: {}\n",
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: x}\nspec: {rerouteTo: {provider: [a]}}\n",
+    ] {
+        fails(text);
+    }
+}
+
+#[test]
+fn what_leads_nowhere_makes_a_document_unusable() {
     let rbac = EXAMPLES[0].1;
     let line = |text: &str, needle: &str| text.lines().position(|line| line.contains(needle)).unwrap() + 1;
     let unknown = rbac.replace("inherits: read-only", "inherits: readonly");
-    assert_eq!(
-        problems(&unknown),
-        [format!("Error {}:7: no tier is called `readonly`", line(&unknown, "readonly"))]
-    );
+    assert_eq!(fails(&unknown), format!("{}:7: no tier is called `readonly`", line(&unknown, "readonly")));
     let circle = rbac.replace("- name: read-only", "- name: read-only\n      inherits: execute-commands");
-    assert_eq!(problems(&circle).len(), 3, "each tier of the circle");
+    assert_eq!(faults(&circle).len(), 3, "each tier of the circle");
     let twice =
         rbac.replace("name: write-workspace", "name: read-only").replace("inherits: write-workspace", "");
-    assert!(problems(&twice)[0].contains("the tier `read-only` stands here a second time"));
+    assert!(faults(&twice)[0].contains("the tier `read-only` stands here a second time"));
     let glob = rbac.replace("**/*.pem", "**/[.pem");
-    assert!(problems(&glob)[0].contains("is no path pattern"), "{:?}", problems(&glob));
+    assert!(fails(&glob).contains("is no path pattern"));
     let url = rbac.replace("pypi.org", "https://pypi.org/simple");
-    assert!(problems(&url)[0].contains("is no domain"));
+    assert!(fails(&url).contains("is no domain"));
     let levels = EXAMPLES[5].1.replace("level: restricted", "level: public");
-    let found = problems(&levels);
-    assert!(
-        found[0].contains("stands here a second time") && found[1].contains("`restricted` is not described")
-    );
+    assert!(fails(&levels).contains("stands here a second time"));
+    let condition = EXAMPLES[4].1.replace("criticalRisks == 0", "criticalRisk == 0");
+    assert!(fails(&condition).contains("not understood: column 1: `criticalRisk` is not known"));
+}
+
+#[test]
+fn oddities_are_found_with_their_place() {
+    let three = EXAMPLES[5].1.split("    - level: restricted").next().unwrap();
+    assert!(problems(three)[0].contains("`restricted` is not described"));
     let upside_down = EXAMPLES[5].1.replace("aiProvider: any", "aiProvider: none");
     assert!(problems(&upside_down)[0].contains("`public` asks more"), "{:?}", problems(&upside_down));
-    let condition = EXAMPLES[4].1.replace("criticalRisks == 0", "criticalRisk == 0");
-    assert!(
-        problems(&condition)[0].contains("not understood: column 1: `criticalRisk` is not known"),
-        "{:?}",
-        problems(&condition)
-    );
     let same = format!("{SALLYPORT}---\n{SALLYPORT}");
     assert!(
         problems(&same)[0].contains("a SallyportPolicy called `house-rules` stands in p.yaml:2 too"),

@@ -7,9 +7,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::documents::Span;
+use crate::written::written;
 
 /// The table that ships with the product.
 const PATIENCE_YAML: &str = include_str!("../../../../assets/agents/patience.yaml");
@@ -58,26 +59,17 @@ impl fmt::Display for Hold {
     }
 }
 
-impl Serialize for Hold {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hold {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Hold, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "client" => Ok(Hold::Client),
-            "off" => Ok(Hold::Off),
-            other => Span::parse(other).map(Hold::For).ok_or_else(|| {
-                serde::de::Error::custom(
-                    "expected `client`, `off`, or a length of time such as `90s` or `5m`",
-                )
-            }),
+impl Hold {
+    pub fn parse(text: &str) -> Option<Hold> {
+        match text {
+            "client" => Some(Hold::Client),
+            "off" => Some(Hold::Off),
+            span => Span::parse(span).map(Hold::For),
         }
     }
 }
+
+written!(Hold, "`client`, `off`, or a length of time such as `90s` or `5m`");
 
 impl schemars::JsonSchema for Hold {
     fn schema_name() -> std::borrow::Cow<'static, str> {

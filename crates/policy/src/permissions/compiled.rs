@@ -107,8 +107,20 @@ impl Permissions {
 
     /// The class of agents without one: that of the documents, where they speak of only one.
     pub fn only_class(&self) -> Option<&str> {
-        let names: BTreeSet<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+        let names = self.class_names();
         names.first().copied().filter(|_| names.len() == 1)
+    }
+
+    /// The classes that documents speak of.
+    pub(crate) fn class_names(&self) -> BTreeSet<&str> {
+        self.classes.iter().map(|class| class.name.as_str()).collect()
+    }
+
+    /// The tiers that a class can run at: those that every document about it has.
+    pub(crate) fn tier_names(&self, class: &str) -> BTreeSet<&str> {
+        let documents = self.classes.iter().filter(|known| known.name == class);
+        let each = documents.map(|class| class.tiers.iter().map(|tier| tier.name.as_str()).collect());
+        each.reduce(|all: BTreeSet<&str>, more| &all & &more).unwrap_or_default()
     }
 
     /// Whether `who` may do this. `granted` says what elevation allows on top.
@@ -185,7 +197,7 @@ impl Permissions {
     }
 
     fn unknown_class(&self, class: &str) -> Denial {
-        let known: BTreeSet<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+        let known = self.class_names();
         Denial {
             rule: DenialRule::UnknownClass,
             target: class.to_owned(),

@@ -107,7 +107,7 @@ impl Patterns {
         })
     }
 
-    /// A pattern that is none is reported by `policy check`; here it matches nothing.
+    /// A document with a pattern that is none is not read, so every one of them is one here.
     fn build(patterns: &[String], any_case: bool, forms: impl Fn(&str) -> [Option<String>; 2]) -> Patterns {
         let mut set = GlobSetBuilder::new();
         let mut texts = Vec::new();

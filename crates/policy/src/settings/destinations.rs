@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::layers::{Layers, Policies, Rank, Ranked};
-use super::{Governance, Origin, Reroute, ResolveError, Setting, ShadowAi, Tool, Workspaces};
+use super::{Governance, Origin, Reroute, Setting, ShadowAi, Tool, Workspaces};
 use crate::assessment::{self, Day};
 use crate::classification::ClassificationRules;
-use crate::error::DocumentError;
+use crate::error::{DocumentError, DocumentErrors};
 use crate::providers::{Agreement, Registry, TrafficKind};
 use crate::yaml::nearest;
 use crate::{Level, documents};
@@ -18,8 +18,8 @@ use crate::{Level, documents};
 pub(super) struct Problems(Vec<DocumentError>);
 
 impl Problems {
-    pub(super) fn none(self) -> Result<(), ResolveError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ResolveError(self.0)) }
+    pub(super) fn none(self) -> Result<(), DocumentErrors> {
+        if self.0.is_empty() { Ok(()) } else { Err(DocumentErrors(self.0)) }
     }
 
     fn known(&mut self, ranked: &Ranked<'_>, path: &str, name: &str, registry: &Registry) -> bool {

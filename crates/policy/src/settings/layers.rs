@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::destinations::{self, Problems};
+use super::names;
 use super::{
     AgentSettings, AuditSettings, BundleSettings, ConductSettings, DetectionSettings, DocumentSummary,
     ElevationSettings, FailMode, Governance, Limits, MalformedPolicy, OnViolation, OpaquePolicy, Origin,
@@ -15,8 +16,9 @@ use crate::assessment::{AssessmentRecord, Day};
 use crate::broker::BrokeredKey;
 use crate::config::{Config, ConfigLayer, Profile};
 use crate::documents::{Document, DocumentBody, SallyportPolicy, SecretClass};
-use crate::error::DocumentError;
+use crate::error::{DocumentError, DocumentErrors};
 use crate::providers::{self, AddedRow, PROVIDERS_YAML, Registry};
+use crate::yaml::Mark;
 
 /// What settings are made of. Each part may be missing; paths are absolute already.
 #[derive(Debug, Clone, Default)]
@@ -32,11 +34,6 @@ pub struct Layers {
     /// By which it is judged whether an assessment is due again; without it none is.
     pub today: Option<Day>,
 }
-
-/// Documents that contradict the embedded table or each other; the last good snapshot stays in force.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct ResolveError(pub Vec<DocumentError>);
 
 const DEFAULT_MAX_BODY_BYTES: u64 = 64 << 20;
 
@@ -61,8 +58,9 @@ impl Rank {
     }
 }
 
-/// Defaults, the user's layer, the managed layer: one snapshot.
-pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
+/// Defaults, the user's layer, the managed layer: one snapshot. Documents that contradict the embedded table or each
+/// other make none; then the last good one stays in force.
+pub fn resolve(layers: &Layers) -> Result<Snapshot, DocumentErrors> {
     let config = Configs { layers, defaults: Config::default() };
     let policies = Policies::of(layers);
     let mut problems = Problems::default();
@@ -96,7 +94,10 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
     };
     let (implied_rank, opaque, malformed, telemetry) = implied;
 
+    let agents = AgentSettings::of(&policies, &config, layers, (profile == Profile::Strict).then_some(rank));
+    let quotas = QuotaSettings::resolve(&config, &policies);
     Ok(Snapshot {
+        unknown_names: names::unknown(&config, &policies, &agents, &quotas),
         version: version(layers),
         listen: config.pick("listen", |config| config.listen),
         upstream: UpstreamSettings {
@@ -150,12 +151,12 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, ResolveError> {
                 DEFAULT_MAX_BODY_BYTES,
             ),
         },
-        agents: AgentSettings::of(&policies, &config, layers, (profile == Profile::Strict).then_some(rank)),
+        agents,
         conduct: ConductSettings::of(&policies, profile, rank),
         elevation: ElevationSettings::of(&policies),
         protection: ProtectionSettings::of(&policies),
         detection: DetectionSettings::of(&policies),
-        quotas: QuotaSettings::resolve(&config, &policies),
+        quotas,
         broker: policies
             .common(|policy| Some(policy.broker.clone()?.into_iter().collect()))
             .map(|keys: BTreeSet<BrokeredKey>| keys.into_iter().collect()),
@@ -188,6 +189,11 @@ impl Configs<'_> {
             })
             .collect::<Vec<_>>()
             .into_iter()
+    }
+
+    /// The file and the place of the word for a key that counts.
+    pub(super) fn place(&self, key: &str) -> Option<(&str, Mark)> {
+        [&self.layers.managed, &self.layers.user].into_iter().flatten().find_map(|layer| layer.place(key))
     }
 
     pub(super) fn pick<T>(&self, key: &str, read: impl Fn(&Config) -> T) -> Setting<T> {
@@ -325,7 +331,7 @@ fn memory_protection(layers: &Layers) -> Setting<bool> {
     rank.setting(rank != Rank::Default)
 }
 
-fn registry(policies: &Policies<'_>) -> Result<Registry, ResolveError> {
+fn registry(policies: &Policies<'_>) -> Result<Registry, DocumentErrors> {
     let mut rows: Vec<AddedRow<'_>> = Vec::new();
     let mut places: Vec<(&Document, usize)> = Vec::new();
     for ranked in &policies.0 {
@@ -347,7 +353,7 @@ fn registry(policies: &Policies<'_>) -> Result<Registry, ResolveError> {
             let mark = providers::row_mark(&document.tree, *index, &problem.field);
             DocumentError::new(&document.file, mark, problem.message, None)
         });
-        ResolveError(located.collect())
+        DocumentErrors(located.collect())
     })
 }
 

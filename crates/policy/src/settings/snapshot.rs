@@ -20,7 +20,7 @@ use crate::config::{
     AuditConfig, BundleUrl, ContentRetention, Durability, HostPort, Profile, Refresh, SecretsConfig,
     UpstreamProxy, VaultConfig,
 };
-use crate::documents::{Assessment, Document, DocumentKind, SecretClass};
+use crate::documents::{Assessment, Document, DocumentKind, Problem, SecretClass};
 use crate::providers::{Agreement, Provider, Registry, SELF_TEST, TrafficKind};
 use crate::{Level, PublicKey};
 
@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub memory_protection: Setting<bool>,
     pub providers: Arc<Registry>,
     pub documents: Vec<DocumentSummary>,
+    /// Tiers and classes that something names and no document describes.
+    pub unknown_names: Vec<Problem>,
 }
 
 #[derive(Debug, Clone)]

@@ -388,3 +388,49 @@ fn only_managed_assessments_count_where_managed_policy_refuses_tools() {
         assert_eq!(tools.iter().map(|tool| tool.tool.as_str()).collect::<Vec<_>>(), expected, "{managed}");
     }
 }
+
+#[test]
+fn names_that_lead_nowhere_are_told_with_their_place() {
+    let rbac = include_str!("../../../../assets/policies/examples/agent-rbac-policy.yaml");
+    let told = |user: &str, spec: &str, agents: bool| -> Vec<String> {
+        let mut layers = layers(user, &[spec], "", &[]);
+        if agents {
+            layers.user_documents.extend(documents::parse(rbac, "agents.yaml").unwrap());
+        }
+        let found = resolve(&layers).unwrap().unknown_names.into_iter();
+        found
+            .map(|p| format!("{}:{}:{}: {} | {}", p.file, p.line, p.column, p.message, p.hint.unwrap()))
+            .collect()
+    };
+    let sound =
+        "identity: {tier: team_lead}\nagents: {default_class: coding-assistant, default_tier: read-only}\n";
+    let spec =
+        "{agents: {tiers: {coding-assistant: write-workspace}}, quotas: {agentTiers: {anything: developer}}}";
+    assert_eq!(told(sound, spec, true), [""; 0]);
+
+    let user = "identity: {tier: develper}\nagents:\n  default_class: coding\n  default_tier: everything\n";
+    let found = told(user, "{quotas: {agentTiers: {coding-assistant: robot}}}", true);
+    let expected = [
+        "config.yaml:1:12: no tier of quotas is called `develper`: calls of models are refused | did you mean `developer`?",
+        "user0.yaml:4:30: no tier of quotas is called `robot`: calls of models are refused | known here: `developer`",
+        "config.yaml:3:3: no AgentPermissionPolicy is about the class `coding`: the calls of its agents are denied",
+        "config.yaml:4:3: the class `coding-assistant` has no tier `everything`: the calls of its agents are denied",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+    let tiers = "{agents: {tiers: {coding-assistant: readonly, reviewer: read-only}}}";
+    let found = told("agents: {default_tier: everything}\n", tiers, true);
+    assert_eq!(found.len(), 2, "the class has a word of its own, so the default is not meant: {found:#?}");
+    assert!(
+        found[0].starts_with("user0.yaml:4:25: the class `coding-assistant` has no tier `readonly`"),
+        "{found:#?}"
+    );
+    assert!(found[1].contains("about the class `reviewer`"), "{found:#?}");
+    // Nobody is denied where no document speaks of agents.
+    assert_eq!(told("agents: {default_class: a, default_tier: b}\n", tiers, false), [""; 0]);
+    // A tier that policy describes is one.
+    let intern = "{quotas: {tiers: {intern: {requestsPerMinute: 1, requestsPerHour: 1, tokensPerDay: 1, maxPromptLength: 1, maxConcurrentRequests: 1}}}}";
+    assert_eq!(told("identity: {tier: intern}\n", intern, false), [""; 0]);
+}

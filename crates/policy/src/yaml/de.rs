@@ -8,12 +8,14 @@ use super::{Fault, Key, Kind, Mark, Node, nearest};
 
 #[derive(Debug)]
 pub(super) struct Error {
-    mark: Option<Mark>,
-    cause: Cause,
+    pub(super) mark: Option<Mark>,
+    /// The place is that of a key, which may be where its mapping begins.
+    pub(super) at_key: bool,
+    pub(super) cause: Cause,
 }
 
 #[derive(Debug)]
-enum Cause {
+pub(super) enum Cause {
     UnknownKey { key: String, known: &'static [&'static str] },
     UnknownWord { known: &'static [&'static str] },
     Missing(&'static str),
@@ -21,34 +23,36 @@ enum Cause {
 }
 
 impl Error {
-    fn at(mut self, node: &Node) -> Error {
+    pub(super) fn at(mut self, node: &Node) -> Error {
         if self.mark.is_none() {
             // Inside a tagged choice serde has buffered the entries, so the key is looked up again.
             let key = match &self.cause {
                 Cause::UnknownKey { key, .. } => node.entry(key).map(|(key, _)| key.mark),
                 _ => None,
             };
+            self.at_key |= key.is_some();
             self.mark = Some(key.unwrap_or(node.mark));
         }
         self
     }
 
-    fn at_mark(mut self, mark: Mark) -> Error {
-        self.mark.get_or_insert(mark);
+    fn of_key(mut self, mark: Mark) -> Error {
+        if self.mark.is_none() {
+            (self.mark, self.at_key) = (Some(mark), true);
+        }
         self
     }
 
-    pub(super) fn into_fault(self, root: &Node) -> Fault {
-        let error = self.at(root);
-        let (message, hint) = match error.cause {
+    pub(super) fn fault(&self) -> Fault {
+        let (message, hint) = match &self.cause {
             Cause::UnknownKey { key, known } => {
-                (format!("`{key}` is not a key here"), Some(suggestion(&key, known)))
+                (format!("`{key}` is not a key here"), Some(suggestion(key, known)))
             }
             Cause::UnknownWord { known } => (format!("expected {}", list(known, " or ")), None),
             Cause::Missing(key) => (format!("the key `{key}` is missing"), None),
-            Cause::Text(text) => (text, None),
+            Cause::Text(text) => (text.clone(), None),
         };
-        Fault { mark: error.mark.unwrap_or_default(), message, hint }
+        Fault { mark: self.mark.unwrap_or_default(), message, hint }
     }
 }
 
@@ -76,32 +80,41 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Error {
-        Error { mark: None, cause: Cause::Text(message.to_string()) }
+        Error { mark: None, at_key: false, cause: Cause::Text(message.to_string()) }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
         let expected = expected.to_string();
         Error {
             mark: None,
+            at_key: false,
             cause: Cause::Text(format!("expected {}, found {}", plainly(&expected), kind(&found))),
         }
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Error {
-        Error { mark: None, cause: Cause::Text(format!("expected {}", plainly(&expected.to_string()))) }
+        Error {
+            mark: None,
+            at_key: false,
+            cause: Cause::Text(format!("expected {}", plainly(&expected.to_string()))),
+        }
     }
 
     fn unknown_variant(_: &str, known: &'static [&'static str]) -> Error {
-        Error { mark: None, cause: Cause::UnknownWord { known } }
+        Error { mark: None, at_key: false, cause: Cause::UnknownWord { known } }
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Error {
         // Keys are shown, so a secret pasted as a key is cut short.
-        Error { mark: None, cause: Cause::UnknownKey { key: key.chars().take(40).collect(), known } }
+        Error {
+            mark: None,
+            at_key: false,
+            cause: Cause::UnknownKey { key: key.chars().take(40).collect(), known },
+        }
     }
 
     fn missing_field(key: &'static str) -> Error {
-        Error { mark: None, cause: Cause::Missing(key) }
+        Error { mark: None, at_key: false, cause: Cause::Missing(key) }
     }
 }
 
@@ -313,7 +326,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
         self.value = Some(value);
         seed.deserialize(key.text.as_str().into_deserializer())
             .map(Some)
-            .map_err(|error: Error| error.at_mark(key.mark))
+            .map_err(|error: Error| error.of_key(key.mark))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {

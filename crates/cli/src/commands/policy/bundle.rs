@@ -249,7 +249,7 @@ fn trusted() -> Result<Vec<PublicKey>, Failure> {
         Err(error) => return Err(unreadable(&file, &error)),
     };
     let config = config::parse(&text, &file.display().to_string())
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|errors| Failure::usage(errors.to_string()))?;
     if config.bundles.trusted_keys.is_empty() {
         return Err(Failure::new("no key is trusted to sign policy bundles on this machine").hint(hint));
     }

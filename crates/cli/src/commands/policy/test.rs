@@ -139,7 +139,8 @@ fn beside(file: &Path, policies: &[PathBuf]) -> Result<Snapshot, Failure> {
     let mut user_documents = Vec::new();
     for file in files(&named)? {
         let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
-        let found = documents::parse(&text, &file.display().to_string()).map_err(|error| unusable(&error))?;
+        let found =
+            documents::parse(&text, &file.display().to_string()).map_err(|errors| unusables(&errors.0))?;
         user_documents.extend(found);
     }
     let home = engine::paths().ok().map(|paths| paths.user_home().to_owned());
