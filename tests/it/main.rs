@@ -25,6 +25,7 @@ mod listener;
 mod policy_in_force;
 mod quotas;
 mod refusals;
+mod restored;
 mod routing;
 mod scan_modes;
 mod secrets_never_leave;

@@ -129,7 +129,7 @@ proptest! {
         for finding in &findings {
             let shown = placeholders.placeholder(finding, &text[finding.span.clone()]);
             let around = format!("x {shown} y");
-            prop_assert_eq!(placeholders.issued_in(&around), Some(shown.as_str()));
+            prop_assert_eq!(placeholders.issued_in(&around).map(|at| &around[at]).next(), Some(shown.as_str()));
         }
     }
 }

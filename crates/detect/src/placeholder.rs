@@ -72,17 +72,21 @@ impl Placeholders {
         placeholder
     }
 
-    /// The first placeholder in a text that this thread was given.
-    pub fn issued_in<'t>(&self, text: &'t str) -> Option<&'t str> {
-        if self.issued.is_empty() {
-            return None;
-        }
-        memchr::memchr_iter(b'[', text.as_bytes()).find_map(|start| {
+    /// Where placeholders stand in a text that this thread was given.
+    pub fn issued_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+        let text = if self.issued.is_empty() { "" } else { text };
+        memchr::memchr_iter(b'[', text.as_bytes()).filter_map(move |start| {
             let rest = text.get(start..)?;
             OPENINGS.iter().any(|opening| rest.starts_with(opening)).then_some(())?;
             let close = rest.bytes().take(LONGEST).position(|byte| byte == b']')?;
-            rest.get(..=close).filter(|placeholder| self.issued.contains(*placeholder))
+            let placeholder = rest.get(..=close)?;
+            self.issued.contains(placeholder).then(|| start..start + placeholder.len())
         })
+    }
+
+    /// The known secret that a placeholder stands for; none where it stands for what a rule found.
+    pub fn name_in(placeholder: &str) -> Option<&str> {
+        placeholder.strip_prefix(OPENINGS[0])?.strip_suffix(']')
     }
 
     fn make(&mut self, finding: &Finding, value: &str) -> String {

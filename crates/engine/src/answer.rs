@@ -15,6 +15,7 @@ use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
 use sallyport_wire::{Family, Limits, Role, read_response, splice};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::engine::Engine;
 use crate::guard::{Guard, Hearing, Whole};
@@ -207,7 +208,7 @@ async fn whole(
     let delivered: Bytes = match changed {
         Some(changed) => {
             forget_encoding(&mut parts.headers);
-            changed.into()
+            parcel(changed, closing.ret.guard.has_restored())
         }
         None => data,
     };
@@ -294,6 +295,11 @@ fn pass(ret: Return, parts: response::Parts, body: Body) -> Response<Body> {
     Response::from_parts(parts, Body::new(body))
 }
 
+/// Bytes for the client; wiped once they are sent where a value was put back in them.
+fn parcel(bytes: Vec<u8>, restored: bool) -> Bytes {
+    if restored { Bytes::from_owner(Zeroizing::new(bytes)) } else { bytes.into() }
+}
+
 /// The record of an answer, written when it has ended, however it ends.
 struct Closing {
     ret: Return,
@@ -313,6 +319,9 @@ impl Closing {
     }
 
     fn deliver(&mut self, bytes: &[u8]) {
+        if self.ret.guard.has_restored() {
+            self.said = None;
+        }
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
         match &mut self.said {
@@ -340,7 +349,9 @@ impl Closing {
         let redactions: Vec<String> = summary.findings.iter().map(redaction_name).collect();
         self.ret.engine.counters.redacted(redactions.len());
         let received = ReceivedFacts {
-            hash: Some(data_encoding::HEXLOWER.encode(&self.hash.clone().finalize())),
+            // Over a value that was put back it would be a way to try guesses.
+            hash: (!self.ret.guard.has_restored())
+                .then(|| data_encoding::HEXLOWER.encode(&self.hash.clone().finalize())),
             length: self.length,
             latency_ms: u64::try_from(self.ret.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             tokens: known.then(|| tokens.iter().flatten().sum()),

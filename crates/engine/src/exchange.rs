@@ -13,6 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hudson_proxy::{Body, ExchangeContext, Upstream};
 use sallyport_audit::{Actor, AiProvider};
+use sallyport_detect::Scanner;
 use sallyport_platform::process::Process;
 use sallyport_policy::Level;
 use sallyport_policy::classification::Mark;
@@ -31,7 +32,7 @@ use crate::conduct::Outcome;
 use crate::destination;
 use crate::engine::Engine;
 use crate::flow::Flow;
-use crate::guard::{Grants, Guard};
+use crate::guard::{Grants, Guard, Restore};
 use crate::head;
 use crate::inspect::Placed;
 use crate::policy::Policy;
@@ -145,7 +146,7 @@ impl Exchange<'_> {
             None => Some("application/octet-stream".to_owned()),
         };
         let session = threads::session_header(&parts.headers).map(str::to_owned);
-        let guard = self.guard(context.peer.downcast_ref::<Flow>()).await;
+        let guard = self.guard(context.peer.downcast_ref::<Flow>(), &scanner).await;
         let signed = verdict::covered_by_signature(
             text_of(&parts.headers, "authorization"),
             text_of(&parts.headers, "x-amz-content-sha256"),
@@ -328,7 +329,7 @@ impl Exchange<'_> {
     }
 
     /// What holds the tool calls of this exchange against policy.
-    async fn guard(&self, flow: Option<&Flow>) -> Guard {
+    async fn guard(&self, flow: Option<&Flow>, scanner: &Arc<Scanner>) -> Guard {
         let process = match flow {
             Some(flow) => flow.process().await,
             None => None,
@@ -347,6 +348,7 @@ impl Exchange<'_> {
             self.parties.actor.agent_id.clone().unwrap_or_default(),
         ))
         .with_output(crate::output::Output::of(&self.policy.snapshot))
+        .with_restore(Restore::of(&self.policy.snapshot, scanner))
     }
 
     fn limits(&self) -> Limits {

@@ -1,27 +1,65 @@
 //! Takes tool calls out of an answer that came whole: a text stands in their place, and the reason why the answer
-//! ended fits what is left.
+//! ended fits what is left. Calls may go on with other arguments, too.
 
 use std::ops::Range;
+
+use zeroize::Zeroizing;
 
 use crate::families::Family;
 use crate::json::remove::removals;
 use crate::json::text::{escaped, quoted};
 use crate::json::{self, Dom, Kind};
-use crate::{Edit, Limits, ReadError, splice};
+use crate::{Edit, Limits, ReadError, ResponseDocument, splice};
 
-/// Replaces calls by sentences. `answers`: one for each of the document's `tool_calls`, in order; a sentence where
-/// the call is denied. Where the family's calls are not known the body stays as it is.
-pub fn deny_calls(
-    family: Family,
+/// What becomes of a tool call in an answer.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum CallVerdict {
+    #[default]
+    Passes,
+    /// This sentence stands in its place.
+    Denied(String),
+    /// It goes on with these arguments: JSON text, or the raw text of a tool that takes such.
+    Rewritten(Zeroizing<String>),
+}
+
+impl CallVerdict {
+    /// What is said in the call's place.
+    pub fn denial(&self) -> Option<&str> {
+        match self {
+            CallVerdict::Denied(sentence) => Some(sentence),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for CallVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CallVerdict::Passes => f.write_str("Passes"),
+            CallVerdict::Denied(sentence) => f.debug_tuple("Denied").field(sentence).finish(),
+            CallVerdict::Rewritten(arguments) => write!(f, "Rewritten({} bytes)", arguments.len()),
+        }
+    }
+}
+
+/// Does with each call what was said of it. `verdicts`: one for each of the document's `tool_calls`, in order. Where the
+/// family's calls are not known none is taken out.
+pub fn settle_calls(
+    document: &ResponseDocument,
     body: &[u8],
     limits: &Limits,
-    answers: &[Option<String>],
+    verdicts: &[CallVerdict],
 ) -> Result<Vec<u8>, ReadError> {
     let tape = json::parse(body, limits)?;
     let dom = Dom::new(body, &tape);
-    let mut edits = Vec::new();
+    let rewritten = document.tool_calls.iter().zip(verdicts).filter_map(|(call, verdict)| match verdict {
+        CallVerdict::Rewritten(arguments) => call.with_arguments(arguments),
+        _ => None,
+    });
+    let mut edits: Vec<Edit> = rewritten.collect();
     if let Some(root) = dom.root() {
-        let mut answers = answers.iter().map(Option::as_deref);
+        let mut answers = verdicts.iter().map(CallVerdict::denial);
+        let family = document.family;
         match family {
             Family::OpenAiChat => openai(&dom, root, &mut answers, &mut edits),
             Family::AnthropicMessages => anthropic(&dom, root, &mut answers, &mut edits),
@@ -172,11 +210,40 @@ mod tests {
         let text = body.to_string();
         let document =
             read_response(family, Some("application/json"), text.as_bytes(), &Limits::default()).unwrap();
-        let answers: Vec<_> = (0..document.tool_calls.len())
-            .map(|n| which.contains(&n).then(|| format!("no \"{n}\"")))
-            .collect();
-        let new = deny_calls(family, text.as_bytes(), &Limits::default(), &answers).unwrap();
+        let verdict = |n: usize| match which.contains(&n) {
+            true => CallVerdict::Denied(format!("no \"{n}\"")),
+            false => CallVerdict::Passes,
+        };
+        let verdicts: Vec<_> = (0..document.tool_calls.len()).map(verdict).collect();
+        let new = settle_calls(&document, text.as_bytes(), &Limits::default(), &verdicts).unwrap();
         serde_json::from_slice(&new).unwrap()
+    }
+
+    #[test]
+    fn a_call_goes_on_with_other_arguments_beside_one_that_is_denied() {
+        let new = r#"{"command":"say \"é\""}"#;
+        for (family, mut body) in
+            [(Family::AnthropicMessages, blocks()), (Family::OpenAiChat, choices(&Value::Null))]
+        {
+            let text = body.to_string();
+            let document =
+                read_response(family, Some("application/json"), text.as_bytes(), &Limits::default()).unwrap();
+            let mut verdicts = vec![CallVerdict::Passes; document.tool_calls.len()];
+            verdicts[2] = CallVerdict::Rewritten(Zeroizing::new(new.to_owned()));
+            let only = settle_calls(&document, text.as_bytes(), &Limits::default(), &verdicts).unwrap();
+            match family {
+                Family::OpenAiChat => {
+                    body["choices"][0]["message"]["tool_calls"][2]["function"]["arguments"] = new.into();
+                }
+                _ => body["content"][3]["input"] = serde_json::from_str(new).unwrap(),
+            }
+            assert_eq!(serde_json::from_slice::<Value>(&only).unwrap(), body);
+            verdicts[0] = CallVerdict::Denied("no".into());
+            let both = settle_calls(&document, text.as_bytes(), &Limits::default(), &verdicts).unwrap();
+            let both = String::from_utf8(both).unwrap();
+            assert!(both.contains("say") && both.contains("\"no\""), "{both}");
+            serde_json::from_str::<Value>(&both).unwrap();
+        }
     }
 
     fn blocks() -> Value {
@@ -243,8 +310,9 @@ mod tests {
     #[test]
     fn without_a_denial_every_byte_stays() {
         let text = " { \"content\" : [ {\"type\":\"tool_use\",\"id\":\"1\",\"name\":\"x\",\"input\":{}} ] } ";
-        let new =
-            deny_calls(Family::AnthropicMessages, text.as_bytes(), &Limits::default(), &[None]).unwrap();
+        let (json, limits) = (Some("application/json"), Limits::default());
+        let document = read_response(Family::AnthropicMessages, json, text.as_bytes(), &limits).unwrap();
+        let new = settle_calls(&document, text.as_bytes(), &limits, &[CallVerdict::Passes]).unwrap();
         assert_eq!(new, text.as_bytes());
     }
 }

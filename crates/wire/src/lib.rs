@@ -27,7 +27,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use denial::deny_calls;
+pub use denial::{CallVerdict, settle_calls};
 pub use error::{CodingError, EditError, Malformed, ReadError, SpliceError, StreamError};
 pub use families::Family;
 pub use limits::Limits;

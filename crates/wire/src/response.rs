@@ -76,6 +76,14 @@ impl ToolCall {
             None => String::new(),
         }
     }
+
+    /// Puts other arguments in their place.
+    pub(crate) fn with_arguments(&self, arguments: &str) -> Option<Edit> {
+        Some(match self.arguments.as_ref()? {
+            ToolArguments::JsonText(range) => Edit { range: range.clone(), bytes: text::escaped(arguments) },
+            ToolArguments::Json(range) => Edit { range: range.clone(), bytes: arguments.into() },
+        })
+    }
 }
 
 impl std::fmt::Debug for ToolCall {

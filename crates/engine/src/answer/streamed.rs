@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame};
 use hudson_proxy::{Body, BoxError};
 use sallyport_wire::coding::StreamDecoder;
 
-use super::Closing;
+use super::{Closing, parcel};
 use crate::guard::BACKLOG;
 use crate::hold::{Hold, Step};
 use crate::rewriter::{Rewriter, Summary};
@@ -113,7 +113,8 @@ impl Streamed {
 
     /// Counts what goes to the client, and begins to wait where a call in it has to.
     fn given(&mut self, out: Vec<u8>) -> Bytes {
-        let out = Bytes::from(out);
+        let restored = self.closing.as_ref().is_some_and(|closing| closing.ret.guard.has_restored());
+        let out = parcel(out, restored);
         self.count(&out);
         if let Work::Rewrite(rewriter) = &mut self.work
             && let Some(hold) = rewriter.take_hold()

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use sallyport_detect::Placeholders;
 use sallyport_wire::stream::gate::HeldCall;
-use sallyport_wire::{Family, Limits, deny_calls, read_response};
+use sallyport_wire::{CallVerdict, Family, Limits, read_response, settle_calls};
 
 use super::{Guard, Hearing};
 
@@ -40,18 +40,18 @@ impl Guard {
             return Whole::AsItIs;
         }
         let Some(judged) = self.answer(&calls, body.len(), placeholders, hearing) else { return Whole::Held };
-        let mut answers = vec![None; document.tool_calls.len()];
-        for ((at, _), answer) in own().zip(judged) {
-            answers[at] = answer;
+        let mut verdicts = vec![CallVerdict::Passes; document.tool_calls.len()];
+        for ((at, _), verdict) in own().zip(judged) {
+            verdicts[at] = verdict;
         }
-        if answers.iter().all(Option::is_none) {
+        if verdicts.iter().all(|verdict| *verdict == CallVerdict::Passes) {
             return Whole::AsItIs;
         }
-        match deny_calls(family, body, limits, &answers) {
+        match settle_calls(&document, body, limits, &verdicts) {
             Ok(body) => Whole::Changed(body),
             Err(error) => {
                 // It was read a moment ago; without a body to put in its place nothing of it goes on.
-                tracing::error!(%error, "denied calls could not be taken out of an answer");
+                tracing::error!(%error, "calls could not be changed in an answer");
                 Whole::Changed(b"{}".to_vec())
             }
         }

@@ -8,18 +8,23 @@ mod answers;
 mod danger;
 mod grants;
 mod hearing;
+mod ignored;
 mod lines;
 mod places;
 mod reads;
 mod requests;
+mod restore;
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod restore_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -31,15 +36,19 @@ use sallyport_policy::permissions::{
     Action, Denial, FilePath, Judgement, Places, Wanted, Who, mentioned, normalise,
 };
 use sallyport_policy::settings::{AgentMode, AgentSettings};
+use sallyport_wire::CallVerdict;
 use sallyport_wire::stream::gate::HeldCall;
+use zeroize::Zeroizing;
 
 pub(crate) use answers::Whole;
 pub(crate) use grants::Grants;
 pub(crate) use hearing::{BACKLOG, Hearing};
 pub(crate) use requests::{HiddenLines, Withheld};
+pub(crate) use restore::Restore;
 
 use crate::output::Output;
 use grants::Asked;
+use restore::Arguments;
 
 /// Longer targets are cut in the trail.
 const MAX_TARGET: usize = 200;
@@ -58,6 +67,10 @@ pub(crate) struct Guard {
     grants: Option<Grants>,
     /// What policy does about dangerous words in a call, where it does.
     output: Option<Output>,
+    /// The values that policy has put back, where it has.
+    restore: Option<Restore>,
+    /// A value was put back: what the client is handed holds it.
+    restored: AtomicBool,
 }
 
 /// Takes what was judged, for the trail.
@@ -71,6 +84,8 @@ struct Judged {
     /// Whether the trail is to tell of it even where it passes.
     governed: bool,
     opinion: Opinion,
+    /// What it goes on with, where values were put back.
+    arguments: Option<Zeroizing<String>>,
 }
 
 enum Opinion {
@@ -112,7 +127,28 @@ impl Guard {
         home: PathBuf,
         record: Record,
     ) -> Guard {
-        Guard { settings, class, cwd, home, places: OnceLock::new(), record, grants: None, output: None }
+        Guard {
+            settings,
+            class,
+            cwd,
+            home,
+            places: OnceLock::new(),
+            record,
+            grants: None,
+            output: None,
+            restore: None,
+            restored: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets values be put back.
+    pub(crate) fn with_restore(self, restore: Option<Restore>) -> Guard {
+        Guard { restore, ..self }
+    }
+
+    /// Whether a value was put back, so that nothing of the answer may be kept.
+    pub(crate) fn has_restored(&self) -> bool {
+        self.restored.load(Ordering::Relaxed)
     }
 
     /// Lets grants count, and what is denied be asked for.
@@ -125,15 +161,15 @@ impl Guard {
         Guard { output: output.stops().then_some(output), ..self }
     }
 
-    /// Answers calls in their order: a sentence where one must not reach the agent. Records each. None: a person is
-    /// asked, and the answer, which keeps so many bytes, is held until there is something new.
+    /// Judges calls in their order, and records each. None: a person is asked, and the answer, which keeps so many bytes,
+    /// is held until there is something new.
     pub(crate) fn answer(
         &self,
         calls: &[HeldCall],
         bytes: usize,
         placeholders: &Mutex<Placeholders>,
         hearing: &mut Hearing,
-    ) -> Option<Vec<Option<String>>> {
+    ) -> Option<Vec<CallVerdict>> {
         let judged: Vec<Judged> =
             calls.iter().map(|call| self.judge(call, placeholders, &mut hearing.asked)).collect();
         if self.waits(&judged, bytes, hearing) {
@@ -141,17 +177,17 @@ impl Guard {
         }
         self.heard(hearing);
         let mut entries = Vec::new();
-        let answers = judged.iter().map(|one| self.conclude(one, &mut entries)).collect();
+        let verdicts = judged.into_iter().map(|one| self.conclude(one, &mut entries)).collect();
         // What was stopped comes first: the trail's own columns show the first entry.
         entries.sort_by_key(|entry: &AuditAction| entry.outcome.as_deref() == Some("allowed"));
         if !entries.is_empty() {
             (self.record)(entries);
         }
-        Some(answers)
+        Some(verdicts)
     }
 
-    /// What is said in the place of a call, if it is stopped. Grants are used here, and nowhere before.
-    fn conclude(&self, judged: &Judged, entries: &mut Vec<AuditAction>) -> Option<String> {
+    /// What becomes of a call. Grants are used here, and nowhere before.
+    fn conclude(&self, judged: Judged, entries: &mut Vec<AuditAction>) -> CallVerdict {
         let stopped = match &judged.opinion {
             Opinion::Passes { granted } => match self.used(granted) {
                 Ok(()) => {
@@ -160,19 +196,27 @@ impl Guard {
                         let outcome = if granted.is_empty() { "allowed" } else { "allowed_by_grant" };
                         entries.push(judged.entry(outcome, false));
                     }
-                    return None;
+                    return self.goes(judged, entries);
                 }
                 Err(reason) => reason,
             },
             Opinion::Observed => {
                 entries.push(judged.entry("would_deny", false));
-                return None;
+                return self.goes(judged, entries);
             }
             Opinion::Stopped(reason) => reason.clone(),
             Opinion::Waits(requests, denied) => way_to_ask(requests, denied),
         };
         entries.push(judged.entry("denied", true));
-        Some(format!("Sallyport denied the call of `{}`. {stopped}", judged.name))
+        CallVerdict::Denied(format!("Sallyport denied the call of `{}`. {stopped}", judged.name))
+    }
+
+    fn goes(&self, judged: Judged, entries: &mut Vec<AuditAction>) -> CallVerdict {
+        if judged.arguments.is_some() {
+            entries.push(judged.entry("restored", false));
+            self.restored.store(true, Ordering::Relaxed);
+        }
+        judged.arguments.map_or(CallVerdict::Passes, CallVerdict::Rewritten)
     }
 
     fn judge(
@@ -186,20 +230,15 @@ impl Guard {
         let name: String = held.name.chars().filter(|c| !c.is_control()).take(80).collect();
         let target = target.chars().filter(|c| !c.is_control()).take(MAX_TARGET).collect();
         let governed = self.settings.permissions.govern();
-        let judged = |opinion| Judged { kind, target, name: name.clone(), governed, opinion };
-        // Whatever the mode: the file would lose the value that the placeholder stands for.
-        let text = held.arguments.replace("\\/", "/");
-        if call.writes_files()
-            && let Some(placeholder) = placeholders.lock().issued_in(&text)
-        {
-            return judged(Opinion::Stopped(format!(
-                "It would write `{placeholder}` into a file. That stands for a value which was kept from you, and would \
-                 overwrite it. Leave the line with this value as it is, or ask the person to edit it."
-            )));
-        }
+        let judged =
+            |opinion, arguments| Judged { kind, target, name: name.clone(), governed, opinion, arguments };
+        let restored = match self.restored(held, &call, placeholders) {
+            Ok(restored) => restored,
+            Err(reason) => return judged(Opinion::Stopped(reason), None),
+        };
         let by_word = match self.words(held, &call, &name, asked) {
             Ok(granted) => granted,
-            Err(opinion) => return judged(opinion),
+            Err(opinion) => return judged(opinion, restored),
         };
         self.resolve(&mut call);
         let opinion = if held.oversized && governed {
@@ -208,13 +247,43 @@ impl Guard {
         } else {
             self.settle(&call, &self.seen_from(&call), &name, asked)
         };
-        judged(match opinion {
+        let opinion = match opinion {
             Opinion::Passes { granted } => Opinion::Passes { granted: [granted, by_word].concat() },
             Opinion::Stopped(_) if !self.enforces() && by_word.is_empty() => Opinion::Observed,
             // Only its words were asked about.
             Opinion::Stopped(_) if !self.enforces() => Opinion::Passes { granted: by_word },
             opinion => opinion,
-        })
+        };
+        judged(opinion, restored)
+    }
+
+    /// The arguments of a call with values put back, where policy has that done. An error: whatever the mode, the file
+    /// would lose the value that a placeholder stands for.
+    fn restored(
+        &self,
+        held: &HeldCall,
+        call: &Call,
+        placeholders: &Mutex<Placeholders>,
+    ) -> Result<Option<Zeroizing<String>>, String> {
+        if !call.writes_files() {
+            return Ok(None);
+        }
+        let placeholders = placeholders.lock();
+        let arguments = Arguments::read(&held.arguments);
+        let Some(placeholder) = arguments.first(&placeholders) else { return Ok(None) };
+        let why = match &self.restore {
+            Some(restore) if !held.oversized => {
+                match restore.put_back(call, &arguments, &placeholders, &self.from(call)) {
+                    Ok(arguments) => return Ok(Some(arguments)),
+                    Err(why) => format!(" The value is not put back, since {why}."),
+                }
+            }
+            _ => String::new(),
+        };
+        Err(format!(
+            "It would write `{placeholder}` into a file. That stands for a value which was kept from you, and would \
+             overwrite it.{why} Leave the line with this value as it is, or ask the person to edit it."
+        ))
     }
 
     fn enforces(&self) -> bool {

@@ -41,6 +41,10 @@ fn guard(mode: &str, texts: &[&str]) -> (Guard, Told) {
 }
 
 fn answer(guard: &Guard, calls: &[HeldCall], thread: &Mutex<Placeholders>) -> Vec<Option<String>> {
+    verdicts(guard, calls, thread).iter().map(|verdict| verdict.denial().map(str::to_owned)).collect()
+}
+
+fn verdicts(guard: &Guard, calls: &[HeldCall], thread: &Mutex<Placeholders>) -> Vec<CallVerdict> {
     guard.answer(calls, 0, thread, &mut Hearing::new(true)).expect("nobody can be asked")
 }
 

@@ -268,6 +268,10 @@ pub fn in_force(kind: DocumentKind) -> &'static [FieldStatus] {
                         "spec.broker",
                         "a tool of such an account holds `sallyport:NAME`; the real key goes into the auth header",
                     ),
+                    acts(
+                        "spec.restore",
+                        "a call that writes a placeholder of this thread into the git-ignored file that holds the value gets the value",
+                    ),
                     acts("spec.providers", "adds providers, or amends those of the same name"),
                     acts(
                         "spec.lock",

@@ -78,6 +78,8 @@ pub struct SallyportPolicy {
     pub quotas: Option<QuotaPolicy>,
     /// Keys that the proxy puts into requests, so that no tool holds them.
     pub broker: Option<Vec<BrokeredKey>>,
+    /// Classes of known secrets whose placeholders become values again in a file that holds them already; `*` is every class.
+    pub restore: Option<BTreeSet<String>>,
     /// Providers to add or amend.
     pub providers: Vec<ProviderRow>,
     /// In managed policy: `false` lets a user's own settings count over this document's.
@@ -168,6 +170,12 @@ impl SallyportPolicy {
             if extension.is_empty() || extension.contains(['.', '/', ' ']) {
                 let path = format!("spec.fileExtensions.{index}");
                 at(&path, "expected a file extension without its dot, such as `md`".into());
+            }
+        }
+        for (index, class) in self.restore.iter().flatten().enumerate() {
+            if class.is_empty() || class.ends_with('/') || class.chars().any(char::is_control) {
+                let path = format!("spec.restore.{index}");
+                at(&path, "expected the first part of secrets' names, such as `database`, or `*`".into());
             }
         }
         for (path, message) in self.elevation.as_ref().map(elevation_faults).unwrap_or_default() {

@@ -160,6 +160,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, DocumentErrors> {
         broker: policies
             .common(|policy| Some(policy.broker.clone()?.into_iter().collect()))
             .map(|keys: BTreeSet<BrokeredKey>| keys.into_iter().collect()),
+        restore: policies.common(|policy| policy.restore.clone()),
         secret_classes: secret_classes(layers),
         memory_protection: memory_protection(layers),
         providers: Arc::new(providers),

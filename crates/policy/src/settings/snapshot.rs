@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub detection: DetectionSettings,
     pub quotas: QuotaSettings,
     pub broker: Setting<Vec<BrokeredKey>>,
+    /// Classes of known secrets that are put back into the files that hold them.
+    pub restore: Setting<BTreeSet<String>>,
     /// Of all `AISecretsPolicy` documents; of one name the managed one.
     pub secret_classes: Vec<SecretClass>,
     /// Secrets are handed to tools from locked memory alone.
@@ -255,6 +257,7 @@ impl Snapshot {
         rows.extend(self.detection.rows());
         rows.extend(self.quotas.rows());
         rows.push(row("broker", &self.broker));
+        rows.push(row("restore", &self.restore));
         rows.push(row("memory_protection", &self.memory_protection));
         let added = self.providers.providers().iter().filter(|p| p.origin != Origin::Default);
         rows.extend(added.map(|provider| SettingRow {

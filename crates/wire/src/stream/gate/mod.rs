@@ -1,5 +1,5 @@
 //! Holds the tool calls of a streamed answer back until they are whole, so that each can be judged, and then lets
-//! them go on byte for byte or puts a text in their place.
+//! them go on byte for byte, with other arguments, or puts a text in their place.
 //!
 //! Takes whole events that nobody will edit any more. Decides nothing: whoever holds it asks for [`Gate::ready`] and
 //! answers by [`Gate::resolve`]; in between events queue up. Families whose calls are not known pass through.
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::families::Family;
 use crate::json::{self, Dom};
 use crate::sse::{Decoder, Event, Framing};
-use crate::{Edit, Limits, splice};
+use crate::{CallVerdict, Edit, Limits, splice};
 
 /// One sign of life for so many held events.
 const ALIVE_EVERY: usize = 24;
@@ -190,47 +190,52 @@ impl Gate {
         })
     }
 
-    /// Answers what `ready` gave, in its order: a sentence where a call is denied. Everything held goes on.
-    pub fn resolve(&mut self, answers: &[Option<String>], out: &mut Vec<u8>) {
+    /// Does with the calls that `ready` gave what was said of each, in its order. Everything held goes on. Only a whole
+    /// call may be given other arguments.
+    pub fn resolve(&mut self, verdicts: &[CallVerdict], out: &mut Vec<u8>) {
         let open = std::mem::take(&mut self.open);
-        let mut denials: BTreeMap<Key, &str> = BTreeMap::new();
+        let mut said = Said::default();
         for (n, (key, open)) in open.iter().enumerate() {
-            match answers.get(n).and_then(Option::as_deref) {
-                Some(sentence) => {
-                    denials.insert(*key, sentence);
-                    *self.denied.entry(key.0).or_default() += 1;
-                    self.swallow.insert(*key);
+            let verdict = verdicts.get(n).unwrap_or(&CallVerdict::Passes);
+            if let CallVerdict::Denied(sentence) = verdict {
+                said.denials.insert(*key, sentence);
+                *self.denied.entry(key.0).or_default() += 1;
+                self.swallow.insert(*key);
+                continue;
+            }
+            *self.left.entry(key.0).or_default() += 1;
+            match verdict {
+                CallVerdict::Rewritten(arguments) if open.ended => {
+                    said.arguments.insert(*key, arguments);
                 }
-                None => {
-                    *self.left.entry(key.0).or_default() += 1;
-                    if !open.ended {
-                        self.passing.insert(*key);
-                    }
+                _ if !open.ended => {
+                    self.passing.insert(*key);
                 }
+                _ => {}
             }
         }
         let queue = std::mem::take(&mut self.queue);
         self.held = 0;
-        if denials.is_empty() && self.denied.is_empty() {
+        if said.arguments.is_empty() && said.denials.is_empty() && self.denied.is_empty() {
             queue.iter().for_each(|event| out.extend_from_slice(&event.raw));
             return;
         }
         // Where calls are entries of a list, what is said instead belongs to the end: other words may still be held.
-        let mut unsaid = denials.clone();
+        said.unsaid = said.denials.clone();
         let template = queue.iter().find(|event| event.has_data() && !over(event));
         for event in &queue {
             if over(event) {
-                self.say(template, &mut unsaid, out);
+                self.say(template, &mut said, out);
             }
-            self.rewrite(event, &denials, &mut unsaid, out);
+            self.rewrite(event, &mut said, out);
         }
-        self.say(template, &mut unsaid, out);
+        self.say(template, &mut said, out);
     }
 
     /// What is left to say when no event of the answer says that it ends.
-    fn say(&self, template: Option<&Event>, unsaid: &mut BTreeMap<Key, &str>, out: &mut Vec<u8>) {
+    fn say(&self, template: Option<&Event>, said: &mut Said<'_>, out: &mut Vec<u8>) {
         let Some(event) = template.filter(|_| self.family == Family::OpenAiChat) else { return };
-        for ((group, _), sentence) in std::mem::take(unsaid) {
+        for ((group, _), sentence) in std::mem::take(&mut said.unsaid) {
             let data = self.read(event, None, |dom, root| Some(openai::chunk(dom, root, group, sentence)));
             self.emit(None, &data.unwrap_or_default(), out);
         }
@@ -241,7 +246,7 @@ impl Gate {
         if self.denied.is_empty() {
             out.extend_from_slice(&event.raw);
         } else {
-            self.rewrite(event, &BTreeMap::new(), &mut BTreeMap::new(), out);
+            self.rewrite(event, &mut Said::default(), out);
         }
     }
 
@@ -263,17 +268,11 @@ impl Gate {
         })
     }
 
-    fn rewrite(
-        &self,
-        event: &Event,
-        denials: &BTreeMap<Key, &str>,
-        unsaid: &mut BTreeMap<Key, &str>,
-        out: &mut Vec<u8>,
-    ) {
+    fn rewrite(&self, event: &Event, said: &mut Said<'_>, out: &mut Vec<u8>) {
         let plain = || vec![Piece::Event(Vec::new())];
         let pieces = self.read(event, plain(), |dom, root| match self.family {
-            Family::AnthropicMessages => anthropic::rewrite(self, dom, root, denials),
-            _ => openai::rewrite(self, dom, root, unsaid),
+            Family::AnthropicMessages => anthropic::rewrite(self, dom, root, said),
+            _ => openai::rewrite(self, dom, root, said),
         });
         for piece in pieces {
             match piece {
@@ -309,6 +308,19 @@ impl Gate {
             None => otherwise,
         }
     }
+}
+
+/// What was said of held calls.
+#[derive(Default)]
+struct Said<'a> {
+    /// Sentences that stand in the place of calls.
+    denials: BTreeMap<Key, &'a str>,
+    /// Those of them that have no place yet.
+    unsaid: BTreeMap<Key, &'a str>,
+    /// Other arguments for calls that go on.
+    arguments: BTreeMap<Key, &'a str>,
+    /// The calls whose other arguments stand already.
+    placed: BTreeSet<Key>,
 }
 
 /// What goes on in the place of an event.

@@ -1,14 +1,13 @@
 //! Calls of Chat Completions: entries of a list in each choice's delta, known by their index; several may be
 //! under way at once, and only the choice's end says that they are whole.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Ends, Fragment, Gate, Key, Piece, Told};
+use super::{Ends, Fragment, Gate, Key, Piece, Said, Told};
 use crate::Edit;
 use crate::denial::reason;
 use crate::json::remove::removals;
-use crate::json::text::quoted;
+use crate::json::text::{escaped, quoted};
 use crate::json::{Dom, Kind};
 
 /// The older single call stands outside of the list.
@@ -19,8 +18,8 @@ pub(super) fn tell(dom: &Dom<'_>, root: usize) -> Told {
     for (group, choice) in choices(dom, root) {
         for delta in dom.all(choice, "delta") {
             for (index, call) in calls(dom, delta) {
-                let function = dom.get(call, "function").or_else(|| dom.get(call, "custom")).unwrap_or(call);
-                told.fragments.push(fragment(dom, (group, index), dom.member_text(call, "id"), function));
+                let id = dom.member_text(call, "id");
+                told.fragments.push(fragment(dom, (group, index), id, function_of(dom, call)));
             }
             let function = dom.get(delta, "function_call").filter(|at| dom.kind(*at) == Some(Kind::Object));
             told.fragments.extend(function.map(|at| fragment(dom, (group, FUNCTION_CALL), None, at)));
@@ -47,9 +46,34 @@ fn calls<'d>(dom: &'d Dom<'_>, delta: usize) -> impl Iterator<Item = (u64, usize
         .map(|(position, call)| (dom.member_unsigned(call, "index").unwrap_or(position as u64), call))
 }
 
+fn function_of(dom: &Dom<'_>, call: usize) -> usize {
+    dom.get(call, "function").or_else(|| dom.get(call, "custom")).unwrap_or(call)
+}
+
+fn arguments_of(dom: &Dom<'_>, function: usize) -> Option<usize> {
+    dom.get(function, "arguments").or_else(|| dom.get(function, "input"))
+}
+
+/// The other arguments of a call, whole in the first of its pieces that has any; the rest is emptied.
+fn other_arguments(said: &mut Said<'_>, dom: &Dom<'_>, key: Key, function: usize) -> Option<Edit> {
+    let arguments = *said.arguments.get(&key)?;
+    let node = dom.node(arguments_of(dom, function)?)?;
+    let first = said.placed.insert(key);
+    let text = if first { arguments } else { "" };
+    match node.kind {
+        Kind::String => Some(Edit { range: node.raw(), bytes: escaped(text) }),
+        Kind::Object => {
+            Some(Edit { range: node.outer(), bytes: if first { text.into() } else { b"{}".into() } })
+        }
+        _ => {
+            said.placed.remove(&key);
+            None
+        }
+    }
+}
+
 fn fragment(dom: &Dom<'_>, key: Key, id: Option<std::borrow::Cow<'_, str>>, function: usize) -> Fragment {
-    let arguments = dom.get(function, "arguments").or_else(|| dom.get(function, "input"));
-    let text = arguments.map(|at| match dom.text(at) {
+    let text = arguments_of(dom, function).map(|at| match dom.text(at) {
         Some(text) => text.into_owned(),
         // Not a string: some hosts send the whole object.
         None => dom
@@ -67,12 +91,7 @@ fn fragment(dom: &Dom<'_>, key: Key, id: Option<std::borrow::Cow<'_, str>>, func
     }
 }
 
-pub(super) fn rewrite(
-    gate: &Gate,
-    dom: &Dom<'_>,
-    root: usize,
-    unsaid: &mut BTreeMap<Key, &str>,
-) -> Vec<Piece> {
+pub(super) fn rewrite(gate: &Gate, dom: &Dom<'_>, root: usize, said: &mut Said<'_>) -> Vec<Piece> {
     let mut edits = Vec::new();
     let mut pieces = Vec::new();
     let mut worth = false;
@@ -87,6 +106,8 @@ pub(super) fn rewrite(
                     let denied = gate.swallow.contains(&(group, index));
                     if !denied {
                         edits.extend(renumbered(gate, dom, call, group, index));
+                        let function = function_of(dom, call);
+                        edits.extend(other_arguments(said, dom, (group, index), function));
                     }
                     items.extend(dom.node(call).map(|node| (denied, node.outer())));
                 }
@@ -100,6 +121,8 @@ pub(super) fn rewrite(
             if let Some(function) = function.filter(|_| gate.swallow.contains(&(group, FUNCTION_CALL))) {
                 gone.push(function);
                 touched = true;
+            } else if let Some(function) = function {
+                edits.extend(other_arguments(said, dom, (group, FUNCTION_CALL), function));
             }
             let members = || dom.members(delta);
             worth |= members().any(|(_, value)| !gone.contains(&value) && says_something(dom, value));
@@ -111,8 +134,8 @@ pub(super) fn rewrite(
         if dom.member_text(choice, "finish_reason").is_some() {
             worth = true;
             // What is said instead comes before the end.
-            let ended: Vec<Key> = unsaid.keys().filter(|key| key.0 == group).copied().collect();
-            let sentences = ended.iter().filter_map(|key| unsaid.remove(key));
+            let ended: Vec<Key> = said.unsaid.keys().filter(|key| key.0 == group).copied().collect();
+            let sentences = ended.iter().filter_map(|key| said.unsaid.remove(key));
             pieces
                 .extend(sentences.map(|text| Piece::New { name: None, data: chunk(dom, root, group, text) }));
             if gate.emptied(group) {

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Passes a stream through, each call denied whose name begins with `bad`.
+/// Other arguments, JSON text.
+const NEW: &str = "{\"text\":\"a \\\"quoted\\\" \u{e9}\"}";
+
+/// Passes a stream through, each call denied whose name begins with `bad`, and given other arguments whose name is `new`.
 fn passed(family: Family, stream: &str, limits: &Limits) -> (String, Vec<HeldCall>) {
     let mut gate = Gate::new(family, Framing::Events, limits);
     let mut out = Vec::new();
@@ -13,7 +16,11 @@ fn passed(family: Family, stream: &str, limits: &Limits) -> (String, Vec<HeldCal
         while let Some(calls) = gate.ready() {
             let answers: Vec<_> = calls
                 .iter()
-                .map(|call| call.name.starts_with("bad").then(|| format!("no {}", call.name)))
+                .map(|call| match call.name.as_str() {
+                    bad if bad.starts_with("bad") => CallVerdict::Denied(format!("no {bad}")),
+                    "new" => CallVerdict::Rewritten(NEW.to_owned().into()),
+                    _ => CallVerdict::Passes,
+                })
                 .collect();
             asked.extend(calls);
             gate.resolve(&answers, out);
@@ -259,4 +266,38 @@ fn a_stream_without_calls_is_never_held() {
     gate.push(stream.as_bytes(), &mut out);
     assert_eq!(out, stream.as_bytes());
     assert!(!gate.is_engaged());
+}
+
+#[test]
+fn a_call_goes_on_with_other_arguments_however_they_were_cut_up() {
+    for pieces in [&["{\"te", "xt\":\"x\"}"][..], &["{\"text\":\"x\"}"], &[]] {
+        let stream = messages(vec![block(0, "new", pieces), block(1, "good", &["{}"]), block(2, "bad", &[])]);
+        let (out, _) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+        let expected = pairs(&[("new", NEW), ("good", "{}"), ("text", "no bad")]);
+        assert_eq!(message(&out), (expected, "tool_use".into()));
+    }
+    let chunks = [call(0, "bad"), call(1, "new"), call(2, "good")].concat();
+    let (out, _) = passed(Family::OpenAiChat, &completion(chunks), &Limits::default());
+    let (text, calls, _) = completed(&out);
+    assert_eq!(text, "\n\nno bad");
+    assert_eq!(calls, pairs(&[("new", NEW), ("good", "{\"n\":2}")]));
+    let old =
+        sse(&[chunk(&json!({"function_call": {"name": "new", "arguments": "{}"}}), Some("function_call"))]);
+    let (out, _) = passed(Family::OpenAiChat, &old, &Limits::default());
+    assert_eq!(datas(&out)[0]["choices"][0]["delta"]["function_call"]["arguments"], NEW);
+}
+
+/// Some hosts send a block with its whole input, or arguments as an object.
+#[test]
+fn other_arguments_take_the_form_of_the_first() {
+    let new: Value = serde_json::from_str(NEW).unwrap();
+    let mut whole = block(0, "new", &[]);
+    whole[0]["content_block"]["input"] = json!({"text": "x"});
+    let (out, _) = passed(Family::AnthropicMessages, &messages(vec![whole]), &Limits::default());
+    let begun = datas(&out).into_iter().find(|event| event["type"] == "content_block_start").unwrap();
+    assert_eq!(begun["content_block"]["input"], new);
+    let object = json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "new", "arguments": {"text": "x"}}}]});
+    let stream = sse(&[chunk(&object, Some("tool_calls"))]);
+    let (out, _) = passed(Family::OpenAiChat, &stream, &Limits::default());
+    assert_eq!(datas(&out)[0]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], new);
 }
