@@ -78,17 +78,18 @@ impl RuleSet {
                     hits.push(Hit { rule: *number, whole: start..end, name: *name, span, core: None });
                 }
             }
-            for number in &waiting.rules {
+            for (number, name) in &waiting.rules {
                 let Some(rule) = self.rules.get(*number as usize) else { continue };
                 match rule.trial() {
-                    Some(Trial { program, start: Start::Keyword }) if rule.is_short() => {
-                        let hit = at(rule, program, *number, text, start, scratch);
-                        hits.extend(hit.filter(|_| rule.is_followed(text, end) && wanted(rule)));
+                    Some(Trial { start: Start::Keyword(behind), .. })
+                        if behind.get(*name as usize).is_some_and(|set| !set.may(text, end)) => {}
+                    _ if !rule.is_followed(text, end) || !wanted(rule) => {}
+                    Some(Trial { program, start: Start::Keyword(_) }) if rule.is_short() => {
+                        hits.extend(at(rule, program, *number, text, start, scratch));
                     }
                     Some(Trial { start: Start::Before { tail, .. }, .. })
                         if rule.is_short() && !may_be(tail, text, start, scratch) => {}
-                    _ if rule.is_followed(text, end) && wanted(rule) => places.push((*number, start, end)),
-                    _ => {}
+                    _ => places.push((*number, start, end)),
                 }
             }
         });
@@ -171,7 +172,7 @@ fn around(
         return;
     };
     let starts: Vec<Range<usize>> = match start {
-        Start::Keyword => places.iter().map(|(_, start, _)| *start..start + 1).collect(),
+        Start::Keyword(_) => places.iter().map(|(_, start, _)| *start..start + 1).collect(),
         Start::Before { most, .. } => {
             places.iter().map(|(_, start, _)| start.saturating_sub(*most)..start + 1).collect()
         }
@@ -182,17 +183,17 @@ fn around(
     let mut next = from;
     for starts in starts {
         next = next.max(starts.start);
-        while next < starts.end {
-            match program.find(text, next, scratch, &mut budget) {
-                Outcome::Nothing => next += 1,
+        while let Some(start) = program.next_try(text, next, starts.end) {
+            next = match program.find(text, start, scratch, &mut budget) {
+                Outcome::Nothing => start + 1,
                 Outcome::Match(end) => {
-                    hits.push(taken(rule, number, next..end, scratch));
-                    next = end;
+                    hits.push(taken(rule, number, start..end, scratch));
+                    end
                 }
                 Outcome::Unknown => {
-                    return by_engine(rule, number, Input::new(text).range(next..), hits);
+                    return by_engine(rule, number, Input::new(text).range(start..), hits);
                 }
-            }
+            };
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_saphyr::Spanned;
 use super::gate::Gate;
 use super::keywords::SHORTEST;
 use super::named::Following;
+use super::program::Set;
 use super::rows::{self, Row, RowPattern};
 use super::starts::Trial;
 use super::validators::{self, Validator};
@@ -60,7 +61,7 @@ pub struct Rule {
     /// Boxed: most rules are never tried.
     trial: OnceLock<Option<Box<Trial>>>,
     /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
-    pub(crate) then: Vec<u8>,
+    pub(super) then: Option<Set>,
     /// The finding's span: the first of these capture groups that took part in the match.
     pub(crate) groups: Vec<usize>,
     /// The capture group that must not stay; the rest of the span may, if a known value covers it.
@@ -95,14 +96,14 @@ impl Rule {
     /// blanks.
     pub(super) fn is_followed(&self, text: &[u8], from: usize) -> bool {
         const FURTHEST: usize = 64;
-        if self.then.is_empty() {
-            return true;
-        }
+        let Some(then) = self.then else { return true };
         for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
-            if self.then.contains(byte) {
+            if then.has(*byte) {
                 return true;
             }
-            if !byte.is_ascii_alphanumeric() && !b"_-. \t\"']".contains(byte) {
+            if !byte.is_ascii_alphanumeric()
+                && !matches!(byte, b'_' | b'-' | b'.' | b' ' | b'\t' | b'"' | b'\'' | b']')
+            {
                 return false;
             }
         }
@@ -280,7 +281,7 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         pattern,
         regex,
         trial: OnceLock::new(),
-        then: Vec::new(),
+        then: None,
         core: None,
         reach: Reach::Bytes(row.longest),
         check: validators::named(row.validator),
@@ -344,11 +345,13 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
     }
     keywords_are_long(&keywords).map_err(|message| fail(keywords_line, message))?;
     let then = match &entry.then {
-        Some(then) if then.value.is_ascii() && !then.value.is_empty() => then.value.as_bytes().to_vec(),
+        Some(then) if then.value.is_ascii() && !then.value.is_empty() => {
+            Some(Set::of(then.value.bytes().map(|byte| (byte, byte))))
+        }
         Some(then) => {
             return Err(fail(then.referenced.line(), "`then` needs one or more ASCII characters".into()));
         }
-        None => Vec::new(),
+        None => None,
     };
     let regex_line = entry.regex.referenced.line();
     let bad_regex = |message: String| fail(regex_line, format!("the regex of {id}: {message}"));

@@ -5,8 +5,6 @@
 //! place is looked up independently of all others, which keeps the processor busy where an automaton would wait
 //! for its last step.
 
-use crate::table::Table;
-
 /// Bytes that are looked up at once.
 const GRAM: usize = 4;
 /// How far apart they are looked up.
@@ -25,11 +23,10 @@ pub(super) struct Keywords {
     words: Vec<Vec<u8>>,
     /// One bit for each print.
     filter: Box<[u64]>,
-    /// To the print of a gram, of its first three bytes and of its last three: the word, and how far into it the gram
-    /// stands, and one more.
-    whole: Table,
-    head: Table,
-    tail: Table,
+    /// By a gram, by its first three bytes and by its last three.
+    whole: Grams,
+    head: Grams,
+    tail: Grams,
 }
 
 impl Keywords {
@@ -45,7 +42,7 @@ impl Keywords {
             }
         };
         for (word, number) in words.iter().zip(0u32..) {
-            let row = |folded: u32, into: i32| (print(folded), number << 8 | (into + 1) as u32);
+            let row = |folded: u32, into: isize| Row::of(folded, number, word, into);
             match *word.as_slice() {
                 [a, b, c] => {
                     // At an odd place it ends the gram before.
@@ -66,13 +63,13 @@ impl Keywords {
                     let at = rarest(word);
                     let pair = word.array_windows::<GRAM>().enumerate().skip(at).take(STRIDE);
                     for (into, gram) in pair {
-                        whole.push(row(fold(*gram), into as i32));
+                        whole.push(row(fold(*gram), into as isize));
                         pass(fold(*gram));
                     }
                 }
             }
         }
-        let [whole, head, tail] = [whole, head, tail].map(Table::new);
+        let [whole, head, tail] = [whole, head, tail].map(Grams::new);
         Keywords { words, filter, whole, head, tail }
     }
 
@@ -124,35 +121,113 @@ impl Keywords {
             let at = at + STRIDE * known.trailing_zeros() as usize;
             known &= known - 1;
             let folded = fold(gram(text, at));
-            for (table, folded) in
+            for (grams, folded) in
                 [(&self.whole, folded), (&self.head, folded & HEAD), (&self.tail, folded >> 8)]
             {
-                if table.maybe(print(folded)) {
-                    self.confirm(table, folded, text, from, at, hit);
+                for row in grams.rows(folded) {
+                    let Some(start) = row.start(at).filter(|start| *start >= from) else { continue };
+                    if let Some(end) = self.end(row, text, start) {
+                        hit(row.number as usize, start, end);
+                    }
                 }
             }
         }
     }
 
-    fn confirm(
-        &self,
-        table: &Table,
-        folded: u32,
-        text: &[u8],
-        from: usize,
-        at: usize,
-        hit: &mut impl FnMut(usize, usize, usize),
-    ) {
-        for row in table.patterns(print(folded)) {
-            let number = (row >> 8) as usize;
-            let Some(word) = self.words.get(number) else { continue };
-            let start = (at + 1).checked_sub((row & 0xff) as usize);
-            let Some(start) = start.filter(|start| *start >= from) else { continue };
-            let end = start + word.len();
-            if text.get(start..end).is_some_and(|found| found.eq_ignore_ascii_case(word)) {
-                hit(number, start, end);
-            }
+    /// Where the row's word ends if it stands at `start`.
+    #[inline(always)]
+    fn end(&self, row: &Row, text: &[u8], start: usize) -> Option<usize> {
+        let end = start + row.len as usize;
+        let rest = text.get(start..)?;
+        let Some(first) = rest.first_chunk::<EIGHT>() else {
+            let found = text.get(start..end)?;
+            return found.eq_ignore_ascii_case(self.word(row.number as usize)).then_some(end);
+        };
+        if (u64::from_le_bytes(*first) | row.fold) & row.mask != row.first {
+            return None;
         }
+        if row.len as usize <= EIGHT {
+            return Some(end);
+        }
+        rest.get(..row.len as usize)?.eq_ignore_ascii_case(self.word(row.number as usize)).then_some(end)
+    }
+}
+
+/// How many bytes of a word are compared at once.
+const EIGHT: usize = 8;
+
+/// A gram of a word, and what tells whether the rest is there without a look at the word.
+#[derive(Clone, Copy)]
+struct Row {
+    folded: u32,
+    number: u32,
+    /// The word's first eight bytes, or as many as it has.
+    first: u64,
+    /// What makes a letter of the text one of lower case, where the word has a letter.
+    fold: u64,
+    mask: u64,
+    /// How far into the word the gram stands, and one more.
+    into: u32,
+    len: u32,
+}
+
+impl Row {
+    fn of(folded: u32, number: u32, word: &[u8], into: isize) -> Row {
+        let bytes = |of: &dyn Fn(u8) -> u8| {
+            let mut all = [0; EIGHT];
+            all.iter_mut().zip(word).for_each(|(slot, byte)| *slot = of(*byte));
+            u64::from_le_bytes(all)
+        };
+        Row {
+            folded,
+            number,
+            first: bytes(&|byte| byte),
+            fold: bytes(&|byte| if byte.is_ascii_alphabetic() { 0x20 } else { 0 }),
+            mask: bytes(&|_| u8::MAX),
+            into: (into + 1) as u32,
+            len: word.len() as u32,
+        }
+    }
+
+    /// Where the word begins whose gram stands at `at`.
+    #[inline(always)]
+    fn start(&self, at: usize) -> Option<usize> {
+        (at + 1).checked_sub(self.into as usize)
+    }
+}
+
+/// Rows by their grams.
+struct Grams {
+    /// Where the rows begin whose prints have the same top bits.
+    starts: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+impl Grams {
+    const BITS: u32 = 14;
+
+    fn new(mut rows: Vec<Row>) -> Grams {
+        rows.sort_unstable_by_key(|row| (print(row.folded), row.number, row.into));
+        rows.dedup_by_key(|row| (row.folded, row.number, row.into));
+        let starts = (0..=1u32 << Grams::BITS)
+            .map(|top| rows.partition_point(|row| Grams::top(row.folded) < top as usize) as u32)
+            .collect();
+        Grams { starts, rows }
+    }
+
+    #[inline(always)]
+    fn top(folded: u32) -> usize {
+        (print(folded) >> (32 - Grams::BITS)) as usize
+    }
+
+    #[inline(always)]
+    fn rows(&self, folded: u32) -> impl Iterator<Item = &Row> {
+        let top = Grams::top(folded);
+        let range = match (self.starts.get(top), self.starts.get(top + 1)) {
+            (Some(start), Some(end)) => *start as usize..*end as usize,
+            _ => 0..0,
+        };
+        self.rows.get(range).unwrap_or_default().iter().filter(move |row| row.folded == folded)
     }
 }
 

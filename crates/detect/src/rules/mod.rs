@@ -46,8 +46,9 @@ pub struct RuleSet {
 /// The rules that wait for one keyword.
 #[derive(Default)]
 struct Waiting {
-    rules: Vec<u32>,
-    /// Rules that go on behind the keyword as others do, and which of their names it is.
+    /// Rules with a regex of their own, and which of their keywords it is.
+    rules: Vec<(u32, u32)>,
+    /// Rules that go on behind the keyword as others do, likewise.
     named: Vec<(u32, u32)>,
 }
 
@@ -139,7 +140,7 @@ impl RuleSet {
                     waiting.len() - 1
                 });
                 match (waiting.get_mut(at), &rule.pattern) {
-                    (Some(waiting), Pattern::Own(_)) => waiting.rules.push(number),
+                    (Some(waiting), Pattern::Own(_)) => waiting.rules.push((number, name)),
                     (Some(waiting), Pattern::Named(_)) => waiting.named.push((number, name)),
                     (None, _) => {}
                 }

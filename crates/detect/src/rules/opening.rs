@@ -33,7 +33,7 @@ impl Openings {
             let Pattern::Own(regex) = &rule.pattern else { continue };
             match rule.trial() {
                 None => others.push(regex.as_str()),
-                Some(Trial { start: Start::Keyword, .. }) => {}
+                Some(Trial { start: Start::Keyword(_), .. }) => {}
                 Some(Trial { program, .. }) => {
                     let may = roaming
                         .iter_mut()
@@ -110,9 +110,9 @@ impl RuleSet {
             (Pattern::Named(following), Some(end)) => following.may_grow(text, end, scratch),
             (Pattern::Named(_), None) => true,
             (Pattern::Own(_), _) => false,
-        }) || waiting.rules.iter().any(|number| {
+        }) || waiting.rules.iter().any(|(number, _)| {
             match self.rules.get(*number as usize).and_then(Rule::trial) {
-                Some(Trial { program, start: Start::Keyword }) => program.may_grow(text, at, scratch),
+                Some(Trial { program, start: Start::Keyword(_) }) => program.may_grow(text, at, scratch),
                 _ => false,
             }
         })

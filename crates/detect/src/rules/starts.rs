@@ -3,7 +3,7 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::file::parse_regex;
-use super::program::Program;
+use super::program::{Program, Set};
 
 /// How a rule's regex is tried around its keyword.
 #[derive(Debug)]
@@ -14,7 +14,8 @@ pub(super) struct Trial {
 
 #[derive(Debug)]
 pub(super) enum Start {
-    Keyword,
+    /// With what may stand behind each of the keywords.
+    Keyword(Vec<Set>),
     /// So many bytes before it at most, and only where what follows the keyword's beginning is the regex's.
     Before {
         most: usize,
@@ -30,7 +31,9 @@ impl Trial {
         let program = Program::of(&hir, groups)?;
         let parts = flat(&hir);
         let start = match first_part(&parts, keywords) {
-            Some((_, Some(0))) => Start::Keyword,
+            Some((_, Some(0))) => {
+                Start::Keyword(keywords.iter().map(|word| program.behind(word.as_bytes())).collect())
+            }
             Some((first, Some(most))) => {
                 let tail = parts.get(first..).and_then(|tail| Program::of_parts(tail, &[]));
                 tail.map_or(Start::Anywhere, |tail| Start::Before { most, tail })
@@ -169,10 +172,10 @@ mod tests {
 
     #[test]
     fn the_keyword_says_where_a_match_begins() {
-        assert!(matches!(start(r"\b(?:ghp|gho)_\w{36}\b", &["ghp_", "gho_"]), Start::Keyword));
+        assert!(matches!(start(r"\b(?:ghp|gho)_\w{36}\b", &["ghp_", "gho_"]), Start::Keyword(_)));
         assert!(matches!(
             start(r"(?i)(?:secret|api[_-]?key)\s=", &["secret", "apikey", "api_key", "api-key"]),
-            Start::Keyword
+            Start::Keyword(_)
         ));
         assert!(matches!(start(r"\b(?:ghp|gho)_\w{36}\b", &["ghp_"]), Start::Anywhere));
         assert!(matches!(start(r"[a-z]+_key=x", &["_key"]), Start::Anywhere));

@@ -27,6 +27,8 @@ impl Program {
         let last = compiler.emit(Step::Match)?;
         let (start, first) = compiler.concat(parts, last, Set::ALL)?;
         let first = compiler.set(first)?;
+        let begun = compiler.program.steps.get(start as usize);
+        compiler.program.at_boundary = matches!(begun, Some(Step::Look { place: Place::Boundary, .. }));
         compiler.program.start = start;
         compiler.program.first = first;
         compiler.program.steps.shrink_to_fit();

@@ -4,6 +4,7 @@
 //! more to build, to hold and to enter than it saves. A program finds what its regex finds at that place, groups
 //! included: ways are tried in the regex's order, and a budget says when to leave it to a regex engine.
 
+mod behind;
 mod compile;
 mod run;
 mod set;
@@ -11,7 +12,7 @@ mod set;
 use std::ops::Range;
 
 use compile::{MOST_COUNTERS, MOST_GROUPS};
-use set::Set;
+pub(super) use set::Set;
 
 #[derive(Debug, Default)]
 pub(super) struct Program {
@@ -22,6 +23,8 @@ pub(super) struct Program {
     counters: usize,
     start: u32,
     first: u16,
+    /// It begins where a word begins or ends.
+    at_boundary: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! The walk of a program through a text.
 
-use super::{Branch, How, NOWHERE, Open, Outcome, Program, Scratch, Step};
+use super::{Branch, How, NOWHERE, Open, Outcome, Place, Program, Scratch, Step};
 
 /// Ways left open at once, at most: a text that asks for more is for a regex engine.
 const MOST_OPEN: usize = 1 << 12;
@@ -17,7 +17,7 @@ impl Program {
         scratch: &mut Scratch,
         budget: &mut usize,
     ) -> Outcome {
-        if !self.may_begin(text, start) {
+        if !self.may_find(text, start) {
             return Outcome::Nothing;
         }
         self.run::<false>(text, start, scratch, budget)
@@ -33,6 +33,16 @@ impl Program {
     #[inline(always)]
     pub(in crate::rules) fn may_begin(&self, text: &[u8], at: usize) -> bool {
         self.sets.get(usize::from(self.first)).is_none_or(|first| first.may(text, at))
+    }
+
+    /// The first place from `from` on and before `to` where a try is worth it.
+    pub(in crate::rules) fn next_try(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
+        (from..to).find(|at| self.may_find(text, *at))
+    }
+
+    #[inline(always)]
+    fn may_find(&self, text: &[u8], at: usize) -> bool {
+        self.may_begin(text, at) && (!self.at_boundary || Place::Boundary.is_at(text, at))
     }
 
     /// `GROWS`: is there a way that reaches the end of the text?
@@ -262,7 +272,7 @@ impl Program {
     }
 
     #[inline(always)]
-    fn bytes(&self, from: u32, len: u32) -> &[u8] {
+    pub(super) fn bytes(&self, from: u32, len: u32) -> &[u8] {
         self.bytes.get(from as usize..(from + len) as usize).unwrap_or_default()
     }
 }

@@ -1,16 +1,16 @@
 //! A set of bytes, and whether the end of the text may stand in their place.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Set {
+pub(in crate::rules) struct Set {
     bits: [u64; 4],
     end: bool,
 }
 
 impl Set {
-    pub(super) const NONE: Set = Set { bits: [0; 4], end: false };
+    pub(in crate::rules) const NONE: Set = Set { bits: [0; 4], end: false };
     pub(super) const ALL: Set = Set { bits: [u64::MAX; 4], end: true };
 
-    pub(super) fn of(ranges: impl IntoIterator<Item = (u8, u8)>) -> Set {
+    pub(in crate::rules) fn of(ranges: impl IntoIterator<Item = (u8, u8)>) -> Set {
         let mut set = Set::NONE;
         for (from, to) in ranges {
             (from..=to).for_each(|byte| set.insert(byte));
@@ -25,13 +25,13 @@ impl Set {
     }
 
     #[inline(always)]
-    pub(super) fn has(&self, byte: u8) -> bool {
+    pub(in crate::rules) fn has(&self, byte: u8) -> bool {
         self.bits.get(usize::from(byte >> 6)).copied().unwrap_or(0) >> (byte & 63) & 1 != 0
     }
 
     /// Whether what stands at `at` belongs, be it a byte or the text's end.
     #[inline(always)]
-    pub(super) fn may(&self, text: &[u8], at: usize) -> bool {
+    pub(in crate::rules) fn may(&self, text: &[u8], at: usize) -> bool {
         text.get(at).map_or(self.end, |byte| self.has(*byte))
     }
 

@@ -77,3 +77,33 @@ fn a_budget_ends_what_would_take_too_long() {
     let found = program.find(text.as_bytes(), 0, &mut Scratch::default(), &mut budget);
     assert_eq!((found, budget), (Outcome::Unknown, 0));
 }
+
+#[test]
+fn what_may_stand_behind_a_beginning() {
+    let behind = |regex: &str, head: &str| {
+        let program = Program::of(&parse_regex(regex).unwrap(), &[]).unwrap();
+        let set = program.behind(head.as_bytes());
+        let bytes: String = (0..128u8).filter(|byte| set.has(*byte)).map(char::from).collect();
+        (bytes, set.may(b"", 0))
+    };
+    assert_eq!(behind("(?i)(?:key|token)[ \t]{1,4}x", "key"), ("\t ".to_owned(), false));
+    assert_eq!(behind("(?:key|keyring)s?(?:=|: )", "key"), (":=Rrs".to_owned(), false));
+    assert_eq!(behind("a[b-d]{2,4}(?:[xy]z)*!", "abc"), ("!bcdxy".to_owned(), false));
+    assert_eq!(behind(r"\bab\b", "AB").0.len(), 128, "whatever ends the word");
+    assert!(behind("ab", "ab").1, "or the text");
+}
+
+proptest! {
+    #[test]
+    fn nothing_else_stands_behind_a_beginning(regex in regex(), text in "[abAB_= \n]{0,8}", head in 0usize..6) {
+        let Some(program) = Program::of(&parse_regex(&regex).unwrap(), &[]) else { return Ok(()) };
+        let head = head.min(text.len());
+        let Outcome::Match(end) = program.find(text.as_bytes(), 0, &mut Scratch::default(), &mut TRY.clone()) else {
+            return Ok(());
+        };
+        if end > head {
+            let behind = program.behind(text[..head].to_ascii_lowercase().as_bytes());
+            prop_assert!(behind.may(text.as_bytes(), head), "{:?} in {:?}", regex, text);
+        }
+    }
+}
