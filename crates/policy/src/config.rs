@@ -192,9 +192,46 @@ fn default_path() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 pub enum VaultAuth {
-    Token { token_file: PathBuf },
-    Approle { role_id: String, secret_id_file: PathBuf },
-    Userpass { username: String, password_file: PathBuf },
+    Token {
+        token_file: PathBuf,
+    },
+    Approle {
+        role_id: String,
+        secret_id_file: PathBuf,
+    },
+    Userpass {
+        username: String,
+        password_file: PathBuf,
+    },
+    /// A token of an identity provider, such as a CI job's. `mount`: where the method is, `jwt` as a rule.
+    Jwt {
+        #[serde(default)]
+        role: Option<String>,
+        jwt_file: PathBuf,
+        #[serde(default = "jwt_mount")]
+        mount: String,
+    },
+    /// The token of a pod's service account.
+    Kubernetes {
+        role: String,
+        #[serde(default = "pod_token")]
+        jwt_file: PathBuf,
+        #[serde(default = "kubernetes_mount")]
+        mount: String,
+    },
+}
+
+fn jwt_mount() -> String {
+    "jwt".into()
+}
+
+fn kubernetes_mount() -> String {
+    "kubernetes".into()
+}
+
+/// Where Kubernetes puts it.
+fn pod_token() -> PathBuf {
+    "/var/run/secrets/kubernetes.io/serviceaccount/token".into()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

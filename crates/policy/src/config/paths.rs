@@ -24,7 +24,9 @@ pub fn resolve_paths(config: &mut Config, home: &Path, config_dir: &Path) {
         match &mut vault.auth {
             VaultAuth::Token { token_file: file }
             | VaultAuth::Approle { secret_id_file: file, .. }
-            | VaultAuth::Userpass { password_file: file, .. } => absolute(file),
+            | VaultAuth::Userpass { password_file: file, .. }
+            | VaultAuth::Jwt { jwt_file: file, .. }
+            | VaultAuth::Kubernetes { jwt_file: file, .. } => absolute(file),
         }
     }
 }

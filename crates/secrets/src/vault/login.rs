@@ -1,5 +1,8 @@
-//! Gets a token: from a file, by AppRole, or by user name and password. A token that a login made is revoked when the
-//! source has been read, so that refreshes do not pile up leases on the server.
+//! Gets a token: from a file, by AppRole, by user name and password, or for a token of somebody else's (JWT, Kubernetes).
+//! A token that a login made is revoked when the source has been read, so that refreshes do not pile up leases on the
+//! server; one that was given is renewed before it ends, where it can be.
+
+use std::path::Path;
 
 use sallyport_platform::Paths;
 use sallyport_policy::config::VaultAuth;
@@ -37,6 +40,7 @@ pub(super) async fn log_in(
         VaultAuth::Token { token_file } => {
             let token = credential(&paths.expand(token_file), "Vault token", warnings)?;
             client.use_token(&token)?;
+            renew(client).await;
             Ok(Session::Given)
         }
         VaultAuth::Approle { role_id, secret_id_file } => {
@@ -50,6 +54,41 @@ pub(super) async fn log_in(
             let path = format!("auth/userpass/login/{username}");
             exchange(client, &path, body, "userpass", "username and the password").await
         }
+        VaultAuth::Jwt { role, jwt_file, mount } => {
+            let role = role.as_deref();
+            foreign(client, "JWT", (mount, role, jwt_file), paths, warnings).await
+        }
+        VaultAuth::Kubernetes { role, jwt_file, mount } => {
+            foreign(client, "Kubernetes", (mount, Some(role), jwt_file), paths, warnings).await
+        }
+    }
+}
+
+/// Shows a token that somebody else has issued. Such files are written anew all the time, so each login reads them.
+async fn foreign(
+    client: &mut Client,
+    method: &str,
+    (mount, role, jwt_file): (&str, Option<&str>, &Path),
+    paths: &Paths,
+    warnings: &mut Vec<SourceError>,
+) -> Result<Session, SourceError> {
+    let jwt = credential(&paths.expand(jwt_file), &format!("{method} token"), warnings)?;
+    let mut body = json!({ "jwt": jwt.as_str() });
+    if let Some(role) = role {
+        body["role"] = role.into();
+    }
+    let path = format!("auth/{}/login", mount.trim_matches('/'));
+    exchange(client, &path, body, method, "role, mount and jwt_file").await
+}
+
+/// Prolongs a given token whose second half of life has begun. What can't be renewed ends when it ends, and the health
+/// item says so then.
+async fn renew(client: &Client) {
+    let Ok(Answer::Ok(found)) = client.read("auth/token/lookup-self").await else { return };
+    let number = |name: &str| found.pointer(name).and_then(Value::as_u64).unwrap_or(0);
+    let renewable = found.pointer("/data/renewable").and_then(Value::as_bool) == Some(true);
+    if renewable && number("/data/ttl") * 2 < number("/data/creation_ttl") {
+        let _ = client.post("auth/token/renew-self", json!({})).await;
     }
 }
 

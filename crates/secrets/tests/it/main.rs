@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bao;
+mod cluster;
 #[cfg(target_os = "linux")]
 mod keyring;
 mod vault;

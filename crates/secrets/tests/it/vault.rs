@@ -115,6 +115,106 @@ async fn reads_everything_below_the_path_by_every_login() {
     );
 }
 
+/// Tokens that somebody else has issued: an identity provider's, and a pod's, which the server shows to its cluster.
+#[tokio::test]
+async fn a_token_of_somebody_elses_opens_the_vault() {
+    let encoded = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+    let bao = Bao::start().await;
+    bao.set_up_logins().await;
+    bao.put("ai-protected/one", json!({"value": "made-up-value-1"})).await;
+    let key = p256::ecdsa::SigningKey::from_slice(&[5; 32]).expect("a key");
+    let signed = |claims: Value| {
+        use p256::ecdsa::{Signature, signature::Signer};
+        let head = encoded(json!({"alg": "ES256", "typ": "JWT"}).to_string().as_bytes());
+        let text = format!("{head}.{}", encoded(claims.to_string().as_bytes()));
+        let signature: Signature = key.sign(text.as_bytes());
+        format!("{text}.{}", encoded(&signature.to_bytes()))
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("time").as_secs();
+    // What says that a point of P-256 follows.
+    let kind = data_encoding::HEXLOWER.decode(b"3059301306072a8648ce3d020106082a8648ce3d030107034200");
+    let public =
+        [kind.expect("hexadecimal"), key.verifying_key().to_sec1_point(false).as_bytes().to_vec()].concat();
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        data_encoding::BASE64.encode(&public)
+    );
+    bao.post("sys/auth/corp", json!({"type": "jwt"})).await;
+    bao.post(
+        "auth/corp/config",
+        json!({"jwt_validation_pubkeys": [pem], "jwt_supported_algs": ["ES256"], "default_role": "dev"}),
+    )
+    .await;
+    bao.post(
+        "auth/corp/role/dev",
+        json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "token_policies": ["ai-read"]}),
+    )
+    .await;
+    let claims = |audience: &str| json!({"sub": "ada", "aud": audience, "iat": now, "exp": now + 600});
+    let file = |name: &str, text: &str| crate::private_file(bao.folder.path(), name, text);
+    let jwt = |name: &str, audience: &str, role: Option<&str>| VaultAuth::Jwt {
+        role: role.map(str::to_owned),
+        jwt_file: file(name, &signed(claims(audience))),
+        mount: "corp".into(),
+    };
+    for role in [Some("dev"), None] {
+        let report = read(&bao, bao.config(&jwt("good", "vault", role))).await;
+        assert_eq!(values(&report), owned(&[("one", "made-up-value-1")]));
+    }
+    let other = bao.config(&jwt("other", "elsewhere", Some("dev")));
+    assert_eq!(code(&bao, other).await, ProblemCode::VaultLoginRefused);
+
+    // Its address is plain, but the server wants one all the same.
+    let authority = std::fs::read_to_string(&bao.ca).expect("a certificate");
+    let cluster = crate::cluster::Cluster::start().await;
+    bao.post("sys/auth/kubernetes", json!({"type": "kubernetes"})).await;
+    let config = json!({"kubernetes_host": cluster.address, "token_reviewer_jwt": "reviewer", "kubernetes_ca_cert": authority});
+    bao.post("auth/kubernetes/config", config).await;
+    bao.post(
+        "auth/kubernetes/role/workspace",
+        json!({"bound_service_account_names": ["editor"], "bound_service_account_namespaces": ["dev"], "token_policies": ["ai-read"]}),
+    )
+    .await;
+    let pod = |account: &str| VaultAuth::Kubernetes {
+        role: "workspace".into(),
+        jwt_file: file(
+            account,
+            &signed(
+                json!({"sub": format!("system:serviceaccount:dev:{account}"), "iat": now, "exp": now + 600,
+            "kubernetes.io": {"namespace": "dev", "serviceaccount": {"name": account, "uid": "u-1"}}}),
+            ),
+        ),
+        mount: "kubernetes".into(),
+    };
+    let report = read(&bao, bao.config(&pod("editor"))).await;
+    assert_eq!(values(&report), owned(&[("one", "made-up-value-1")]));
+    assert_eq!(code(&bao, bao.config(&pod("stranger"))).await, ProblemCode::VaultLoginRefused);
+}
+
+/// A renewable token lives on while it is used: it is renewed once half of its time is over.
+#[tokio::test]
+async fn a_given_token_is_renewed_before_it_ends() {
+    let bao = Bao::start().await;
+    bao.set_up_logins().await;
+    bao.put("ai-protected/one", json!({"value": "made-up-value-1"})).await;
+    let made = json!({"policies": ["ai-read", "default"], "ttl": "6s", "explicit_max_ttl": "10m"});
+    let made = bao.post("auth/token/create", made).await;
+    let token = made.pointer("/auth/client_token").and_then(Value::as_str).expect("token").to_owned();
+    let config =
+        bao.config(&VaultAuth::Token { token_file: crate::private_file(bao.folder.path(), "short", &token) });
+    let ends = || async {
+        let (_, found) = bao.call(Method::POST, "auth/token/lookup", json!({"token": token})).await;
+        found.pointer("/data/expire_time").and_then(Value::as_str).map(str::to_owned)
+    };
+    let first = ends().await.expect("a lifetime");
+    let started = std::time::Instant::now();
+    // Longer than the token would have lived.
+    while ends().await.as_ref() == Some(&first) || started.elapsed().as_secs() < 7 {
+        assert_eq!(read(&bao, config.clone()).await.count(), 1, "{:?}", started.elapsed());
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 async fn each_failure_has_a_code_a_sentence_and_a_way_out() {
     let bao = Bao::start().await;
