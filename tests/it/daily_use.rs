@@ -8,7 +8,7 @@ use sallyport_tests::aimock::ANSWER;
 use sallyport_tests::keychain::Keychain;
 use sallyport_tests::process::run;
 use sallyport_tests::stage::{NEGATIVE, OK, UNREACHABLE, USAGE};
-use sallyport_tests::{Stage, tools, wait};
+use sallyport_tests::{Stage, memory, tools, wait};
 use serde_json::json;
 
 use crate::common::{Family, Providers, prompt};
@@ -73,6 +73,44 @@ fn exec_and_env_lead_a_tool_through() -> Result<()> {
     // The tool's own exit code comes back.
     ensure!(stage.cli(&["exec", "--", "sh", "-c", "exit 7"])?.code == 7);
     Ok(())
+}
+
+/// The value stands in no source: the tool itself brings it, in its environment.
+#[test]
+fn what_a_tools_environment_holds_is_known_before_its_first_request() -> Result<()> {
+    let providers = Providers::emulated()?;
+    let mut stage = providers.stage()?;
+    stage.start()?;
+    let secret = "Wq7-jH2mXtR9bLs4.kV6yNcP1";
+    let curl = |text: &str, environment: &str| -> Result<String> {
+        let body = stage.path("user/body.json");
+        fs::write(&body, prompt(Family::OpenAi, text, false))?;
+        let data = format!("@{}", body.display());
+        let url = Family::OpenAi.url();
+        let words = ["exec", "--", "env", environment, "curl", "--silent", "--show-error", "-H"];
+        let rest = ["content-type: application/json", "--data-binary", &data, &url];
+        stage.cli(&[&words[..], &rest].concat())?.ok()?;
+        let seen = providers.front.take();
+        Ok(String::from_utf8_lossy(&seen[0].body).into_owned())
+    };
+    let token = format!("DEPLOY_TOKEN={secret}");
+    // Not by its look, and not by a name that says nothing.
+    let plain = curl(&format!("see {secret}"), &format!("DEPLOY_NOTE={secret}"))?;
+    ensure!(plain.contains(secret), "{plain}");
+
+    // The first request of the tool is clean already; and who only holds the value leaves it nowhere.
+    let innocent = "Zt5-pW8nYvK3cGd7.rB1xQfM4";
+    curl("nothing to see", &format!("OTHER_SECRET={innocent}"))?;
+    let needles = [innocent, "nothing to see"].map(|text| text.as_bytes().to_vec());
+    let (found, _) = memory::count(stage.pid()?, &needles)?;
+    ensure!(found[0] == 0, "the engine keeps it: {found:?}");
+    let clean = curl(&format!("see {secret} and {innocent}"), &token)?;
+    ensure!(clean.contains("see [SECRET:env/DEPLOY_TOKEN] and [SECRET:env/OTHER_SECRET]"), "{clean}");
+
+    // It stays known when the tool has ended, for whoever says it next.
+    let later = curl(&format!("see {secret}"), "NOTHING=1")?;
+    ensure!(later.contains("see [SECRET:env/DEPLOY_TOKEN]"), "{later}");
+    stage.stop()
 }
 
 #[test]

@@ -470,6 +470,7 @@ async fn build(
         holds: Holds::new(),
         processes: Arc::new(Processes::new()),
         sessions: Default::default(),
+        environments: Default::default(),
         leases: Default::default(),
         quotas: quotas::Quotas::open(paths.state_dir(), &foyer.health),
         events: broadcast::channel(EVENTS).0,

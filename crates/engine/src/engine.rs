@@ -85,6 +85,7 @@ pub(crate) struct Engine {
     pub(crate) holds: crate::hold::Holds,
     pub(crate) processes: Arc<Processes>,
     pub(crate) sessions: Sessions,
+    pub(crate) environments: crate::environments::Environments,
     pub(crate) leases: crate::broker::Leases,
     pub(crate) quotas: crate::quotas::Quotas,
     pub(crate) events: broadcast::Sender<sallyport_ipc::types::Event>,

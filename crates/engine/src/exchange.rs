@@ -72,6 +72,11 @@ pub(crate) async fn walk(
         Some(flow) => flow.process().await,
         None => None,
     };
+    if let Some(process) = process
+        && policy.snapshot.secrets.client_environment.value
+    {
+        engine.environments.learn(engine, process).await;
+    }
     let credential = Credential::read(context.proxy_auth.as_ref());
     let told = engine.sessions.account(credential.as_ref(), process, &policy.account);
     let account = told.as_ref().unwrap_or(&policy.account);

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use sallyport_detect::{SecretEntry, SecretSet, shape};
 use sallyport_ipc::types::{ElevationDraft, Handover, HandoverRequest, Variable};
 use sallyport_ipc::{Caller, ControlError, ErrorCode};
@@ -172,12 +171,7 @@ fn remember(engine: &Engine, class: &str, variables: &[Variable]) {
         weak: std::str::from_utf8(&variable.value).is_ok_and(shape::is_common_word),
     });
     let set = SecretSet::build(engine.sources.key(), "handed over", entries);
-    if engine.sources.remember(set, Timestamp::now()) {
-        engine.rebuild_scanner();
-        if let Err(error) = engine.sources.persist() {
-            tracing::warn!(%error, "fingerprints could not be written down");
-        }
-    }
+    engine.remember(set);
 }
 
 fn word(why: &NotHandedOver) -> &'static str {

@@ -18,6 +18,7 @@ pub mod daemon;
 mod destination;
 mod elevation;
 mod engine;
+mod environments;
 mod exchange;
 mod flow;
 mod foyer;

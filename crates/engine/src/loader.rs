@@ -27,7 +27,7 @@ pub const CHILD_ARGUMENT: &str = "load-secrets-child";
 /// Longer input is nothing that the engine wrote.
 const MAX_INPUT: u64 = 1 << 20;
 
-const JUDGE: Judge = Judge { looks_secret: shape::looks_secret, is_common: shape::is_common_word };
+pub(crate) const JUDGE: Judge = Judge { looks_secret: shape::looks_secret, is_common: shape::is_common_word };
 
 /// What the engine tells its child.
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]

@@ -18,6 +18,9 @@ use crate::loader::{Loaded, Name, Outcome};
 /// How long a value is still recognised after it left its source.
 const RETIREMENT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// Sets of such values; the oldest goes first. A tool whose environment changes each time it is started leaves many.
+const MAX_RETIRED: usize = 512;
+
 /// Kinds whose first load AI traffic waits for: a person named them in the configuration.
 const AWAITED_KINDS: [&str; 2] = ["vault", "file"];
 
@@ -177,6 +180,9 @@ impl Known {
     fn retire(&mut self, set: SecretSet, now: Timestamp) {
         if !set.is_empty() {
             self.retired.push(Retired { until: now + RETIREMENT, set: Arc::new(set) });
+            if self.retired.len() > MAX_RETIRED {
+                self.retired.remove(0);
+            }
         }
     }
 }

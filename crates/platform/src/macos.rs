@@ -84,6 +84,10 @@ pub(crate) fn describe_process(_: u32) -> Option<Process> {
     None
 }
 
+pub(crate) fn process_environment(_: u32) -> Option<crate::LockedBytes> {
+    None
+}
+
 pub(crate) fn harden_process() -> Hardening {
     Hardening {
         no_core_files: crate::unix::disable_core_files(),

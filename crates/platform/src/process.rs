@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::LockedBytes;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
@@ -59,6 +61,12 @@ impl Process {
     }
 }
 
+/// The variables that a running process was started with, `NAME=value` with a zero byte after each, on locked pages.
+/// `None` where the system does not tell; what is longer than 128 KiB is cut.
+pub fn environment(pid: u32) -> Option<LockedBytes> {
+    crate::imp::process_environment(pid)
+}
+
 /// A hold on one running process: tells whether it has ended, also after its pid was given to another.
 #[derive(Debug)]
 pub struct Lifeline(crate::imp::ProcessHold);
@@ -98,6 +106,27 @@ mod tests {
         }
         assert_eq!(processes.of_socket(owner.inode, owner.uid.wrapping_add(1)), None);
         assert_eq!(processes.of_socket(u64::MAX, owner.uid), None);
+    }
+
+    #[test]
+    fn the_environment_is_that_of_the_process() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .env_clear()
+            .env("ONE", "a b")
+            .env("TWO", "")
+            .spawn()
+            .expect("sleep");
+        let read = || environment(child.id()).map(|bytes| bytes.to_vec());
+        // Until it has become the other program it still has ours.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while read().as_deref() != Some(b"ONE=a b\0TWO=\0") && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(read().as_deref(), Some(&b"ONE=a b\0TWO=\0"[..]));
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(environment(child.id()).is_none());
     }
 
     #[test]

@@ -90,6 +90,10 @@ pub(crate) fn describe_process(_: u32) -> Option<Process> {
     None
 }
 
+pub(crate) fn process_environment(_: u32) -> Option<crate::LockedBytes> {
+    None
+}
+
 pub(crate) fn harden_process() -> Hardening {
     let missing = || Err("not available on Windows yet".to_owned());
     Hardening { no_core_files: missing(), not_dumpable: missing() }

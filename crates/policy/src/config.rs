@@ -144,6 +144,8 @@ pub struct SecretsConfig {
     /// Folders searched for `.env*`, `secrets/` and `*.pem`.
     pub workspaces: Vec<PathBuf>,
     pub well_known_files: bool,
+    /// The environment of each tool that is intercepted: variables whose names say secret.
+    pub client_environment: bool,
 }
 
 impl Default for SecretsConfig {
@@ -154,6 +156,7 @@ impl Default for SecretsConfig {
             files: Vec::new(),
             workspaces: Vec::new(),
             well_known_files: true,
+            client_environment: true,
         }
     }
 }

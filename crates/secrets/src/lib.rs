@@ -7,6 +7,7 @@
 mod address;
 mod collect;
 mod env_file;
+mod environment;
 mod fetch;
 mod files;
 mod json;
@@ -19,6 +20,7 @@ mod vault;
 mod well_known;
 mod workspace;
 
+pub use environment::of_environment;
 pub use fetch::{fetch, fetch_class};
 pub use load::load;
 pub use report::{ProblemCode, SourceError, SourceId, SourceKind, SourceReport};

@@ -24,7 +24,7 @@ pub(crate) use keyring::{
     user_secret_queries,
 };
 pub(crate) use polkit::{authenticate, authentication_available, process_started};
-pub(crate) use process::{ProcessHold, describe_process, find_socket_holder};
+pub(crate) use process::{ProcessHold, describe_process, find_socket_holder, process_environment};
 pub(crate) use sock_diag::{connection_owner, listener_owner};
 pub(crate) use trust::{bundle_text, roots_file, trust_stores};
 

@@ -1,5 +1,6 @@
 //! Processes by `/proc`.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,12 +9,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags, readlinkat_raw};
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::Error;
 use crate::process::{Ancestor, Process};
+use crate::{Error, LockedBytes};
 
 /// A full search stops here: a connection waits for it.
 const SEARCH_TIME: Duration = Duration::from_millis(250);
 const MAX_ANCESTORS: usize = 16;
+const MAX_ENVIRONMENT: usize = 128 << 10;
 
 pub(crate) fn find_socket_holder(inode: u64, uid: u32, recent: &[u32]) -> Option<u32> {
     let wanted = format!("socket:[{inode}]");
@@ -68,6 +70,21 @@ pub(crate) fn describe_process(pid: u32) -> Option<Process> {
         parents,
         started: start_time(stat.started_ticks),
     })
+}
+
+pub(crate) fn process_environment(pid: u32) -> Option<LockedBytes> {
+    let mut file = std::fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    let mut whole = LockedBytes::zeroed(MAX_ENVIRONMENT).ok()?;
+    let mut length = 0;
+    while length < whole.len() {
+        match file.read(&mut whole[length..]).ok()? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    let mut bytes = LockedBytes::zeroed(length).ok()?;
+    bytes.copy_from_slice(&whole[..length]);
+    Some(bytes)
 }
 
 /// A file descriptor that becomes readable when the process ends (pidfd_open(2)).

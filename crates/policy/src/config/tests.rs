@@ -23,6 +23,7 @@ secrets:
   files: [/path/secrets.env]     # NAME=value lines
   workspaces: [~/src]
   well_known_files: true
+  client_environment: false
 audit: {durability: strict, retention_days: 90, content: public}
 policies: [policies/]
 profile: balanced

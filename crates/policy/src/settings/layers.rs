@@ -111,6 +111,7 @@ pub fn resolve(layers: &Layers) -> Result<Snapshot, DocumentErrors> {
             files: config.pick("secrets.files", |config| config.secrets.files.clone()),
             workspaces: config.pick("secrets.workspaces", |config| config.secrets.workspaces.clone()),
             well_known_files: config.pick("secrets.well_known_files", |c| c.secrets.well_known_files),
+            client_environment: config.pick("secrets.client_environment", |c| c.secrets.client_environment),
         },
         audit: AuditSettings {
             durability: config.pick("audit.durability", |config| config.audit.durability),

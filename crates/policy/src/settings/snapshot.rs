@@ -106,6 +106,7 @@ pub struct SecretsSettings {
     pub files: Setting<Vec<PathBuf>>,
     pub workspaces: Setting<Vec<PathBuf>>,
     pub well_known_files: Setting<bool>,
+    pub client_environment: Setting<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -160,6 +161,7 @@ impl Snapshot {
             files: self.secrets.files.value.clone(),
             workspaces: self.secrets.workspaces.value.clone(),
             well_known_files: self.secrets.well_known_files.value,
+            client_environment: self.secrets.client_environment.value,
         }
     }
 
@@ -218,6 +220,7 @@ impl Snapshot {
             row("secrets.files", &self.secrets.files),
             row("secrets.workspaces", &self.secrets.workspaces),
             row("secrets.well_known_files", &self.secrets.well_known_files),
+            row("secrets.client_environment", &self.secrets.client_environment),
             row("audit.durability", &self.audit.durability),
             row("audit.retention_days", &self.audit.retention_days),
             row("audit.content", &self.audit.content),

@@ -338,6 +338,7 @@ const POLICY: PolicyView = {
     { key: 'secrets.keychain', value: true, origin: 'default', locked: false },
     { key: 'secrets.workspaces', value: ['~/src'], origin: 'user', locked: false },
     { key: 'secrets.well_known_files', value: true, origin: 'default', locked: false },
+    { key: 'secrets.client_environment', value: true, origin: 'default', locked: false },
     { key: 'audit.durability', value: 'strict', origin: 'default', locked: false },
     { key: 'audit.retention_days', value: 180, origin: 'managed', locked: true },
     { key: 'audit.content', value: 'none', origin: 'managed', locked: true },
