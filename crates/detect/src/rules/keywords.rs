@@ -5,6 +5,8 @@
 //! place is looked up independently of all others, which keeps the processor busy where an automaton would wait
 //! for its last step.
 
+use std::collections::HashMap;
+
 /// Bytes that are looked up at once.
 const GRAM: usize = 4;
 /// How far apart they are looked up.
@@ -33,6 +35,7 @@ impl Keywords {
     /// `words`: ASCII, in lower case, of [`SHORTEST`] bytes or more.
     pub(super) fn new(words: Vec<String>) -> Keywords {
         let words: Vec<Vec<u8>> = words.into_iter().map(String::into_bytes).collect();
+        let rarity = Rarity::of(&words);
         let (mut whole, mut head, mut tail) = (Vec::new(), Vec::new(), Vec::new());
         let mut filter = vec![0u64; 1 << (FILTER_BITS - 6)].into_boxed_slice();
         let mut pass = |folded: u32| {
@@ -55,12 +58,19 @@ impl Keywords {
                 [a, b, c, d] => {
                     whole.push(row(fold([a, b, c, d]), 0));
                     pass(fold([a, b, c, d]));
-                    let folded = fold([b, c, d, 0]) & HEAD;
-                    head.push(row(folded, 1));
-                    bytes().for_each(|any| pass(folded | any << 24));
+                    // At an odd place it ends the gram before, or begins the one after.
+                    if rarity.cost(&[a, b, c]) < rarity.cost(&[b, c, d]) {
+                        let folded = fold([a, b, c, 0]) & HEAD;
+                        tail.push(row(folded, -1));
+                        bytes().for_each(|any| pass(folded << 8 | any));
+                    } else {
+                        let folded = fold([b, c, d, 0]) & HEAD;
+                        head.push(row(folded, 1));
+                        bytes().for_each(|any| pass(folded | any << 24));
+                    }
                 }
                 _ => {
-                    let at = rarest(word);
+                    let at = rarity.rarest(word);
                     let pair = word.array_windows::<GRAM>().enumerate().skip(at).take(STRIDE);
                     for (into, gram) in pair {
                         whole.push(row(fold(*gram), into as isize));
@@ -200,29 +210,28 @@ impl Row {
 struct Grams {
     /// Where the rows begin whose prints have the same top bits.
     starts: Vec<u32>,
+    shift: u32,
     rows: Vec<Row>,
 }
 
 impl Grams {
-    const BITS: u32 = 14;
+    /// Most places that are looked up find no row.
+    const PLACES_A_ROW: usize = 4;
 
     fn new(mut rows: Vec<Row>) -> Grams {
         rows.sort_unstable_by_key(|row| (print(row.folded), row.number, row.into));
         rows.dedup_by_key(|row| (row.folded, row.number, row.into));
-        let starts = (0..=1u32 << Grams::BITS)
-            .map(|top| rows.partition_point(|row| Grams::top(row.folded) < top as usize) as u32)
+        let places = (rows.len() * Grams::PLACES_A_ROW).next_power_of_two().max(2);
+        let shift = u32::BITS - places.trailing_zeros();
+        let starts = (0..=places)
+            .map(|top| rows.partition_point(|row| ((print(row.folded) >> shift) as usize) < top) as u32)
             .collect();
-        Grams { starts, rows }
-    }
-
-    #[inline(always)]
-    fn top(folded: u32) -> usize {
-        (print(folded) >> (32 - Grams::BITS)) as usize
+        Grams { starts, shift, rows }
     }
 
     #[inline(always)]
     fn rows(&self, folded: u32) -> impl Iterator<Item = &Row> {
-        let top = Grams::top(folded);
+        let top = (print(folded) >> self.shift) as usize;
         let range = match (self.starts.get(top), self.starts.get(top + 1)) {
             (Some(start), Some(end)) => *start as usize..*end as usize,
             _ => 0..0,
@@ -264,21 +273,43 @@ fn place(print: u32) -> usize {
     (print >> (32 - FILTER_BITS)) as usize
 }
 
-/// Where in a word the two neighbouring grams begin that other text holds least often.
-fn rarest(word: &[u8]) -> usize {
-    let cost = |pair: &[u8]| -> u32 {
-        pair.array_windows::<GRAM>()
-            .map(|gram| gram.iter().map(|byte| commonness(*byte)).product::<u32>())
-            .sum()
-    };
-    let pairs = word.windows(GRAM + STRIDE - 1).take(FURTHEST).enumerate();
-    pairs.min_by_key(|(_, pair)| cost(pair)).map_or(0, |(at, _)| at)
+/// How often grams stand in other text, and in other keywords: each of those has to be told apart there.
+struct Rarity(HashMap<u32, u32>);
+
+impl Rarity {
+    fn of(words: &[Vec<u8>]) -> Rarity {
+        let mut counts = HashMap::new();
+        for gram in words.iter().flat_map(|word| word.array_windows::<GRAM>().take(FURTHEST)) {
+            *counts.entry(fold(*gram)).or_insert(0) += 1;
+        }
+        Rarity(counts)
+    }
+
+    /// Where in a word the two neighbouring grams begin that cost least.
+    fn rarest(&self, word: &[u8]) -> usize {
+        let cost = |pair: &[u8]| -> u32 { pair.array_windows::<GRAM>().map(|gram| self.cost(gram)).sum() };
+        let pairs = word.windows(GRAM + STRIDE - 1).take(FURTHEST).enumerate();
+        pairs.min_by_key(|(_, pair)| cost(pair)).map_or(0, |(at, _)| at)
+    }
+
+    fn cost(&self, gram: &[u8]) -> u32 {
+        // What words are made of stands in more of them than its letters tell.
+        const IN_WORDS: u32 = 4;
+        let letters: u32 = gram.iter().map(|byte| commonness(*byte)).product();
+        let in_words = if crate::shape::is_wordlike_part(gram) { IN_WORDS } else { 1 };
+        let others = match *gram {
+            [a, b, c, d] => self.0.get(&fold([a, b, c, d])).copied().unwrap_or(0),
+            _ => 1,
+        };
+        letters.saturating_mul(in_words).saturating_mul(others.max(1))
+    }
 }
 
 /// Roughly how often, in a hundred, a byte stands in code and prose.
 fn commonness(byte: u8) -> u32 {
     match byte {
-        b' ' | b'e' => 10,
+        b' ' => 16,
+        b'e' => 10,
         b't' => 8,
         b'a' | b'i' | b'n' | b'o' | b'r' | b's' => 6,
         b'c' | b'd' | b'l' => 4,

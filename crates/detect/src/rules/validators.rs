@@ -152,18 +152,27 @@ pub(super) fn is_name(byte: u8) -> bool {
 /// Bits per byte.
 pub(crate) fn shannon(value: &[u8]) -> f32 {
     let mut counts = [0u32; 256];
+    let mut seen = [0u64; 4];
     for byte in value {
         if let Some(count) = counts.get_mut(usize::from(*byte)) {
             *count += 1;
         }
+        if let Some(seen) = seen.get_mut(usize::from(*byte >> 6)) {
+            *seen |= 1 << (byte & 63);
+        }
     }
     let all = value.len().max(1) as f32;
-    counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| *count as f32 / all)
-        .map(|share| -share * share.log2())
-        .sum()
+    let mut bits = 0.0;
+    for (seen, first) in seen.into_iter().zip([0, 64, 128, 192]) {
+        let mut seen = seen;
+        while seen != 0 {
+            let count = counts.get(first + seen.trailing_zeros() as usize).copied().unwrap_or(1);
+            let share = count as f32 / all;
+            bits += -share * share.log2();
+            seen &= seen - 1;
+        }
+    }
+    bits
 }
 
 /// A provider token's body: not filler, not an example made of words.

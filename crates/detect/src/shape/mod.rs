@@ -5,16 +5,19 @@
 //! which matches of a rule are examples or references.
 
 mod names;
+mod needles;
 mod stand_in;
 mod words;
 
 pub(crate) use names::name_parts;
 pub use names::names_secret;
+pub(crate) use needles::Needles;
 pub use stand_in::is_stand_in;
 pub(crate) use stand_in::{is_example, is_published, is_reference};
 pub use words::is_wordlike;
 pub(crate) use words::{
-    distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default, odd_letters, parts,
+    distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default, is_wordlike_part,
+    odd_letters, parts,
 };
 
 /// Whether `value` is too common to be searched for in every text: a word or two, a host, a path,

@@ -3,7 +3,7 @@
 use super::words::parts;
 
 /// Words that make a name a secret's name.
-const TELLING: &[&str] = &[
+const TELLING: [u128; 18] = letters([
     "apikey",
     "apitoken",
     "auth",
@@ -22,10 +22,10 @@ const TELLING: &[&str] = &[
     "pass",
     "accesskey",
     "privatekey",
-];
+]);
 
 /// Words that make `key` a secret's name when they stand before it.
-const KEY_OWNERS: &[&str] = &[
+const KEY_OWNERS: [u128; 25] = letters([
     "access",
     "account",
     "admin",
@@ -51,10 +51,10 @@ const KEY_OWNERS: &[&str] = &[
     "subscription",
     "webhook",
     "write",
-];
+]);
 
 /// Words at the end of a name that say: about a secret, not the secret.
-const ABOUT: &[&str] = &[
+const ABOUT: [u128; 58] = letters([
     "age",
     "alg",
     "algorithm",
@@ -113,60 +113,94 @@ const ABOUT: &[&str] = &[
     "uri",
     "url",
     "version",
-];
+]);
 
 /// Whether `name` announces a credential: `DB_PASSWORD`, `apiKey`, `auth-token`; not
 /// `PUBLIC_KEY`, `MAX_TOKENS`, `TOKEN_TTL`, `SECRET_NAME`.
 pub fn names_secret(name: &str) -> bool {
+    const NOT_ITSELF: [u128; 6] = letters(["public", "hashed", "encrypted", "fake", "dummy", "mock"]);
+    const TOKEN: u128 = letters_of("token");
+    // Where the next page of a list begins.
+    const PAGES: [u128; 4] = letters(["next", "page", "continuation", "pagination"]);
     let words = parts(name).filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
     let (mut before, mut last) = (Word::default(), Word::default());
     let mut tells = false;
     for word in words {
         (before, last) = (last, Word::of(word));
-        if last.is_one_of(&["public", "hashed", "encrypted", "fake", "dummy", "mock"]) {
+        if last.is_one_of(&NOT_ITSELF) {
             return false;
         }
         tells |= match () {
-            () if last.is_key() => before.is_one_of(KEY_OWNERS),
-            // Where the next page of a list begins.
-            () if last.is_one_of(&["token"]) => {
-                !before.is_one_of(&["next", "page", "continuation", "pagination"])
-            }
-            () => last.is_one_of(TELLING),
+            () if last.is_key() => before.is_one_of(&KEY_OWNERS),
+            () if last.letters == TOKEN => !before.is_one_of(&PAGES),
+            () => last.is_one_of(&TELLING),
         };
     }
     let shouted_key = || last.is_key() && !before.is_empty() && is_shouted(name);
-    !last.is_empty() && !last.is_one_of(ABOUT) && (tells || shouted_key())
+    !last.is_empty() && (tells || shouted_key()) && !last.is_one_of(&ABOUT)
 }
 
-/// A word in lower case, which fits where all words fit that are looked for.
+/// A word in lower case.
 #[derive(Clone, Copy, Default)]
 struct Word {
-    bytes: [u8; Word::LONGEST],
-    len: usize,
+    /// As [`letters_of`] has them, and [`Word::OTHER`] where there are more than any word has that is looked for.
+    letters: u128,
 }
 
 impl Word {
     const LONGEST: usize = 16;
+    const OTHER: u128 = u128::MAX;
 
     fn of(word: &str) -> Word {
+        if word.len() > Word::LONGEST {
+            return Word { letters: Word::OTHER };
+        }
         let mut bytes = [0; Word::LONGEST];
         bytes.iter_mut().zip(word.bytes()).for_each(|(slot, byte)| *slot = byte.to_ascii_lowercase());
-        Word { bytes, len: word.len() }
+        Word { letters: u128::from_le_bytes(bytes) }
     }
 
     fn is_empty(&self) -> bool {
-        self.len == 0
+        self.letters == 0
     }
 
     fn is_key(&self) -> bool {
-        self.is_one_of(&["key", "keys"])
+        const KEYS: [u128; 2] = letters(["key", "keys"]);
+        self.is_one_of(&KEYS)
     }
 
-    fn is_one_of(&self, words: &[&str]) -> bool {
-        let bytes = self.bytes.get(..self.len);
-        bytes.is_some_and(|bytes| words.iter().any(|word| word.as_bytes() == bytes))
+    /// All are compared, which costs less than to leave at the first that is the same.
+    fn is_one_of<const N: usize>(&self, words: &[u128; N]) -> bool {
+        words.iter().fold(false, |any, word| any | (*word == self.letters))
     }
+}
+
+/// Words as numbers, to be compared in one step each.
+const fn letters<const N: usize>(words: [&str; N]) -> [u128; N] {
+    let mut all = [0; N];
+    let mut at = 0;
+    while at < N {
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            all[at] = letters_of(words[at]);
+        }
+        at += 1;
+    }
+    all
+}
+
+const fn letters_of(word: &str) -> u128 {
+    let bytes = word.as_bytes();
+    assert!(bytes.len() <= Word::LONGEST);
+    let (mut letters, mut at) = (0, 0);
+    while at < bytes.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            letters |= (bytes[at] as u128) << (8 * at);
+        }
+        at += 1;
+    }
+    letters
 }
 
 /// How many words a name is made of.

@@ -105,27 +105,7 @@ pub(crate) fn is_reference(value: &str) -> bool {
     }) {
         return true;
     }
-    if [
-        "${",
-        "$(",
-        "{{",
-        "#{",
-        "<%",
-        "%{",
-        "$ENV",
-        "process.env",
-        "os.environ",
-        "os.getenv",
-        "env.",
-        "ENV[",
-        "secrets.",
-        "vault:",
-        "file:",
-        "arn:aws:",
-    ]
-    .iter()
-    .any(|mark| value.contains(mark))
-    {
+    if (0..value.len()).any(|at| begins_reference(value.as_bytes().get(at..).unwrap_or_default())) {
         return true;
     }
     let name = |text: &str| {
@@ -137,8 +117,28 @@ pub(crate) fn is_reference(value: &str) -> bool {
         let spelled = name(variable) && !variable.starts_with(|c: char| c.is_ascii_digit());
         spelled && (after.is_empty() || !variable.bytes().any(|byte| byte.is_ascii_lowercase()) && end >= 3)
     });
-    let format = ["%s", "%d", "{}", "{0}", "%v"].iter().any(|format| value.contains(format));
-    variable || format || is_call(value)
+    variable || is_call(value)
+}
+
+/// What tells a reference or a format wherever it stands in a value.
+fn begins_reference(rest: &[u8]) -> bool {
+    let begins = |marks: &[&[u8]]| marks.iter().any(|mark| rest.starts_with(mark));
+    match rest.first() {
+        Some(b'$') => begins(&[b"${", b"$(", b"$ENV"]),
+        Some(b'{') => begins(&[b"{{", b"{}", b"{0}"]),
+        Some(b'%') => begins(&[b"%{", b"%s", b"%d", b"%v"]),
+        Some(b'#') => begins(&[b"#{"]),
+        Some(b'<') => begins(&[b"<%"]),
+        Some(b'p') => begins(&[b"process.env"]),
+        Some(b'o') => begins(&[b"os.environ", b"os.getenv"]),
+        Some(b'e') => begins(&[b"env."]),
+        Some(b'E') => begins(&[b"ENV["]),
+        Some(b's') => begins(&[b"secrets."]),
+        Some(b'v') => begins(&[b"vault:"]),
+        Some(b'f') => begins(&[b"file:"]),
+        Some(b'a') => begins(&[b"arn:aws:"]),
+        _ => false,
+    }
 }
 
 /// `name(…)`, `a.b[…]`, `a->b`, `A::b`: code that yields a value.
@@ -153,15 +153,19 @@ fn is_call(value: &str) -> bool {
 
 /// Stars, dots, one or two characters over and over, a keyboard row.
 fn is_masked(value: &str) -> bool {
-    let filler = value.bytes().filter(|byte| b"*.xX#?-_".contains(byte)).count();
+    let filler = value
+        .bytes()
+        .filter(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X' | b'#' | b'?' | b'-' | b'_'))
+        .count();
+    let filled = || {
+        filler * 3 > value.len() * 2
+            || value.as_bytes().array_windows().any(|three| three == b"..." || three == b"***")
+            || value.as_bytes().array_windows().any(|four: &[u8; 4]| four.eq_ignore_ascii_case(b"xxxx"))
+    };
     distinct(value) <= 2 && value.len() >= 3
+        || filler > 0 && filled()
+        || !value.is_ascii() && value.contains(['…', '•'])
         || is_sequence(value)
-        || value.contains("...")
-        || value.contains("***")
-        || value.contains('…')
-        || value.contains('•')
-        || value.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xxxx"))
-        || filler * 3 > value.len() * 2
 }
 
 /// A word that documentation puts where a secret belongs, or none at all.

@@ -65,6 +65,11 @@ pub fn is_wordlike(word: &str) -> bool {
     misses <= usize::from(letters.len() >= 8) + letters.len() / 14
 }
 
+/// Whether the letters stand in a row in some word.
+pub(crate) fn is_wordlike_part(letters: &[u8]) -> bool {
+    letters.len() >= 3 && letters.iter().all(u8::is_ascii_alphabetic) && letters.windows(3).all(known_trigram)
+}
+
 fn known_trigram(letters: &[u8]) -> bool {
     let number = letters
         .iter()
@@ -167,27 +172,47 @@ impl<'v> Iterator for Parts<'v> {
     type Item = &'v str;
 
     fn next(&mut self) -> Option<&'v str> {
-        let bytes = self.value.as_bytes();
-        let is_part = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
-        while self.at < bytes.len() && !is_part(self.at) {
-            self.at += 1;
+        let rest = self.value.as_bytes().get(self.at..).unwrap_or_default();
+        let skipped = rest.iter().position(|byte| Kind::of(*byte) != Kind::Mark)?;
+        let start = self.at + skipped;
+        let mut kinds = rest.iter().skip(skipped).map(|byte| Kind::of(*byte)).chain([Kind::Mark]);
+        let (mut before, mut here) = (Kind::Mark, kinds.next()?);
+        let mut len = 0;
+        while here != Kind::Mark {
+            let next = kinds.next().unwrap_or(Kind::Mark);
+            // A new part begins, with a letter or digit on both sides.
+            let turns = (before == Kind::Digit) != (here == Kind::Digit)
+                || here == Kind::Upper
+                    && (before == Kind::Lower || before == Kind::Upper && next == Kind::Lower);
+            if len > 0 && turns {
+                break;
+            }
+            len += 1;
+            (before, here) = (here, next);
         }
-        let start = self.at;
-        while is_part(self.at) && (self.at == start || !is_turn(bytes, self.at)) {
-            self.at += 1;
-        }
-        self.value.get(start..self.at).filter(|part| !part.is_empty())
+        self.at = start + len;
+        self.value.get(start..self.at)
     }
 }
 
-/// Whether a new part begins at `at`, with a letter or digit on both sides.
-fn is_turn(bytes: &[u8], at: usize) -> bool {
-    let byte = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
-    let (before, here) = (byte(at.checked_sub(1)), byte(Some(at)));
-    before.is_ascii_digit() != here.is_ascii_digit()
-        || here.is_ascii_uppercase()
-            && (before.is_ascii_lowercase()
-                || before.is_ascii_uppercase() && byte(Some(at + 1)).is_ascii_lowercase())
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Mark,
+    Digit,
+    Lower,
+    Upper,
+}
+
+impl Kind {
+    #[inline(always)]
+    fn of(byte: u8) -> Kind {
+        match byte {
+            b'0'..=b'9' => Kind::Digit,
+            b'a'..=b'z' => Kind::Lower,
+            b'A'..=b'Z' => Kind::Upper,
+            _ => Kind::Mark,
+        }
+    }
 }
 
 /// How many different bytes.
@@ -203,22 +228,49 @@ pub(crate) fn distinct(value: &str) -> usize {
 
 /// A run along the keyboard or the alphabet, or the same few characters repeated.
 pub(crate) fn is_sequence(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    if lower.len() < 4 {
+    if value.len() < 4 {
         return false;
     }
-    let along =
-        |row: &&str| row.contains(lower.as_str()) || lower.contains(*row) && row.len() * 2 > lower.len();
-    if KEYBOARD.iter().any(along) {
-        return true;
+    let bytes = || value.bytes().map(|byte| byte.to_ascii_lowercase());
+    let (mut steps, mut neighbours) = (0, 0);
+    for (a, b) in bytes().zip(bytes().skip(1)) {
+        steps += usize::from(b == a.wrapping_add(1) || a == b);
+        neighbours += usize::from(are_neighbours(a, b));
     }
-    let bytes = lower.as_bytes();
-    let steps =
-        bytes.windows(2).filter(|pair| matches!(pair, [a, b] if *b == a.wrapping_add(1) || a == b)).count();
-    if steps * 10 >= (bytes.len() - 1) * 8 {
-        return true;
-    }
-    (1..=bytes.len() / 3).any(|period| bytes.iter().zip(bytes.iter().skip(period)).all(|(a, b)| a == b))
+    steps * 10 >= (value.len() - 1) * 8
+        || neighbours >= LEAST_NEIGHBOURS.min(value.len() - 1) && is_along_keyboard(value)
+        || (1..=value.len() / 3).any(|period| bytes().zip(bytes().skip(period)).all(|(a, b)| a == b))
+}
+
+fn is_along_keyboard(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    KEYBOARD
+        .iter()
+        .any(|row| row.contains(lower.as_str()) || lower.contains(*row) && row.len() * 2 > lower.len())
+}
+
+/// Of the shortest row.
+const LEAST_NEIGHBOURS: usize = 6;
+
+/// Whether two keys stand beside each other in one of the rows.
+fn are_neighbours(a: u8, b: u8) -> bool {
+    /// For each ASCII character those that follow it.
+    static FOLLOWING: [u128; 128] = {
+        let mut following = [0; 128];
+        let mut row = 0;
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        while row < KEYBOARD.len() {
+            let keys = KEYBOARD[row].as_bytes();
+            let mut at = 1;
+            while at < keys.len() {
+                following[keys[at - 1] as usize] |= 1 << keys[at];
+                at += 1;
+            }
+            row += 1;
+        }
+        following
+    };
+    b.is_ascii() && FOLLOWING.get(usize::from(a)).is_some_and(|following| following >> b & 1 != 0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::rules::assigned::{is_constant, is_identifier, is_markup, is_prose};
 use crate::rules::validators::shannon;
-use crate::shape;
+use crate::shape::{self, Needles};
 
 /// A name, a value, and the text between and around them.
 pub(super) struct Pair<'t> {
@@ -46,21 +46,39 @@ macro_rules! features {
         /// What each is called, for the one who reads the weights; crosses come after them.
         pub(crate) const NAMES: [&str; PLAIN] = [$(stringify!($name)),*];
 
-        pub(super) fn of($pair: &Pair<'_>) -> [f32; COUNT] {
+        pub(super) fn of($pair: &Pair<'_>) -> Features {
             let $facts = Facts::of($pair);
             let plain = [$(Number::number($value)),*];
-            let mut all = [0.0; COUNT];
-            for (slot, value) in all.iter_mut().zip(plain) {
-                *slot = value;
-            }
-            for cross in $facts.crosses() {
-                if let Some(slot) = all.get_mut(PLAIN + cross) {
-                    *slot = 1.0;
-                }
-            }
-            all
+            Features { plain, crosses: $facts.crosses().map(|cross| PLAIN + cross) }
         }
     };
+}
+
+/// All of a pair. Of the crosses, three are 1 and all others 0.
+pub(super) struct Features {
+    plain: [f32; PLAIN],
+    /// In order.
+    crosses: [usize; 3],
+}
+
+impl Features {
+    /// The sum of all, each times its weight.
+    pub(super) fn weighed(&self, weights: &[f32]) -> f32 {
+        let plain = self.plain.iter().zip(weights).map(|(feature, weight)| feature * weight);
+        let crosses = self.crosses.iter().filter_map(|cross| weights.get(*cross).copied());
+        plain.chain(crosses).sum()
+    }
+
+    pub(super) fn all(&self) -> Vec<f32> {
+        let mut all = self.plain.to_vec();
+        all.resize(COUNT, 0.0);
+        for cross in self.crosses {
+            if let Some(slot) = all.get_mut(cross) {
+                *slot = 1.0;
+            }
+        }
+        all
+    }
 }
 
 const VALUE_KINDS: usize = 13;
@@ -286,21 +304,18 @@ impl<'t> Facts<'t> {
         let (name, value) = (pair.name, pair.value);
         let bytes = value.as_bytes();
         let lower_name = name.to_ascii_lowercase();
-        let lower_value = value.to_ascii_lowercase();
         let count = |class: fn(&u8) -> bool| bytes.iter().filter(|byte| class(byte)).count();
         let (digits, upper, lower) =
             (count(u8::is_ascii_digit), count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
-        let steps: Vec<bool> = bytes
-            .array_windows()
-            .map(|[a, b]| *b == a.wrapping_add(1) || a == b || *b == a.wrapping_sub(1))
-            .collect();
-        let longest_step = steps.split(|step| !step).map(<[bool]>::len).max().unwrap_or(0);
+        let (mut steps, mut longest_step, mut step) = (0usize, 0, 0);
+        for [a, b] in bytes.array_windows() {
+            let is_step = *b == a.wrapping_add(1) || a == b || *b == a.wrapping_sub(1);
+            step = if is_step { step + 1 } else { 0 };
+            steps += usize::from(is_step);
+            longest_step = longest_step.max(step);
+        }
         let turns = bytes.array_windows().filter(|[a, b]| class(*a) != class(*b)).count();
-        let telling =
-            ["password", "passwd", "pwd", "secret", "token", "apikey", "api_key", "key", "user", "login"];
-        let compact: String = lower_value.chars().filter(char::is_ascii_alphanumeric).collect();
-        let compact_name: String = lower_name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let of_password = ["pass", "pwd", "pw"].iter().any(|word| lower_name.contains(word));
+        let of_password = PASSWORDS.any_in(name);
         let quote = pair.glue.chars().last().filter(|c| "\"'`".contains(*c));
         let lead = pair.lead.trim_start();
         let worded = shape::explained(value);
@@ -321,7 +336,7 @@ impl<'t> Facts<'t> {
             markup: is_markup(value),
             turns: turns as f32 / bytes.len().max(2) as f32,
             odd_letters: shape::odd_letters(value),
-            steps: steps.iter().filter(|step| **step).count() as f32 / bytes.len().max(2) as f32,
+            steps: steps as f32 / bytes.len().max(2) as f32,
             longest_step,
             is_hex: bytes.len() >= 8 && bytes.iter().all(u8::is_ascii_hexdigit),
             is_uuid: bytes.len() == 36
@@ -342,30 +357,8 @@ impl<'t> Facts<'t> {
             file_name: value.rsplit_once('.').is_some_and(|(_, end)| {
                 (2..=5).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_lowercase())
             }),
-            says_itself: telling.iter().any(|word| lower_value.contains(word))
-                || compact.len() >= 4 && (compact_name.contains(&compact) || compact.contains(&compact_name)),
-            example_word: [
-                "test",
-                "example",
-                "sample",
-                "demo",
-                "dummy",
-                "fake",
-                "foo",
-                "bar",
-                "default",
-                "mock",
-                "your",
-                "xxx",
-                "change",
-                "placeholder",
-                "hello",
-                "some",
-                "insert",
-                "todo",
-            ]
-            .iter()
-            .any(|word| lower_value.contains(word)),
+            says_itself: TELLING.any_in(value) || says_name(name, value),
+            example_word: EXAMPLES.any_in(value),
             letters_then_digits: digits > 0
                 && upper + lower > 0
                 && bytes.iter().skip_while(|byte| byte.is_ascii_alphabetic()).all(u8::is_ascii_digit),
@@ -383,12 +376,8 @@ impl<'t> Facts<'t> {
             name_parts: shape::name_parts(name),
             shouted: !name.bytes().any(|byte| byte.is_ascii_lowercase()),
             of_password,
-            name_of_test: ["test", "example", "sample", "dummy", "fake", "mock", "expected"]
-                .iter()
-                .any(|word| lower_name.contains(word)),
-            typed: ["string", "str", "text", "byte"]
-                .iter()
-                .any(|word| pair.glue.to_ascii_lowercase().contains(word)),
+            name_of_test: TESTS.any_in(name),
+            typed: TYPES.any_in(pair.glue),
             quote,
             commented: ["//", "#", "*", "--", ";", "<!--", "/*", "%"]
                 .iter()
@@ -469,14 +458,63 @@ impl<'t> Facts<'t> {
         self.lower_name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').ends_with(word)
     }
 
+    #[inline(always)]
     fn glue_has(&self, mark: &str) -> bool {
-        self.pair.glue.contains(mark)
+        holds(self.pair.glue, mark)
     }
 
+    #[inline(always)]
     fn name_has(&self, word: &str) -> bool {
-        self.lower_name.contains(word)
+        holds(&self.lower_name, word)
     }
 }
+
+/// Texts are short here and words known when this is compiled: less than the search for any word would begin with.
+#[inline(always)]
+fn holds(text: &str, word: &str) -> bool {
+    text.as_bytes().windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+/// Whether the value is the name, or a part of it, or holds it, whatever joins their words.
+fn says_name(name: &str, value: &str) -> bool {
+    let compact = |text: &str| -> Vec<u8> {
+        text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
+    };
+    let value = compact(value);
+    if value.len() < 4 {
+        return false;
+    }
+    let name = compact(name);
+    let (long, short) = if name.len() < value.len() { (value, name) } else { (name, value) };
+    short.is_empty() || long.windows(short.len()).any(|window| window == short)
+}
+
+static TELLING: Needles<10> = Needles::new([
+    "api_key", "apikey", "key", "login", "passwd", "password", "pwd", "secret", "token", "user",
+]);
+static EXAMPLES: Needles<18> = Needles::new([
+    "bar",
+    "change",
+    "default",
+    "demo",
+    "dummy",
+    "example",
+    "fake",
+    "foo",
+    "hello",
+    "insert",
+    "mock",
+    "placeholder",
+    "sample",
+    "some",
+    "test",
+    "todo",
+    "xxx",
+    "your",
+]);
+static TESTS: Needles<7> = Needles::new(["dummy", "example", "expected", "fake", "mock", "sample", "test"]);
+static TYPES: Needles<4> = Needles::new(["byte", "str", "string", "text"]);
+static PASSWORDS: Needles<3> = Needles::new(["pass", "pw", "pwd"]);
 
 fn class(byte: u8) -> u8 {
     match byte {

@@ -14,7 +14,7 @@ use sallyport_policy::RuleId;
 
 use super::RuleSet;
 use super::validators::{LOOK_BEHIND, Seen, is_name};
-use crate::shape;
+use crate::shape::{self, Needles};
 use features::Pair;
 
 /// A value that a scored rule looks at, for the one who trains and measures.
@@ -51,14 +51,9 @@ fn is_likely(pair: &Pair<'_>) -> bool {
     if is_hopeless(pair) {
         return false;
     }
-    let score = score(&features::of(pair)) - weights::THRESHOLD;
+    let score = weights::BIAS + features::of(pair).weighed(weights::WEIGHTS) - weights::THRESHOLD;
     // Most values are far from what any margin could change.
     score >= -margin::MOST && (score >= margin::LEAST || score >= -margin::of(pair))
-}
-
-fn score(features: &[f32; features::COUNT]) -> f32 {
-    weights::BIAS
-        + features.iter().zip(weights::WEIGHTS).map(|(feature, weight)| feature * weight).sum::<f32>()
 }
 
 /// What no secret is, told without looking closer: most candidates end here. What costs least is asked first.
@@ -66,10 +61,8 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let named = || pair.is_named();
-    let open = || {
-        let lower = pair.name.to_ascii_lowercase();
-        ["public", "hash", "digest", "checksum", "fingerprint"].iter().any(|word| lower.contains(word))
-    };
+    static OPEN: Needles<5> = Needles::new(["checksum", "digest", "fingerprint", "hash", "public"]);
+    let open = || OPEN.any_in(pair.name);
     let bare = !pair.glue.ends_with(['"', '\'', '`']);
     !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
         || digits == value.len() && value.len() < 6
@@ -78,8 +71,8 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || shape::is_published(value)
         || bare && pair.after.is_some_and(|byte| b"([".contains(&byte))
         || value.starts_with("--")
-        || value.contains("[]")
-        || pair.lead.contains("GUID(") && value.len() == 36
+        || value.as_bytes().array_windows().any(|two| two == b"[]")
+        || value.len() == 36 && pair.lead.contains("GUID(")
         || pair.name.eq_ignore_ascii_case("pass") && pair.glue.ends_with('`') && digits < 2
         || value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && value.contains('.')
         || digits == value.len() && shape::is_sequence(value)
@@ -151,7 +144,7 @@ impl RuleSet {
             (!is_hopeless(&pair)).then(|| Judged {
                 rule: rule.id.clone(),
                 span: found.span,
-                features: features::of(&pair).to_vec(),
+                features: features::of(&pair).all(),
             })
         });
         judged.collect()

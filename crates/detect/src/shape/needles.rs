@@ -1,0 +1,63 @@
+//! A few words that are looked for in one pass over a short text, whatever its case.
+
+/// Words in lower case and in order, each with a letter first.
+pub(crate) struct Needles<const N: usize> {
+    words: [&'static str; N],
+    /// Where the words with each first letter begin.
+    starts: [u8; LETTERS + 1],
+}
+
+const LETTERS: usize = 26;
+
+impl<const N: usize> Needles<N> {
+    #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+    pub(crate) const fn new(words: [&'static str; N]) -> Needles<N> {
+        let mut starts = [0; LETTERS + 1];
+        let mut at = 0;
+        while at < N {
+            let letter = words[at].as_bytes()[0];
+            assert!(letter.is_ascii_lowercase());
+            assert!(at == 0 || words[at - 1].as_bytes()[0] <= letter, "words must be in order");
+            let mut after = (letter - b'a') as usize + 1;
+            while after <= LETTERS {
+                starts[after] = at as u8 + 1;
+                after += 1;
+            }
+            at += 1;
+        }
+        Needles { words, starts }
+    }
+
+    pub(crate) fn any_in(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        bytes.iter().enumerate().any(|(at, byte)| {
+            let letter = usize::from((byte | 0x20).wrapping_sub(b'a'));
+            let (Some(from), Some(to)) = (self.starts.get(letter), self.starts.get(letter + 1)) else {
+                return false;
+            };
+            let words = self.words.get(usize::from(*from)..usize::from(*to)).unwrap_or_default();
+            let rest = || bytes.get(at..).unwrap_or_default();
+            words.iter().any(|word| begins(rest(), word.as_bytes()))
+        })
+    }
+}
+
+fn begins(text: &[u8], word: &[u8]) -> bool {
+    text.len() >= word.len() && text.iter().zip(word).all(|(byte, letter)| byte.eq_ignore_ascii_case(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_wherever_they_stand() {
+        static WORDS: Needles<4> = Needles::new(["api_key", "key", "pass", "pw"]);
+        for text in ["key", "xKEYx", "my_Api_Key", "PW", "opw", "bypass", "kkey", "[pw]"] {
+            assert!(WORDS.any_in(text), "{text}");
+        }
+        for text in ["", "ke", "pas_s", "apikez", "é", "{ke{y", "[p\u{17}"] {
+            assert!(!WORDS.any_in(text), "{text}");
+        }
+    }
+}
