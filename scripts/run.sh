@@ -20,7 +20,7 @@ else
   log=$(mktemp -t sallyport-run.XXXXXX)
   "$sallyport" daemon >"$log" 2>&1 &
   engine=$!
-  trap 'kill ${desktop:-} "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; rm -f "$log"' EXIT
+  trap 'kill -- ${desktop:+-$desktop} "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; rm -f "$log"' EXIT
   trap 'exit 0' INT TERM
   for _ in $(seq 100); do
     "$sallyport" status --json >/dev/null 2>&1 && break
@@ -35,8 +35,11 @@ echo "Start a tool through it:   $sallyport exec -- claude"
 echo "Or a whole shell:          eval \"\$($sallyport env)\""
 echo "So that it is found:       export PATH=$(cd "$(dirname "$sallyport")" && pwd):\$PATH"
 if [ "${#programs[@]}" -gt 2 ]; then
+  # In a group of its own: after a window was closed another process of the app takes over.
+  set -m
   "${CARGO_TARGET_DIR:-target}/release/sallyport-desktop" &
   desktop=$!
+  set +m
   echo
   echo "The icon is in your panel; it opened its window."
 fi

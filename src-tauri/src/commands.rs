@@ -326,4 +326,19 @@ mod tests {
         assert_eq!(tool_lines(&word).exec, "/opt/sallyport/sallyport exec -- claude");
         assert_eq!(tool_lines(&program_word(None, None)).env, "eval \"$(sallyport env)\"");
     }
+
+    /// A command is declared, permitted and answered, or it is none: forgetting one place shows here, not in the window.
+    #[test]
+    fn every_command_stands_in_all_three_places() {
+        let words = |text: &str, from: &str, to: &str| -> Vec<String> {
+            let list = text.split(from).nth(1).unwrap().split(to).next().unwrap();
+            let words = list.split(|c: char| !(c.is_alphanumeric() || "_-:".contains(c)));
+            words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        let answered = words(include_str!("commands.rs"), "generate_handler![", "]");
+        assert_eq!(words(include_str!("../build.rs"), "COMMANDS: &[&str] = &[", "]"), answered);
+        let permitted = words(include_str!("../capabilities/window.json"), "\"permissions\": [", "]");
+        let ours: Vec<_> = permitted.iter().filter_map(|word| word.strip_prefix("allow-")).collect();
+        assert_eq!(ours, answered.iter().map(|word| word.replace('_', "-")).collect::<Vec<_>>());
+    }
 }

@@ -34,8 +34,10 @@ pub(crate) struct App {
     pub(crate) client: Client,
     pub(crate) paths: Paths,
     pub(crate) kept: Mutex<settings::Kept>,
-    /// The person took the certificate back: no engine is started until they want it again.
+    /// The first run has not been agreed to yet, or the person took the certificate back: no engine is started until they want it.
     pub(crate) stays_away: AtomicBool,
+    /// Another process of this app takes over, and tells what there is to tell.
+    pub(crate) leaving: AtomicBool,
     /// The last window was closed.
     pub(crate) closed: Notify,
 }
@@ -74,6 +76,7 @@ fn start_again_without(variables: &[&str]) -> ExitCode {
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let paths = Paths::from_env()?;
     let kept = settings::load(&settings::file(paths.config_dir()));
+    let stays_away = AtomicBool::new(!kept.first_run_done);
     let client = Client::new(paths.control_socket());
     let app = tauri::Builder::default()
         .plugin(tauri_plugin_single_instance::init(|app, _arguments, _folder| window::open(app, "")))
@@ -85,7 +88,8 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             client,
             paths,
             kept: Mutex::new(kept),
-            stays_away: AtomicBool::new(false),
+            stays_away,
+            leaving: AtomicBool::new(false),
             closed: Notify::new(),
         })
         .invoke_handler(commands::all())
@@ -96,7 +100,8 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
         })
         .setup(|app| {
             let handle = app.handle();
-            let tray = tray::Tray::new(handle)?;
+            let seen = tauri::async_runtime::block_on(link::first_look(&handle.state::<App>().client));
+            let tray = tray::Tray::new(handle, &seen)?;
             link::keep(handle.clone(), tray);
             let first = !handle.state::<App>().kept.lock().is_ok_and(|kept| kept.first_run_done);
             if first || !std::env::args().any(|argument| argument == BACKGROUND) {

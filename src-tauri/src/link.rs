@@ -23,6 +23,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Until a started engine is given up on and started again.
 const START: Duration = Duration::from_secs(30);
+/// How long the icon may wait for what it shows first.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
 /// Events come in bursts; one look at the status answers a burst.
 const BURST: Duration = Duration::from_millis(300);
 
@@ -134,7 +136,7 @@ impl Link {
     fn away(&mut self, error: &ClientError) {
         self.draw(&Seen::default());
         let reason = if self.app.state::<App>().stays_away.load(Ordering::Relaxed) {
-            "The engine was ended, and its certificate removed.".to_owned()
+            "It is started when you want it.".to_owned()
         } else if error.is_unreachable() {
             "The engine is not running; it is being started.".to_owned()
         } else {
@@ -144,21 +146,12 @@ impl Link {
     }
 
     async fn show(&mut self, status: &Status) {
-        // What can't be told right now is left out of the menu; it is no reason to draw none.
-        let quota = self.client.quota().await.ok();
-        let waiting = self.client.elevations().await.map_or(0, |requests| {
-            requests.iter().filter(|request| request.state == elevation::State::Pending).count()
-        });
-        let trouble = status.health.iter().find(|item| item.severity > HealthSeverity::Info);
-        self.draw(&Seen {
-            state: Some(status.state),
-            paused_until: status.paused_until,
-            forbids_off: status.policy.forbids_off,
-            asks_reason: status.policy.asks_reason,
-            trouble: trouble.map(|item| item.title.clone()),
-            waiting,
-            quota: quota.as_ref().and_then(fullest),
-        });
+        let seen = seen(&self.client, status).await;
+        if seen.waiting == 0 {
+            self.popups.nothing_waits();
+            popups::nothing_waits();
+        }
+        self.draw(&seen);
     }
 
     fn draw(&mut self, seen: &Seen) {
@@ -177,12 +170,39 @@ impl Link {
     }
 
     fn pop_up(&self, popup: popups::Popup) {
+        if self.app.state::<App>().leaving.load(Ordering::Relaxed) {
+            return;
+        }
         let app = self.app.clone();
         popups::show(popup, icon(&self.app), move |page| open(&app, page));
     }
 
     fn mode(&self) -> PopupMode {
         self.app.state::<App>().kept.lock().map(|kept| kept.popups).unwrap_or_default()
+    }
+}
+
+/// What the icon shows at once, so that it does not say for a moment that nothing runs.
+pub(crate) async fn first_look(client: &Client) -> Seen {
+    let look = async { Some(seen(client, &client.status().await.ok()?).await) };
+    tokio::time::timeout(FIRST_LOOK, look).await.ok().flatten().unwrap_or_default()
+}
+
+async fn seen(client: &Client, status: &Status) -> Seen {
+    // What can't be told right now is left out of the menu; it is no reason to draw none.
+    let quota = client.quota().await.ok();
+    let waiting = client.elevations().await.map_or(0, |requests| {
+        requests.iter().filter(|request| request.state == elevation::State::Pending).count()
+    });
+    let trouble = status.health.iter().find(|item| item.severity > HealthSeverity::Info);
+    Seen {
+        state: Some(status.state),
+        paused_until: status.paused_until,
+        forbids_off: status.policy.forbids_off,
+        asks_reason: status.policy.asks_reason,
+        trouble: trouble.map(|item| item.title.clone()),
+        waiting,
+        quota: quota.as_ref().and_then(fullest),
     }
 }
 

@@ -7,4 +7,4 @@ mod show;
 
 pub(crate) use model::{Popup, Popups, refused};
 pub(crate) use news::{limit_words, news_of};
-pub(crate) use show::{icon, listening, show};
+pub(crate) use show::{icon, listening, nothing_waits, show};

@@ -37,6 +37,8 @@ fn make(app: &AppHandle, page: &str) -> Result<(), tauri::Error> {
         .title("Sallyport")
         .inner_size(1120.0, 760.0)
         .min_inner_size(900.0, 600.0)
+        // Ctrl and +, − or 0, as in a browser.
+        .zoom_hotkeys_enabled(true)
         // Shown with its page drawn and in its colours: an empty white window would come first.
         .visible(false)
         .on_page_load(|window, load| {

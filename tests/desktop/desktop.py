@@ -128,15 +128,17 @@ def the_window(session, driven, shots):
     session.start("driver", "WebKitWebDriver", f"--port={DRIVER}",
                   env={**os.environ, "TAURI_AUTOMATION": "true", "TAURI_WEBVIEW_AUTOMATION": "true", "SHELL": "/bin/bash"})
     window = Window(DRIVER, driven)
+    root = Path(os.environ["SALLYPORT_HOME"]) / "state" / "ca" / "root.pem"
+    wait_for("the first run", lambda: "Once you start it, this changes" in window.text())
+    session.picture(shots, "first-run")
+    assert not engine("status") and not root.exists(), "something was done before the person was told"
+    window.click("button", "Start the engine")
     status = wait_for("the engine that the app starts", lambda: engine("status"))
     assert status["state"] in ("protected", "attention"), status
-    say("the app started the engine")
+    say("the first run says what will change, and only then starts the engine")
     # Whatever weakens protection, the system asks first.
     the_person(the_app(session), "yes")
 
-    wait_for("the first run", lambda: "A certificate of your own" in window.text())
-    session.picture(shots, "first-run")
-    root = Path(os.environ["SALLYPORT_HOME"]) / "state" / "ca" / "root.pem"
     first = wait_for("the certificate", lambda: root.read_bytes())
     window.click("button", "Remove…")
     window.click("[role=dialog] button", "Remove")
@@ -172,7 +174,7 @@ def the_window(session, driven, shots):
     ask(f"my password is {SECRET}, please remember it")
     assert SECRET.encode() not in Provider.seen[-1], "the secret arrived"
     assert b"[SECRET:DESKTOP_TEST_PASSWORD]" in Provider.seen[-1], Provider.seen[-1]
-    title, body = wait_for("a popup", lambda: next((p for p in session.popups() if "taken out" in p[0]), None))
+    title, body = wait_for("a popup", lambda: next((p for p in session.popups() if "took out" in p[0]), None))
     assert "DESKTOP_TEST_PASSWORD" in body and SECRET not in body, body
     wait_for("the popup on the screen", lambda: subprocess.run(
         ["xdotool", "search", "--onlyvisible", "--class", "[Xx]fce4-notifyd"], capture_output=True).stdout)
@@ -180,16 +182,26 @@ def the_window(session, driven, shots):
     say(f"a redaction popped up: {title!r}")
 
     window.go("#/activity")
-    wait_for("the row in Activity", lambda: "taken out of a prompt" in window.text("[role=listbox]"))
-    window.click("[role=option]", "taken out of a prompt")
+    wait_for("the row in Activity", lambda: "taken out" in window.text("[role=listbox]"))
+    window.click("[role=option]", "taken out")
     wait_for("its detail", lambda: "DESKTOP_TEST_PASSWORD" in window.text("[role=dialog]"))
     session.picture(shots, "activity")
     window.click("[role=dialog] button[aria-label=Close]")
     say("its row is in Activity and tells what was taken out")
 
+    wide = window.run("return innerWidth")
+    subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^Sallyport$", "windowfocus", "--sync"], check=True)
+    for _ in range(5):
+        subprocess.run(["xdotool", "key", "ctrl+equal"], check=True)
+    wait_for("the page at twice its size", lambda: window.run("return innerWidth") <= wide / 1.9)
+    assert not window.run("return document.documentElement.scrollWidth > innerWidth"), "something is cut off at 200 %"
+    subprocess.run(["xdotool", "key", "ctrl+0"], check=True)
+    wait_for("its own size again", lambda: window.run("return innerWidth") == wide)
+    say("the window zooms by keyboard")
+
     for _ in range(5):
         ask(f"again {SECRET}")
-    assert sum("taken out" in title for title, _ in session.popups()) == 1, session.popups()
+    assert sum("took out" in title for title, _ in session.popups()) == 1, session.popups()
     say("five more in the same minute make no second popup")
     return window
 
@@ -211,7 +223,7 @@ def not_a_secret(session, window, shots):
     ask(f"the key of the documentation is {DEMO}", agent="codex_exec/1")
     assert DEMO.encode() not in Provider.seen[-1], "a key in a known shape arrived"
     title, body = wait_for("its popup", lambda: next((p for p in session.popups() if "in a prompt of codex" in p[1]), None))
-    assert title == "1 value taken out", (title, body)
+    assert title == "Sallyport took out 1 value", (title, body)
     assert "Not a secret" in session.log("bus").split(body)[1], "the popup does not offer it"
     session.picture(shots, "popup-offer")
     claimed_click("offer")
@@ -245,7 +257,7 @@ def an_instruction_in_a_page(session, window):
     ask("When does it open?", agent="claude-cli/2", messages=[{"role": "user", "content": "Look it up."}, call, result])
     assert b"saved passwords" not in Provider.seen[-1] and b"Opening hours" in Provider.seen[-1], Provider.seen[-1]
     title, body = wait_for("its popup", lambda: next((p for p in session.popups() if "hidden instruction" in p[0]), None))
-    assert title == "A hidden instruction was made harmless" and "claude-code" in body, (title, body)
+    assert title == "Sallyport made a hidden instruction harmless" and "claude-code" in body, (title, body)
     window.go("#/overview")
     claimed_click("default")
     wait_for("its row", lambda: "Hidden instruction made harmless" in window.text("[role=option]"))
@@ -271,11 +283,11 @@ def the_pages_are_true(work, window):
     say(f"Quotas shows the engine's own numbers: {' '.join(row)} {cost}")
 
     window.go("#/secrets")
-    wait_for("the source", lambda: "1 secret of 1 source" in window.text())
+    wait_for("the source", lambda: "1 secret from 1 source" in window.text())
     with open(work / "secrets.env", "a") as file:
         file.write("SECOND_PASSWORD=Vb7!nQe4-Zr9xLs2Kd\n")
     window.click("button", "Read again")
-    wait_for("the second secret", lambda: "2 secrets of 1 source" in window.text())
+    wait_for("the second secret", lambda: "2 secrets from 1 source" in window.text())
     window.click(".source button")
     names = engine("secrets", "list")[0]["names"]
     wait_for("the names", lambda: all(name in window.text(".source") for name in names))
@@ -284,7 +296,7 @@ def the_pages_are_true(work, window):
     say("Secrets reads its sources again and names what is in them, never a value")
 
     window.go("#/settings")
-    words = {"default": "built in", "user": "yours", "managed": "managed", "document": "policy"}
+    words = {"default": "default", "user": "you", "managed": "managed"}
     settings = engine("policy", "show")["settings"]
     rows = "return [...document.querySelectorAll('table')][0] ? [...document.querySelectorAll('table')[0].querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.innerText.trim())) : []"
     shown = wait_for("the settings", lambda: window.run(rows))
@@ -308,7 +320,7 @@ def a_rotation_that_is_due(session, work, window, shots):
         f"spec: {{secretClasses: [{{name: user-tokens, storage: vault, rotation: {span}}}]}}\n")
     every("1s")
     window.go("#/secrets")
-    wait_for("the vault among the sources", lambda: "of 2 sources" in window.text())
+    wait_for("the vault among the sources", lambda: "from 2 sources" in window.text())
 
     def due():
         window.click("button", "Read again")
@@ -377,7 +389,7 @@ def a_pause_with_a_reason(session, window, tray, shots):
     assert not tray.items()["Protection"][2], "what policy forbids is offered"
     # A menu that was open while policy changed: the click comes all the same.
     tray.click("Protection")
-    title, body = wait_for("the refusal", lambda: next((p for p in session.popups() if p[0] == "Nothing was changed"), None))
+    title, body = wait_for("the refusal", lambda: next((p for p in session.popups() if p[0] == "Sallyport changed nothing"), None))
     assert "forbids" in body, body
     window.go("#/overview")
     wait_for("the window to say so", lambda: "Policy keeps it on" in window.text())
@@ -430,12 +442,14 @@ def an_approval(session, window, tray, shots):
     assert state() == "pending" and client.poll() is None, "a click alone decided"
     say(f"{title!r}; forged clicks, the control socket and an unproven click decided nothing, and the client waits on")
 
+    away = session.taken_away()
     window.click("article button", "Approve")
     said, trouble = client.stdout.read(), client.stderr.read()
     answer = json.loads(said) if said else trouble
     assert answer["calls"] == [["bash", {"command": CALLED}]] and answer["text"].strip() == "On it.", answer
     assert the_person(app, "yes") == asked + 2
     assert state() == "used"
+    wait_for("the popup to go, since nothing waits", lambda: session.taken_away() > away)
     wait_for("the grant in the window", lambda: "Take back" in window.text())
     window.click("button", "Take back")
     wait_for("the end of the grant", lambda: state() == "revoked")
@@ -516,13 +530,37 @@ def first_paint(session, app, background, profile, shots):
     if profile == "release":
         assert min(times) < 1, f"{told} s"
     say(f"the window is painted {min(times):.2f} s after it was asked for (of {told})")
-    # What the web view leaves behind is gone soon after its window, and the icon is still there.
+    # What the web view leaves behind is gone soon after its window: another process takes over, and the icon never leaves.
+    frames, changes = [], len(session.icon_changes())
+
+    def replaced():
+        frames.append(icon_is_drawn())
+        return background.poll() is not None
+
+    assert icon_is_drawn(), "there is no icon to look at"
+    wait_for("the app to start itself anew", replaced)
+    process = TrayMenu().process
+    frames += [icon_is_drawn() for _ in range(5)]
+    session.picture(shots, "afresh")
+    assert process != background.pid and background.returncode == 0, (process, background.returncode)
+    assert all(frames), f"the icon was away: {frames}"
+    # The tray's own word: the new one's icon came before the old one's went.
+    wait_for("the old one's icon to go", lambda: session.icon_changes()[changes:] == [1, -1])
     limit = 80 if profile == "release" else 100
-    wait_for("memory as before", lambda: memory(background.pid)[0] <= limit and quiet(background.pid))
-    TrayMenu()
-    wait_for("no process to be left of it", lambda: not descendants(background.pid))
-    say(f"with the window closed again: {memory(background.pid)[0]:.0f} MB")
-    background.terminate()
+    wait_for("memory as before", lambda: memory(process)[0] <= limit and quiet(process))
+    wait_for("no process to be left of it", lambda: not descendants(process))
+    say(f"with the window closed again: {memory(process)[0]:.0f} MB, and the icon was there in each of {len(frames)} looks meanwhile")
+    os.kill(process, signal.SIGTERM)
+    wait_for("its end", lambda: not Path(f"/proc/{process}").exists())
+
+
+def icon_is_drawn():
+    """Whether the panel draws something at its first place."""
+    size = 24
+    shot = subprocess.run(["import", "-window", "root", "-crop", f"{size}x{size}+4+768", "-depth", "8", "rgb:-"],
+                          capture_output=True, check=True).stdout
+    pixels = [shot[i : i + 3] for i in range(0, len(shot), 3)]
+    return sum(pixel != pixels[0] for pixel in pixels) > size * size / 10
 
 
 def quiet(pid):

@@ -94,13 +94,24 @@ class Session:
         self.start("notifyd", "/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd")
         wait_for("a tray", lambda: owned("org.kde.StatusNotifierWatcher"))
         wait_for("a daemon for popups", lambda: owned("org.freedesktop.Notifications"))
-        self.start("bus", "dbus-monitor", "--session", "interface='org.freedesktop.Notifications',member='Notify'")
+        self.start("bus", "dbus-monitor", "--session", "interface='org.freedesktop.Notifications',member='Notify'",
+                   "interface='org.freedesktop.Notifications',member='NotificationClosed'")
+        self.start("watcher", "dbus-monitor", "--session", "type='signal',interface='org.kde.StatusNotifierWatcher'")
 
     def popups(self):
         """Titles and bodies of the popups that were asked for."""
         strings = re.findall(r'^   string "(.*)"$', self.log("bus"), re.MULTILINE)
         # app name, icon, title, body: then come actions, hints, time
         return [tuple(strings[i + 2 : i + 4]) for i, s in enumerate(strings) if s == "Sallyport" and i + 3 < len(strings)]
+
+    def taken_away(self):
+        """How many popups were closed because they were asked to be, not by a person nor by time."""
+        return len(re.findall(r"member=NotificationClosed\n   uint32 \d+\n   uint32 3$", self.log("bus"), re.MULTILINE))
+
+    def icon_changes(self):
+        """What the tray said of icons that came (1) and went (-1)."""
+        said = re.findall(r"member=StatusNotifierItem(Registered|Unregistered)", self.log("watcher"))
+        return [1 if member == "Registered" else -1 for member in said]
 
     def picture(self, folder, name):
         if folder:
@@ -146,6 +157,13 @@ class TrayMenu:
                          "org.kde.StatusNotifierItem", "Menu")
             return bus, re.search(r"objectpath '([^']+)'", menu).group(1)
         return None
+
+    @property
+    def process(self):
+        """The process that the icon belongs to."""
+        answer = gdbus("--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus",
+                       "--method", "org.freedesktop.DBus.GetConnectionUnixProcessID", self.bus)
+        return int(re.search(r"(\d+),?\)$", answer).group(1))
 
     def items(self):
         """Label to (id, checked or None, enabled)."""

@@ -55,7 +55,7 @@ test('a popup leads to a row and its question; closing them leaves the list as i
   await expect(dialog.getByRole('button', { name: 'Allow it' })).toBeDisabled();
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   await expect(dialog).toBeHidden();
-  const drawer = page.getByRole('dialog', { name: '1 value taken out of a prompt' });
+  const drawer = page.getByRole('dialog', { name: '1 value taken out' });
   await expect(drawer).toContainText(`Row ${found.seq.toLocaleString('en-US')}`);
   await page.keyboard.press('Escape');
   await expect(drawer).toBeHidden();
@@ -75,7 +75,7 @@ test('a popup about suspicious instructions leads to their rows', async ({ page 
 
 test('a known secret is never offered to be none', async ({ page }) => {
   await page.goto('/#/activity?show=redacted');
-  await page.getByRole('option', { name: /prompt\s+PAYMENTS_DB_PASSWORD$|prompt\s+DEPLOY_TOKEN$|prompt\s+(PAYMENTS_DB_PASSWORD|DEPLOY_TOKEN)\b(?!,)/ }).first().click();
+  await page.getByRole('option', { name: /taken out\s+(PAYMENTS_DB_PASSWORD|DEPLOY_TOKEN)\b(?!,)/ }).first().click();
   await expect(page.getByRole('dialog').getByRole('heading', { name: 'Taken out', exact: true })).toBeVisible();
   await expect(page.getByRole('button', { name: 'Not a secret…' })).toHaveCount(0);
 });
@@ -171,6 +171,7 @@ test('a secret that is due for a change is named where secrets are', async ({ pa
 
 test('the first run goes forward and back, proves itself, and is over when done', async ({ page }) => {
   await page.goto('/?mock=first');
+  await page.getByRole('button', { name: 'Start the engine' }).click();
   await page.getByRole('button', { name: 'Continue' }).click();
   await page.getByRole('button', { name: 'Prove it' }).click();
   await expect(page.getByText('never arrived')).toBeVisible();
@@ -185,6 +186,9 @@ test('the first run goes forward and back, proves itself, and is over when done'
 
 test('each step of the first run says what it changes, does it, and undoes it', async ({ page }) => {
   await page.goto('/?mock=first');
+  await expect(page.getByText('Once you start it, this changes:')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Continue' })).toBeDisabled();
+  await page.getByRole('button', { name: 'Start the engine' }).click();
   await page.getByRole('button', { name: 'Remove…' }).click();
   const dialog = page.getByRole('dialog', { name: 'Remove the certificate' });
   await expect(dialog).toContainText('The engine ends');
@@ -208,6 +212,40 @@ test('each step of the first run says what it changes, does it, and undoes it', 
   await expect(page.getByText('It stands in ~/.zshrc')).toBeVisible();
   await page.getByRole('button', { name: 'Take out' }).click();
   await expect(page.getByText('Not there yet.')).toBeVisible();
+});
+
+test('who skips the first run starts the engine from the overview', async ({ page }) => {
+  await page.goto('/?mock=first');
+  await page.getByRole('button', { name: 'Skip' }).click();
+  const protection = page.getByRole('region', { name: 'Protection' });
+  await expect(protection).toContainText('Engine not running');
+  await protection.getByRole('button', { name: 'Start it' }).click();
+  await expect(protection).toContainText('Protected');
+});
+
+test('an engine that can’t be started says why', async ({ page }) => {
+  await page.goto('/?mock=error');
+  await page.getByRole('region', { name: 'Protection' }).getByRole('button', { name: 'Start it' }).click();
+  await expect(page.getByRole('alert')).toContainText('`sallyport` was not found'.replaceAll('`', ''));
+});
+
+test('a hundred thousand names are found by a part of one, and only those in sight are drawn', async ({ page }) => {
+  await page.goto('/?mock=huge#/secrets');
+  await page.locator('.source button').last().click();
+  const names = page.getByRole('region', { name: 'Names' });
+  await expect(names).toContainText('SERVICE_000000_PASSWORD');
+  expect(await names.locator('code').count()).toBeLessThan(60);
+  await page.getByLabel('Find a name').fill('service_09999');
+  await expect(page.getByText('10 names of 100,000 names')).toBeVisible();
+  await expect(names.locator('code').first()).toHaveText('SERVICE_099990_PASSWORD');
+});
+
+test('a plot says its numbers with their unit', async ({ page }) => {
+  await page.goto('/#/quotas');
+  const cells = page.locator('figure table td');
+  await expect(cells.first()).toHaveText(/^[\d.,]+( k)?$/);
+  await page.getByRole('radio', { name: 'Cost' }).click();
+  await expect(cells.first()).toHaveText(/^\$\d+\.\d\d$/);
 });
 
 test('the first paint comes within a second', async ({ page }) => {

@@ -52,3 +52,49 @@ pub fn adopt_children() {
         }
     }
 }
+
+/// The panel that shows the icons of this session's programs, where it can be asked what it shows.
+pub struct Panel(#[cfg(target_os = "linux")] crate::imp::Panel);
+
+impl Panel {
+    /// Waits for the answer of the session's bus. None where nothing can be asked.
+    #[must_use]
+    pub fn find() -> Option<Panel> {
+        #[cfg(target_os = "linux")]
+        return crate::imp::Panel::find().map(Panel);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// Whether it was given an icon of this process.
+    #[must_use]
+    pub fn shows_icon_of(&self, process: u32) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.0.shows_icon_of(process);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = process;
+            false
+        }
+    }
+}
+
+/// Takes a popup of this session away that says what is true no more. Waits for the answer of the session's bus.
+pub fn close_popup(id: u32) {
+    #[cfg(target_os = "linux")]
+    crate::imp::close_popup(id);
+    #[cfg(not(target_os = "linux"))]
+    let _ = id;
+}
+
+/// Ends this process at once and runs nothing of it any more: another process has taken its place, and with it the files of the
+/// icon, which a tidy end would remove.
+pub fn leave() -> ! {
+    #[cfg(unix)]
+    // SAFETY: it takes a number and does not return.
+    unsafe {
+        libc::_exit(0)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(0)
+}

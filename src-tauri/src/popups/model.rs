@@ -25,6 +25,8 @@ pub(crate) struct Popup {
     pub(crate) urgent: bool,
     /// A click is listened to.
     pub(crate) clickable: bool,
+    /// Asks for an answer: it is taken away when nothing waits for one any more.
+    pub(crate) asks: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(crate) struct Offer {
 pub(crate) fn refused(failure: Failure) -> Popup {
     let body =
         failure.hint.map_or_else(|| failure.message.clone(), |hint| format!("{} {hint}", failure.message));
-    let (title, page) = ("Nothing was changed".into(), "/overview".into());
-    Popup { title, body, page, offer: None, urgent: false, clickable: true }
+    let (title, page) = ("Sallyport changed nothing".into(), "/overview".into());
+    Popup { title, body: quoted(&body), page, offer: None, urgent: false, clickable: true, asks: false }
 }
 
 /// What was shown lately, and what waits to be told together.
@@ -92,6 +94,15 @@ impl Popups {
         told
     }
 
+    /// Questions that were held back are answered.
+    pub(crate) fn nothing_waits(&mut self) {
+        for ((kind, _), silence) in &mut self.silent {
+            if *kind == Kind::Approval {
+                silence.held = None;
+            }
+        }
+    }
+
     /// When [`Popups::due`] has something to do next.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.silent.values().filter(|silence| silence.held.is_some()).map(|silence| silence.until).min()
@@ -108,74 +119,91 @@ fn popup(news: &News, mode: PopupMode, more: bool) -> Popup {
         offer: offer(news).filter(|_| clickable),
         urgent: news.kind.needs_a_person(),
         clickable,
+        asks: news.kind == Kind::Approval,
     }
 }
 
-/// Title and body.
+/// What the engine sets between backticks stands between quotes here.
+fn quoted(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts
+        .map(|(i, part)| match i % 2 {
+            0 if i > 0 => format!("”{part}"),
+            1 => format!("“{part}"),
+            _ => part.to_owned(),
+        })
+        .collect()
+}
+
+/// Title and body. Who has forgotten that Sallyport exists reads its name first, then what it did, and what there is to do.
 fn words(news: &News, more: &str) -> (String, String) {
     let (n, tool, detail) = (news.count, &news.tool, listed(&news.detail));
-    let (s, were) = if n == 1 { ("", "was") } else { ("s", "were") };
-    // "A call", "1 more call", "3 calls".
+    let s = if n == 1 { "" } else { "s" };
+    // "a call", "1 more call", "3 calls".
     let many = |what: &str| match n {
-        1 if more.is_empty() => format!("A {what}"),
+        1 if more.is_empty() => format!("a {what}"),
         n => format!("{n}{more} {what}{s}"),
     };
     match news.kind {
         Kind::Redaction => (
-            format!("{n}{more} value{s} taken out"),
+            format!("Sallyport took out {n}{more} value{s}"),
             format!("{detail} in a prompt of {tool}. The rest was sent; nothing to do."),
         ),
         Kind::Answer => (
-            format!("{n}{more} value{s} taken out"),
+            format!("Sallyport took out {n}{more} value{s}"),
             format!("{detail} in an answer to {tool}. It got the rest; nothing to do."),
         ),
         Kind::Violation => (
-            format!("{} of {tool} {were} refused", many("request")),
+            format!("Sallyport refused {} of {tool}", many("request")),
             format!("Why: {detail}. The tool was told; Activity has the details."),
         ),
         Kind::Denied => (
-            format!("{} of {tool} {were} denied", many("call")),
+            format!("Sallyport denied {} of {tool}", many("tool call")),
             format!(
                 "It wanted to {detail}; policy does not allow it. The tool was told; Activity has the details."
             ),
         ),
         Kind::Observed => (
-            format!("{} of {tool} would be denied", many("call")),
+            format!("Sallyport would deny {} of {tool}", many("tool call")),
             format!(
                 "It wanted to {detail}, and could, since permissions only observe. Activity has the details."
             ),
         ),
         Kind::Withheld => (
-            format!("Part of an answer to {tool} was withheld"),
+            format!("Sallyport withheld part of an answer to {tool}"),
             format!("It held something dangerous: {detail}. A notice stands in its place."),
         ),
         Kind::Neutralised => (
-            format!("{} {were} made harmless", many("hidden instruction")),
+            format!("Sallyport made {} harmless", many("hidden instruction")),
             format!(
                 "In what {tool} read, such as a page or a file. A notice stands in its place; nothing to do."
             ),
         ),
         Kind::Suspicious => (
-            format!("{} {were} sent by {tool}", many("suspicious instruction")),
-            "Policy only warns. Look at it in Activity before you trust the answer.".into(),
+            format!("Sallyport saw {} in what {tool} sent", many("suspicious instruction")),
+            "Policy only warns, so the provider got all of it. Look at it in Activity before you trust the answer."
+                .into(),
         ),
-        Kind::Loop => (format!("{tool} goes round in circles"), detail),
+        Kind::Loop => (format!("Sallyport: {tool} goes round in circles"), detail),
         Kind::Approval => (
-            format!("{tool} asks for a permission"),
+            format!("Sallyport: {tool} asks for a permission"),
             format!("It wants to {detail}. Decide in Sallyport's window; nothing happens until then."),
         ),
         Kind::QuotaNear => (
-            "A quota is filling up".into(),
+            "Sallyport: a quota is filling up".into(),
             format!("{tool} has used {detail}. Quotas shows when it is free again."),
         ),
         Kind::QuotaFull => (
-            "A quota is used up".into(),
+            "Sallyport: a quota is used up".into(),
             format!("{tool} has used {detail}. Quotas shows what happens now, and when it is free again."),
         ),
         Kind::ProtectionOff => {
             // The last one counts.
             let last = news.detail.last().cloned().unwrap_or_default();
-            ("Protection was switched off".into(), format!("{last} If that was not you, switch it on again."))
+            (
+                "Sallyport was switched off".into(),
+                format!("{last} If that was not you, switch it on again."),
+            )
         }
     }
 }
@@ -252,7 +280,7 @@ mod tests {
     #[test]
     fn the_first_is_shown_at_once_and_says_what_and_where() {
         let popup = shown(redaction("codex", &["DB", "jwt"]));
-        assert_eq!(popup.title, "2 values taken out");
+        assert_eq!(popup.title, "Sallyport took out 2 values");
         assert_eq!(popup.body, "DB and jwt in a prompt of codex. The rest was sent; nothing to do.");
         assert_eq!(popup.page, "/activity?show=redacted");
         assert!(popup.clickable && !popup.urgent);
@@ -270,7 +298,7 @@ mod tests {
             (Kind::Withheld, &["destroys files"]),
             (Kind::Neutralised, &["override"]),
             (Kind::Suspicious, &["override", "persona"]),
-            (Kind::Loop, &["The same 8 times in a row. Policy refuses what follows."]),
+            (Kind::Loop, &["It sent the same 8 times in a row. Policy refuses what follows."]),
             (Kind::Approval, &["run a command: make"]),
             (Kind::QuotaNear, &["80 % of today’s tokens"]),
             (Kind::QuotaFull, &["today’s tokens"]),
@@ -284,20 +312,20 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r"
-        1 value taken out | jwt in a prompt of codex. The rest was sent; nothing to do. -> /activity?show=redacted
-        1 value taken out | DB in an answer to codex. It got the rest; nothing to do. -> /activity?show=all
-        A request of codex was refused | Why: the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
-        2 requests of codex were refused | Why: today’s tokens are used up and the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
-        A call of codex was denied | It wanted to run a command; policy does not allow it. The tool was told; Activity has the details. -> /activity?show=control
-        2 calls of codex would be denied | It wanted to run a command and write a file, and could, since permissions only observe. Activity has the details. -> /activity?show=control
-        Part of an answer to codex was withheld | It held something dangerous: destroys files. A notice stands in its place. -> /activity?show=all
-        A hidden instruction was made harmless | In what codex read, such as a page or a file. A notice stands in its place; nothing to do. -> /activity?text=prompt_injection
-        2 suspicious instructions were sent by codex | Policy only warns. Look at it in Activity before you trust the answer. -> /activity?text=prompt_injection
-        codex goes round in circles | The same 8 times in a row. Policy refuses what follows. -> /activity?show=all
-        codex asks for a permission | It wants to run a command: make. Decide in Sallyport's window; nothing happens until then. -> /approvals
-        A quota is filling up | codex has used 80 % of today’s tokens. Quotas shows when it is free again. -> /quotas
-        A quota is used up | codex has used today’s tokens. Quotas shows what happens now, and when it is free again. -> /quotas
-        Protection was switched off | For a minute; nobody said why. If that was not you, switch it on again. -> /overview
+        Sallyport took out 1 value | jwt in a prompt of codex. The rest was sent; nothing to do. -> /activity?show=redacted
+        Sallyport took out 1 value | DB in an answer to codex. It got the rest; nothing to do. -> /activity?show=all
+        Sallyport refused a request of codex | Why: the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
+        Sallyport refused 2 requests of codex | Why: today’s tokens are used up and the body could not be read. The tool was told; Activity has the details. -> /activity?show=refused
+        Sallyport denied a tool call of codex | It wanted to run a command; policy does not allow it. The tool was told; Activity has the details. -> /activity?show=control
+        Sallyport would deny 2 tool calls of codex | It wanted to run a command and write a file, and could, since permissions only observe. Activity has the details. -> /activity?show=control
+        Sallyport withheld part of an answer to codex | It held something dangerous: destroys files. A notice stands in its place. -> /activity?show=all
+        Sallyport made a hidden instruction harmless | In what codex read, such as a page or a file. A notice stands in its place; nothing to do. -> /activity?text=prompt_injection
+        Sallyport saw 2 suspicious instructions in what codex sent | Policy only warns, so the provider got all of it. Look at it in Activity before you trust the answer. -> /activity?text=prompt_injection
+        Sallyport: codex goes round in circles | It sent the same 8 times in a row. Policy refuses what follows. -> /activity?show=all
+        Sallyport: codex asks for a permission | It wants to run a command: make. Decide in Sallyport's window; nothing happens until then. -> /approvals
+        Sallyport: a quota is filling up | codex has used 80 % of today’s tokens. Quotas shows when it is free again. -> /quotas
+        Sallyport: a quota is used up | codex has used today’s tokens. Quotas shows what happens now, and when it is free again. -> /quotas
+        Sallyport was switched off | For a minute; nobody said why. If that was not you, switch it on again. -> /overview
         ");
     }
 
@@ -348,7 +376,7 @@ mod tests {
         }
         // Ten minutes, two tools: the first of each at once, then one summary a minute.
         assert_eq!(shown.len(), 20);
-        assert_eq!(shown[2].title, "59 more values taken out");
+        assert_eq!(shown[2].title, "Sallyport took out 59 more values");
     }
 
     #[test]
@@ -359,7 +387,7 @@ mod tests {
         assert!(popups.tell(redaction("codex", &["aws_key"]), PopupMode::All, at(5)).is_none());
         assert_eq!(popups.next_due(), Some(at(60)));
         assert!(popups.due(PopupMode::All, at(59)).is_empty());
-        assert_eq!(popups.due(PopupMode::All, at(60))[0].title, "1 more value taken out");
+        assert_eq!(popups.due(PopupMode::All, at(60))[0].title, "Sallyport took out 1 more value");
         assert!(popups.due(PopupMode::All, at(121)).is_empty());
         assert!(popups.tell(redaction("codex", &["jwt"]), PopupMode::All, at(122)).is_some());
     }
@@ -383,12 +411,28 @@ mod tests {
     #[test]
     fn what_the_tray_did_not_get_is_told_with_the_way_out() {
         let popup =
-            refused(Failure { hint: Some("Ask Ann.".into()), ..Failure::new("x", "Policy forbids it.") });
+            refused(Failure { hint: Some("Ask Ann.".into()), ..Failure::new("x", "`a.b` forbids it.") });
         assert_eq!(
             (popup.title.as_str(), popup.body.as_str()),
-            ("Nothing was changed", "Policy forbids it. Ask Ann.")
+            ("Sallyport changed nothing", "“a.b” forbids it. Ask Ann.")
         );
         assert_eq!(popup.page, "/overview");
+    }
+
+    #[test]
+    fn what_was_answered_meanwhile_is_not_asked_again() {
+        let mut popups = Popups::default();
+        let ask = |popups: &mut Popups, second| {
+            popups.tell(news(Kind::Approval, "codex", &["x"]), PopupMode::All, at(second))
+        };
+        assert!(ask(&mut popups, 0).unwrap().asks && !shown(redaction("codex", &["jwt"])).asks);
+        assert!(ask(&mut popups, 1).is_none());
+        assert!(popups.tell(news(Kind::ProtectionOff, "", &["x"]), PopupMode::All, at(1)).is_some());
+        assert!(popups.tell(news(Kind::ProtectionOff, "", &["x"]), PopupMode::All, at(2)).is_none());
+        popups.nothing_waits();
+        // That protection was off is told, on again or not.
+        let due = popups.due(PopupMode::All, at(61));
+        assert_eq!(due.iter().map(|popup| popup.asks).collect::<Vec<_>>(), [false]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(crate) fn news_of(event: &Event) -> Option<News> {
         Event::Loop { account, times, refused } => {
             let then =
                 if *refused { "Policy refuses what follows." } else { "It may go on: policy only warns." };
-            Some(News::new(Kind::Loop, account, format!("The same {times} times in a row. {then}")))
+            Some(News::new(Kind::Loop, account, format!("It sent the same {times} times in a row. {then}")))
         }
         Event::Injection { tool, outcome, count, rules, .. } => {
             let kind = match outcome {

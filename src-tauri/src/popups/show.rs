@@ -1,9 +1,12 @@
 //! Hands a popup to the desktop. A click opens a page and decides nothing: any program of the session can forge one.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use notify_rust::{Notification, Timeout, Urgency};
+
+use sallyport_platform::desktop;
 
 use super::model::Popup;
 
@@ -14,6 +17,22 @@ static LISTENING: AtomicUsize = AtomicUsize::new(0);
 /// How many popups wait for a click.
 pub(crate) fn listening() -> usize {
     LISTENING.load(Ordering::Relaxed)
+}
+
+/// Questions that may stand on the screen, by the desktop's own numbers.
+static QUESTIONS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Takes the questions away, since all are answered.
+pub(crate) fn nothing_waits() {
+    let gone = QUESTIONS.lock().map(|mut questions| std::mem::take(&mut *questions)).unwrap_or_default();
+    if gone.is_empty() {
+        return;
+    }
+    let close = move || gone.into_iter().for_each(desktop::close_popup);
+    // As with showing: the bus is waited for.
+    if let Err(error) = std::thread::Builder::new().name("popup".into()).spawn(close) {
+        tracing::debug!(%error, "no thread to take a popup away");
+    }
 }
 
 const ICON: &[u8] = include_bytes!("../../../assets/icons/app.png");
@@ -40,7 +59,7 @@ pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(String) + Send 
         notification
             .appname("Sallyport")
             .icon(&icon)
-            .summary(&popup.title)
+            .summary(&visible(&popup.title))
             .body(&escaped(&popup.body))
             .timeout(if popup.urgent { Timeout::Never } else { Timeout::Milliseconds(8000) });
         notification.urgency(if popup.urgent { Urgency::Critical } else { Urgency::Normal });
@@ -52,7 +71,12 @@ pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(String) + Send 
                 notification.action(OFFER, offer.label);
             }
         }
-        match notification.show() {
+        let shown = notification.show();
+        #[cfg(target_os = "linux")]
+        if let (Ok(handle), true, Ok(mut questions)) = (&shown, popup.asks, QUESTIONS.lock()) {
+            questions.push(handle.id());
+        }
+        match shown {
             Ok(handle) if listen => {
                 let mut clicked = String::new();
                 handle.wait_for_action(|action| action.clone_into(&mut clicked));
@@ -83,7 +107,18 @@ fn opened(clicked: &str, popup: Popup) -> Option<String> {
 
 /// Desktops read a body as markup; names of tools and secrets are text.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    visible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// What an agent wrote may hold signs that nobody sees, or that turn around the words beside them: a person must not read other words
+/// than those that are there.
+fn visible(text: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c, '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -109,6 +144,7 @@ mod tests {
             offer,
             urgent: false,
             clickable: true,
+            asks: false,
         };
         let offer = Some(Offer { label: "Not a secret…", page: "/activity?row=7&value=ab".into() });
         assert_eq!(opened(CLICK, popup(offer.clone())).as_deref(), Some("/activity"));
@@ -117,6 +153,13 @@ mod tests {
         for forged in ["approve", "allow", "/settings", "__closed", ""] {
             assert_eq!(opened(forged, popup(offer.clone())), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn words_are_not_turned_around() {
+        assert_eq!(visible("npm test \u{202e}# hs\u{200b}"), "npm test \u{fffd}# hs\u{fffd}");
+        assert_eq!(visible("שלום, naïve “x”"), "שלום, naïve “x”");
+        assert_eq!(escaped("\u{2066}<b>"), "\u{fffd}&lt;b&gt;");
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub(crate) struct Tray {
 }
 
 impl Tray {
-    pub(crate) fn new(app: &AppHandle) -> Result<Tray, tauri::Error> {
-        let shown = Menu::of(&Seen::default(), &TimeZone::system());
+    pub(crate) fn new(app: &AppHandle, seen: &Seen) -> Result<Tray, tauri::Error> {
+        let shown = Menu::of(seen, &TimeZone::system());
         let icon = TrayIconBuilder::with_id("sallyport")
             .icon(image(shown.face)?)
             .icon_as_template(TEMPLATE)

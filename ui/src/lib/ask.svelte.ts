@@ -14,6 +14,12 @@ export class Ask<T> {
 
   constructor(private readonly question: () => Promise<T>) {}
 
+  /** What was known is true no more. */
+  forget() {
+    this.answer = undefined;
+    this.failure = undefined;
+  }
+
   async again() {
     const turn = ++this.turn;
     this.waiting = true;

@@ -30,7 +30,7 @@ export class Engine {
     return this.backend.listen((event) => {
       if (event.type === 'disconnected') {
         this.status = undefined;
-        this.failure = { code: 'not_reachable', message: event.reason };
+        this.failure = { code: 'not_reachable', message: event.reason, hint: 'If it stays away, `sallyport doctor` says why.' };
       } else if (event.type !== 'open') {
         this.refreshSoon();
       }

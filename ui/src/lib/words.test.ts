@@ -17,7 +17,7 @@ const event = (part: Partial<AuditEvent>): AuditEvent => ({
 describe('tell', () => {
   it('says how much was taken out of a prompt', () => {
     const row = event({ request: { redactions_applied: ['aws_key', 'aws_key'] } });
-    expect(tell(row)).toEqual({ kind: 'redacted', title: '2 values taken out of a prompt', context: 'openai', model: 'gpt-5.2-codex' });
+    expect(tell(row)).toEqual({ kind: 'redacted', title: '2 values taken out', context: 'openai', model: 'gpt-5.2-codex' });
   });
   it('says so of an answer, too', () => {
     const row = event({ event_type: 'completion_received', actions: [{ action_type: 'response_redacted', target: 'secret:TOKEN' }] });

@@ -32,7 +32,7 @@ export function tell(event: AuditEvent): Told {
         return { kind: 'suspicious', title: harmless ? 'Hidden instruction made harmless' : 'Suspicious instruction sent', ...went };
       }
       if (taken === 0) return { kind: 'sent', title: 'Prompt sent', ...went };
-      return { kind: 'redacted', title: `${plural(taken, 'value')} taken out of a prompt`, ...went };
+      return { kind: 'redacted', title: `${plural(taken, 'value')} taken out`, ...went };
     }
     case 'completion_received': {
       const taken = (event.actions ?? []).filter((a) => a.action_type === 'response_redacted').length;

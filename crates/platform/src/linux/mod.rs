@@ -1,6 +1,7 @@
 //! The Linux side of the façade.
 
 mod keyring;
+mod panel;
 mod polkit;
 mod process;
 mod sock_diag;
@@ -23,6 +24,7 @@ pub(crate) use keyring::{
     credential_store, explain_keychain_failure, found_item, item_modifiers, keyring_state,
     user_secret_queries,
 };
+pub(crate) use panel::{Panel, close_popup};
 pub(crate) use polkit::{authenticate, authentication_available, process_started};
 pub(crate) use process::{ProcessHold, describe_process, find_socket_holder, process_environment};
 pub(crate) use sock_diag::{connection_owner, listener_owner};

@@ -4,16 +4,21 @@ import { hasWords } from '../search';
 import type { AuditEvent } from '../types/audit';
 import type { ActivityCounts, AuditFilter } from '../types/ipc';
 
-const TOOLS = ['claude-code', 'codex', 'cursor', 'gemini-cli', 'python-openai'] as const;
-const PROVIDERS = [
-  { name: 'anthropic', model: 'claude-sonnet-4-5', endpoint: 'api.anthropic.com/v1/messages' },
-  { name: 'openai', model: 'gpt-5.2-codex', endpoint: 'api.openai.com/v1/responses' },
-  { name: 'google', model: 'gemini-3-pro', endpoint: 'generativelanguage.googleapis.com/v1beta' },
-  { name: 'mistral', model: 'devstral-medium', endpoint: 'api.mistral.ai/v1/chat/completions' },
+const ANTHROPIC = { name: 'anthropic', model: 'claude-sonnet-4-5', endpoint: 'api.anthropic.com/v1/messages' };
+const OPENAI = { name: 'openai', model: 'gpt-5.2-codex', endpoint: 'api.openai.com/v1/responses' };
+const GOOGLE = { name: 'google', model: 'gemini-3-pro', endpoint: 'generativelanguage.googleapis.com/v1beta' };
+const MISTRAL = { name: 'mistral', model: 'devstral-medium', endpoint: 'api.mistral.ai/v1/chat/completions' };
+/** Each tool with the providers that it speaks to. */
+const TOOLS = [
+  { tool: 'claude-code', providers: [ANTHROPIC] },
+  { tool: 'codex', providers: [OPENAI] },
+  { tool: 'cursor', providers: [ANTHROPIC, OPENAI] },
+  { tool: 'gemini-cli', providers: [GOOGLE] },
+  { tool: 'python-openai', providers: [OPENAI, MISTRAL] },
 ] as const;
 const RULES = ['secret:PAYMENTS_DB_PASSWORD', 'aws_key', 'api_key', 'pii_email_with_name', 'connection_string', 'secret:DEPLOY_TOKEN', 'jwt'] as const;
 const CONTROLS = [
-  { action_type: 'secrets_synced', outcome: '41 secrets of 4 sources' },
+  { action_type: 'secrets_synced', outcome: '25 secrets of 4 sources' },
   { action_type: 'policy_reloaded', outcome: 'version 7c1d0e52a9b3f846' },
   { action_type: 'self_test', outcome: 'passed' },
   { action_type: 'protection_off', outcome: 'off for 300 s; reason: packet trace' },
@@ -59,8 +64,8 @@ export class MockTrail {
     const first = seq % 2 === 1;
     const answered = first ? 0 : 2_000 + 20_000 * chance(pair, 2);
     const at = new Date(this.began(pair) + answered);
-    const tool = pick(TOOLS, chance(pair, 3) ** 1.8);
-    const provider = pick(PROVIDERS, chance(pair, 4) ** 1.6);
+    const { tool, providers } = pick(TOOLS, chance(pair, 3) ** 1.8);
+    const provider = pick(providers, chance(pair, 4));
     const base: AuditEvent = {
       seq,
       prev_hash: hex(seq - 1, 64),
