@@ -113,6 +113,37 @@ fn what_a_tools_environment_holds_is_known_before_its_first_request() -> Result<
     stage.stop()
 }
 
+/// Minutes before anybody would have read the folder again.
+#[test]
+fn what_is_written_in_a_workspace_is_known_a_moment_later() -> Result<()> {
+    let workspace = tempfile::tempdir()?;
+    let file = workspace.path().join("secrets.list");
+    fs::write(&file, "")?;
+    let mut stage = Stage::new()?
+        .set("/secrets/workspaces", json!([workspace.path()]))
+        .set("/secrets/files", json!([file]));
+    stage.start()?;
+    stage.wait_for_secrets(0)?;
+    let thread = format!("/proc/{}/task", stage.pid()?);
+    wait::until("the folders to be watched", || {
+        let names = fs::read_dir(&thread).ok()?.flatten();
+        names
+            .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
+            .find(|name| name.trim() == "folders")
+    })?;
+    let deep = workspace.path().join("new/service");
+    fs::create_dir_all(&deep)?;
+    fs::write(deep.join(".env"), "DEPLOY_TOKEN=Wq7-jH2mXtR9bLs4.kV6yNcP1\n")?;
+    let list = stage.wait_for_secrets(1)?.to_string();
+    ensure!(list.contains("new/service/.env/DEPLOY_TOKEN"), "{list}");
+    fs::write(&file, "OTHER_TOKEN=Zt5-pW8nYvK3cGd7.rB1xQfM4\n")?;
+    let list = stage.wait_for_secrets(2)?.to_string();
+    ensure!(list.contains("OTHER_TOKEN"), "{list}");
+    fs::remove_dir_all(workspace.path().join("new"))?;
+    stage.wait_for_secrets(1)?;
+    stage.stop()
+}
+
 #[test]
 fn a_secret_is_added_listed_and_removed() -> Result<()> {
     let providers = Providers::emulated()?;

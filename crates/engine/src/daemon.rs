@@ -227,6 +227,7 @@ async fn serve(
     let _ = door.control.engine.set(engine.clone());
     door.open();
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
+    tokio::spawn(crate::watching::keep_watch(engine.clone(), stop.clone()));
     tokio::spawn(reload::watch(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(bundles::keep_current(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));

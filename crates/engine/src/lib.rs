@@ -55,6 +55,7 @@ mod threads;
 mod trail_views;
 mod undo_ca;
 mod waiting;
+mod watching;
 mod way_out;
 
 pub use bundles::{FetchError, acceptable, fetch_bundle};

@@ -20,6 +20,7 @@ use windows as imp;
 pub mod authenticate;
 pub mod desktop;
 mod error;
+pub mod folders;
 pub mod fs;
 pub mod host;
 pub mod keychain;

@@ -18,7 +18,7 @@ mod report;
 mod value;
 mod vault;
 mod well_known;
-mod workspace;
+pub mod workspace;
 
 pub use environment::of_environment;
 pub use fetch::{fetch, fetch_class};

@@ -3,7 +3,7 @@
 //! Ignore files are not honoured, since `.env` is what they ignore first; folders of dependencies and builds are left
 //! out. What is found there is kept only if it looks like a secret (decision 17). Symlinks are not followed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::{DirEntry, WalkBuilder};
 use sallyport_platform::fs::read_bounded;
@@ -80,15 +80,48 @@ fn load_within(root: &Path, judge: Judge, limits: &Limits) -> SourceReport {
     }
 }
 
-fn walk(root: &Path, limits: &Limits, collector: &mut Collector, warnings: &mut Vec<SourceError>) {
-    let walker = WalkBuilder::new(root)
+/// What stands in a workspace, for whoever watches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Folder(PathBuf),
+    /// A file that is read.
+    Source(PathBuf),
+}
+
+/// The folders of a workspace and its files that are read, at `from` and below it.
+pub fn standing(root: &Path, from: &Path) -> impl Iterator<Item = Standing> {
+    let entries = walker(from, &LIMITS).take(LIMITS.entries).flatten();
+    entries.filter_map(move |entry| {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            return Some(Standing::Folder(entry.into_path()));
+        }
+        (kind.is_file() && is_read(root, entry.path())).then(|| Standing::Source(entry.into_path()))
+    })
+}
+
+/// Whether a file of this workspace is one that is read.
+pub fn is_read(root: &Path, path: &Path) -> bool {
+    let skipped = |relative: &Path| {
+        let folders = relative.parent().into_iter().flat_map(Path::components);
+        folders.filter_map(|folder| folder.as_os_str().to_str()).any(|name| SKIPPED_FOLDERS.contains(&name))
+    };
+    path.strip_prefix(root).is_ok_and(|relative| Kind::of(relative).is_some() && !skipped(relative))
+}
+
+fn walker(root: &Path, limits: &Limits) -> ignore::Walk {
+    WalkBuilder::new(root)
         .standard_filters(false)
         .follow_links(false)
         .same_file_system(true)
         .max_depth(Some(limits.depth))
         .sort_by_file_name(std::ffi::OsStr::cmp)
         .filter_entry(|entry| !is_skipped_folder(entry))
-        .build();
+        .build()
+}
+
+fn walk(root: &Path, limits: &Limits, collector: &mut Collector, warnings: &mut Vec<SourceError>) {
+    let walker = walker(root, limits);
     let (mut entries, mut read, mut unreadable) = (0, 0, 0);
     for entry in walker {
         entries += 1;

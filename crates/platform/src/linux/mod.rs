@@ -1,5 +1,6 @@
 //! The Linux side of the façade.
 
+mod folders;
 mod keyring;
 mod panel;
 mod polkit;
@@ -20,6 +21,7 @@ use crate::peer::Credentials;
 pub(crate) use crate::unix::{
     LockedPages, current_uid, free_space, hostname, raise_open_file_limit, user_name,
 };
+pub(crate) use folders::FolderWatch;
 pub(crate) use keyring::{
     credential_store, explain_keychain_failure, found_item, item_modifiers, keyring_state,
     user_secret_queries,
