@@ -6,7 +6,9 @@
 mod commands;
 mod compiled;
 mod domains;
+mod expansion;
 mod links;
+mod naming;
 mod openings;
 mod paths;
 mod shell;

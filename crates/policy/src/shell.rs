@@ -7,6 +7,8 @@
 pub struct ShellLine {
     /// In the order in which they stand; what a substitution runs comes before the command that it is part of.
     pub commands: Vec<SimpleCommand>,
+    /// Values that variables take other than by an assignment: in loops, arrays and `read`.
+    pub takes: Vec<Assignment>,
     /// What can't be told from the text. A line with a doubt may run more than `commands`.
     pub doubts: Vec<Doubt>,
 }
@@ -79,6 +81,15 @@ pub enum Redirection {
     Duplicate,
     /// A here-document or here-string.
     Text(Word),
+}
+
+impl Redirection {
+    pub fn text(&self) -> Option<&Word> {
+        match self {
+            Redirection::Text(word) => Some(word),
+            _ => None,
+        }
+    }
 }
 
 /// How a command follows the one before it.

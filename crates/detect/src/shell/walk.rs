@@ -8,6 +8,8 @@ use super::{Around, Reading, wrappers};
 
 /// Nested nodes of one script. Each `&&` is one more.
 const MAX_DEPTH: usize = 200;
+/// Values of loops and arrays in one line.
+const MAX_TAKES: usize = 256;
 
 pub(super) struct Walk<'w, 'o> {
     pub(super) reading: &'w mut Reading<'o>,
@@ -64,6 +66,15 @@ impl Walk<'_, '_> {
                 self.children(node, around, nested);
             }
             "heredoc_redirect" => self.reading.doubt(Doubt::Grammar),
+            // `$(<file)`, and what stands behind the body of a function.
+            "file_redirect" | "herestring_redirect" => self.lone(node, around, nested),
+            "for_statement" => {
+                let name = node.child_by_field_name("variable").map(|name| source(name, self.text));
+                for (value, _) in parts(node).into_iter().filter(|(_, field)| *field == Some("value")) {
+                    self.take(name.unwrap_or_default(), word(value, self.text));
+                }
+                self.children(node, around, nested);
+            }
             "ERROR" => {
                 self.reading.doubt(Doubt::Grammar);
                 self.children(node, around, nested);
@@ -173,9 +184,23 @@ impl Walk<'_, '_> {
             }
         }
         command.words.extend(more);
+        self.reads(&command);
         wrappers::push(self.reading, command, self.depth, around.fed);
         self.follow(&rest, around, nested);
         around.link = Link::Sequence;
+    }
+
+    /// `read name <<< text`.
+    fn reads(&mut self, command: &SimpleCommand) {
+        if !matches!(command.name(), "read" | "mapfile" | "readarray") {
+            return;
+        }
+        for redirection in &command.redirections {
+            let Redirection::Text(text) = redirection else { continue };
+            for name in command.arguments().iter().filter(|word| !word.text.starts_with('-')) {
+                self.take(&name.text, text.clone());
+            }
+        }
     }
 
     /// `cat <<E | bash`: what follows on the line of a here-document.
@@ -220,8 +245,43 @@ impl Walk<'_, '_> {
         if name.kind() != "variable_name" {
             self.reading.doubt(Doubt::Evaluation);
         }
-        let value = node.child_by_field_name("value").map(|value| word(value, self.text)).unwrap_or_default();
-        Some(Assignment { name: self.source(name).to_owned(), value })
+        let value = node.child_by_field_name("value");
+        let appends = parts(node).into_iter().any(|(part, _)| part.kind() == "+=");
+        let name = source(name, self.text).to_owned();
+        for element in value.filter(|value| value.kind() == "array").map(parts).unwrap_or_default() {
+            if element.0.is_named() {
+                self.take(&name, word(element.0, self.text));
+            }
+        }
+        let mut value = value.map(|value| word(value, self.text)).unwrap_or_default();
+        if appends {
+            let text = format!("${{{name}}}{}", value.text);
+            value = Word { text, dynamic: true, glob: value.glob };
+        }
+        Some(Assignment { name, value })
+    }
+
+    /// A variable takes a value in a way that sets nothing beyond this line.
+    fn take(&mut self, name: &str, value: Word) {
+        if self.reading.out.takes.len() < MAX_TAKES {
+            self.reading.out.takes.push(Assignment { name: name.to_owned(), value });
+        }
+    }
+
+    /// A redirection without a command.
+    fn lone(&mut self, node: Node<'_>, around: &mut Around, nested: usize) {
+        let mut redirections = Vec::new();
+        if !self.redirect(node, &mut redirections, around, nested).is_empty() {
+            self.reading.doubt(Doubt::Grammar);
+        }
+        self.reading.emit(SimpleCommand {
+            redirections,
+            link: around.link,
+            pipelines: around.pipelines.clone(),
+            via: around.via.clone(),
+            ..SimpleCommand::default()
+        });
+        around.link = Link::Sequence;
     }
 
     /// A statement with redirections around it.
@@ -372,6 +432,10 @@ impl Walk<'_, '_> {
         if ends || delimiter.is_empty() || ending.as_deref() != Some(delimiter.as_str()) {
             self.reading.doubt(Doubt::Grammar);
         }
+        // The grammar sees `$(…)` in a here-document, and no backquotes; the shell sees both.
+        if !quoted && backquoted(&content) {
+            self.reading.doubt(Doubt::Evaluation);
+        }
         let dynamic = !quoted && (content.contains('$') || content.contains('`'));
         found.redirections.push(Redirection::Text(Word { text: content, dynamic, glob: false }));
     }
@@ -416,6 +480,19 @@ fn substitutes(text: &str) -> bool {
             '\\' => drop(characters.next()),
             '`' => return true,
             '$' if characters.peek() == Some(&'(') => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a text holds a backquote that no backslash takes back.
+fn backquoted(text: &str) -> bool {
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => drop(characters.next()),
+            '`' => return true,
             _ => {}
         }
     }

@@ -8,6 +8,7 @@ const SOURCE: &str = include_str!("../../../../assets/policies/examples/agent-rb
 const BYPASSES: &str = include_str!("../../../../tests/corpus/shell/bypasses.txt");
 const FITTING: &str = include_str!("../../../../tests/corpus/shell/harmless-policy.yaml");
 const OPEN: &str = include_str!("../../../../tests/corpus/shell/bypasses-of-open-entries.txt");
+const SEALED: &str = include_str!("../../../../assets/policies/examples/ai-secrets-architecture.yaml");
 const HARMLESS: &str = include_str!("../../../../tests/corpus/shell/harmless.txt");
 
 fn lines(corpus: &str) -> impl Iterator<Item = String> + '_ {
@@ -50,7 +51,7 @@ fn an_open_entry_is_no_way_to_another_program_or_file() {
     let passed: Vec<String> =
         lines(OPEN).filter(|line| judge(&permissions, "work", line).is_allowed()).collect();
     assert_eq!(passed, Vec::<String>::new());
-    assert!(lines(OPEN).count() >= 85);
+    assert!(lines(OPEN).count() >= 200);
 }
 
 #[test]
@@ -63,5 +64,76 @@ fn harmless_lines_pass_a_fitting_allowlist() {
         })
         .collect();
     assert!(stopped.is_empty(), "{stopped:#?}");
-    assert!(lines(HARMLESS).count() >= 100);
+    assert!(lines(HARMLESS).count() >= 160);
+}
+
+/// Without any permissions, under a document that seals files alone.
+#[test]
+fn a_sealed_file_is_named_in_any_spelling_and_other_lines_pass() {
+    let permissions = permissions(SEALED);
+    let allowed = |line: &&str| judge(&permissions, "", &line.replace('␤', "\n")).is_allowed();
+    let naming = [
+        "cat .env",
+        "cat .{env,x}",
+        "cat {.env,}",
+        "cat .e{nv,}",
+        "cat $PWD/.env",
+        "cat \"$PWD\"/.env",
+        "cat ~+/.env",
+        "cat ~ann/.env",
+        "X=.env; cat $X",
+        "export X=.env; cat $X",
+        "a=.e; cat ${a}nv",
+        "a=.e; b=nv; cat $a$b",
+        "a=.e; a+=nv; cat $a",
+        "A=(.env x); cat ${A[0]}",
+        "for f in .env x; do cat \"$f\"; done",
+        "read X <<< .env; cat $X",
+        "while read f; do cat $f; done <<< .env",
+        "echo \"$(<.env)\"",
+        "cat <<<\"$(<.env)\"",
+        "X=$(< .env)",
+        "cat ${x:-.env}",
+        "cat .e$(echo)nv",
+        "cat .e``nv",
+        "pushd secrets; cat x",
+        "D=secrets; cat $D/x",
+        "cd $PWD/secrets; cat x",
+        "cat s*/x",
+        "python -c 'print(open(\".env\").read())'",
+        "node -e 'require(\"fs\").readFileSync(\".env\")'",
+        "python3 - <<'E'␤open('.env')␤E",
+    ];
+    assert_eq!(naming.iter().filter(|line| allowed(line)).collect::<Vec<_>>(), Vec::<&&str>::new());
+    let others = [
+        "git commit -m \"$(cat <<'E'␤Read .env␤E␤)\"",
+        "for f in *; do echo $f; done",
+        "echo \"$a-$b\" \"done: $n items\"",
+        "cat > x.md <<'E'␤see .env and `id`␤E",
+        "cat $(which foo)",
+        "A=(one two); echo \"${A[@]}\"",
+        "npm run build && ls dist/*",
+        "grep -rn secrets src",
+        "curl -s https://x.example/.env.md",
+        "cp src/{a,b}.rs out/",
+        "python -c 'print(1)'",
+    ];
+    assert_eq!(others.iter().filter(|line| !allowed(line)).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+/// A link in the workspace leads to where it leads, for what an open entry prints or writes, too.
+#[test]
+fn an_open_entry_follows_links() {
+    let permissions = permissions(FITTING);
+    let who = Who { class: "coding-assistant", tier: Some("work") };
+    let places = Places {
+        workspaces: vec!["/home/ann/p".into()],
+        cwd: "/home/ann/p".into(),
+        home: "/home/ann".into(),
+        links: [("/home/ann/p/out".to_owned(), vec!["/home/ann/.ssh/config".to_owned()])].into(),
+    };
+    for line in ["cat out", "tee out", "cp x out", "sed p out", "sed -i p out", "awk 1 out", "dd of=out"] {
+        let action = Action::Shell(shell::parse(line));
+        assert!(!permissions.judge(who, &|_| false, &action, &places).is_allowed(), "{line}");
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::commands::Entry;
 use super::paths::{Patterns, Places, normalise};
 use super::{
-    Action, Denial, DenialRule, FilePath, Granted, Judgement, UnknownTools, Wanted, Who, domains, shell,
+    Action, Denial, DenialRule, FilePath, Granted, Judgement, UnknownTools, Wanted, Who, domains, naming,
+    shell,
 };
 use crate::documents::{
     AgentPermissions, AiAccess, AiSecrets, Document, DocumentBody, FilesystemAction, PermissionTier,
@@ -34,7 +35,7 @@ pub(super) struct Tier {
     name: String,
     pub(super) place: Place,
     pub(super) read: Files,
-    write: Files,
+    pub(super) write: Files,
     domains: Vec<String>,
     no_domains: Vec<String>,
     pub(super) commands: Vec<Entry>,
@@ -164,7 +165,7 @@ impl Permissions {
             Action::Read(path) => paths.extend(both(path, places)),
             Action::Shell(line) => {
                 return self.sealed.iter().find_map(|sealed| {
-                    let hit = shell::names_one_of(line, &sealed.patterns, places)?;
+                    let hit = naming::names_one_of(line, &sealed.patterns, places)?;
                     Some(sealed.denial(hit))
                 });
             }

@@ -3,8 +3,8 @@
 //! Files are not looked at here. [`mentioned`] says what is worth following; whoever can see the files puts what came of
 //! it into [`Places::links`](super::Places), and a word then counts by where it leads, too.
 
+use super::naming::{is_cd, parts};
 use super::paths::{Places, meet, normalise};
-use super::shell::{is_cd, parts};
 use crate::shell::{Redirection, ShellLine, Word};
 
 /// More words of one line are not followed.

@@ -149,18 +149,24 @@ impl Patterns {
         hit.and_then(|index| self.texts.get(index)).map(String::as_str)
     }
 
-    /// Whether a path with shell wildcards may expand to one that matches.
+    /// Whether a path with shell wildcards may expand to one that matches, or to one in a folder that does.
     pub(super) fn may_meet(&self, path: &str) -> Option<&str> {
-        let last = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+        let path = path.to_ascii_lowercase();
         self.texts.iter().map(String::as_str).find(|text| {
-            let text = text.strip_suffix("/**").unwrap_or(text);
-            let own = text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase();
-            // The shell's wildcards leave names with a leading dot out.
-            if last.starts_with(['*', '?', '[']) && own.starts_with('.') {
+            let folder = text.strip_suffix("/**");
+            let own = folder.unwrap_or(text).rsplit('/').next().unwrap_or(text).to_ascii_lowercase();
+            // A pattern of stars alone says nothing of a name.
+            if own.bytes().all(|byte| byte == b'*') {
                 return false;
             }
-            // A pattern of stars alone says nothing of a name.
-            own.bytes().any(|byte| byte != b'*') && meet(last.as_bytes(), own.as_bytes())
+            let names = path.rsplit('/').take(if folder.is_some() { usize::MAX } else { 1 });
+            names.into_iter().any(|name| {
+                // The shell's wildcards leave names with a leading dot out.
+                let hidden = name.starts_with(['*', '?', '[']) && own.starts_with('.');
+                // A folder that is named by a star alone is any folder.
+                let any = folder.is_some() && name.bytes().all(|byte| byte == b'*');
+                !hidden && !any && meet(name.as_bytes(), own.as_bytes())
+            })
         })
     }
 }

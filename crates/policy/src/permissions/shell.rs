@@ -1,20 +1,22 @@
 //! A command line held against a tier: every simple command in it must be allowed, and none denied.
 
 use super::commands::{Match, is_harmless_variable};
-use super::compiled::Tier;
+use super::compiled::{Tier, both};
+use super::expansion::Variables;
+use super::naming::{follow, is_cd, names, word_leads};
 use super::openings::{self, Beyond};
-use super::paths::{Patterns, Places, normalise};
+use super::paths::{Places, normalise};
 use super::{Denial, DenialRule, FilePath, Granted, Judgement, Wanted};
 use crate::shell::{Assignment, Redirection, ShellLine, SimpleCommand, Word, Wraps};
 
 /// Files that are none.
 const SINKS: [&str; 4] = ["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin"];
 
+/// Files without anything of anybody's in them.
+const SOURCES: [&str; 3] = ["/dev/zero", "/dev/random", "/dev/urandom"];
+
 /// Builtins without any effect beyond their own line.
 const WITHOUT_EFFECT: [&str; 4] = ["true", "false", ":", "exit"];
-
-/// More changes of folder in one line are not followed.
-const MAX_FOLDERS: usize = 8;
 
 pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places: &Places) -> Judgement {
     let mut used = Vec::new();
@@ -47,40 +49,29 @@ pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places:
         ));
     }
     let mut folders = vec![places.cwd.clone()];
+    let variables = Variables::of(line, places);
     for command in &line.commands {
-        let judged = Command { tier, places, command, folders: &folders }.denial();
+        let judged = Command { tier, places, command, folders: &folders, variables: &variables }.denial();
         if let Some(denial) = judged {
             match denial.wanted.clone().filter(|wanted| granted(&wanted.target())) {
                 Some(wanted) => used.push(wanted),
                 None => return denied(denial),
             }
         }
-        follow(command, places, &mut folders);
+        follow(command, &variables, places, &mut folders);
     }
     Judgement::Allowed { granted: used }
 }
 
+/// The folder that a path with wildcards is certain to stand in.
+fn before_wildcards(text: &str) -> &str {
+    let Some(at) = text.find(['*', '?', '[']) else { return text };
+    let head = text.get(..at).and_then(|head| head.rfind('/').and_then(|end| head.get(..=end)));
+    head.unwrap_or(".")
+}
+
 fn denied(denial: Denial) -> Judgement {
     Judgement::Denied(Box::new(denial))
-}
-
-/// Adds the folder that a `cd` leads to. Which of several holds later is not worked out: all must be allowed.
-fn follow(command: &SimpleCommand, places: &Places, folders: &mut Vec<String>) {
-    if !is_cd(command) {
-        return;
-    }
-    let target = command.arguments().first().map_or("~", |word| word.text.as_str());
-    let more: Vec<String> =
-        folders.iter().filter_map(|folder| normalise(target, folder, &places.home)).collect();
-    for folder in more {
-        if !folders.contains(&folder) && folders.len() < MAX_FOLDERS {
-            folders.push(folder);
-        }
-    }
-}
-
-pub(super) fn is_cd(command: &SimpleCommand) -> bool {
-    command.program().is_some_and(|program| program.text == "cd")
 }
 
 struct Command<'c> {
@@ -89,6 +80,7 @@ struct Command<'c> {
     command: &'c SimpleCommand,
     /// Where it may run.
     folders: &'c [String],
+    variables: &'c Variables,
 }
 
 impl Command<'_> {
@@ -196,21 +188,43 @@ impl Command<'_> {
     fn beyond(&self, entry: &str, spelled: usize) -> Option<Denial> {
         let more = self.command.arguments().get(spelled..).unwrap_or_default();
         openings::beyond(self.command, more).into_iter().find_map(|found| {
-            let file = FilePath::new(found.value.unwrap_or_default());
-            let place = || {
+            let place = |value: &str| {
+                let file = FilePath::new(value);
                 self.folders.iter().find_map(|folder| {
                     let places = self.from(folder);
-                    if found.beyond == Beyond::Writes {
-                        return self.tier.writing(&file, &places);
-                    }
-                    let inside = self.tier.read.allow.is_empty()
-                        && normalise(&file.written, folder, &places.home)
-                            .is_some_and(|path| places.in_workspace(&path));
-                    if inside { None } else { self.tier.reading(&file, &places) }
+                    // By where links lead, too.
+                    let inside = || both(&file, &places).iter().all(|path| places.in_workspace(path));
+                    let denial = match found.beyond {
+                        Beyond::Writes | Beyond::Makes => self.tier.writing(&file, &places),
+                        Beyond::Reads if self.tier.read.allow.is_empty() && inside() => None,
+                        Beyond::Prints | Beyond::Reads | Beyond::Runs => self.tier.reading(&file, &places),
+                    };
+                    // What an open entry is there to read and write in the workspace it may, unless an exclusion says
+                    // otherwise: whoever adds paths to a tier takes nothing away.
+                    let meant = matches!(found.beyond, Beyond::Prints | Beyond::Makes);
+                    denial.filter(|denial| {
+                        !(meant && denial.rule == DenialRule::PathNotAllowed && inside())
+                    })
                 })
             };
-            if found.beyond != Beyond::Runs && found.value.is_some() {
-                return place().map(|denial| Denial { wanted: wanted(self.command), ..denial });
+            match (found.beyond, found.value) {
+                (Beyond::Runs, _) | (_, None) => {}
+                (Beyond::Prints | Beyond::Makes, Some(value))
+                    if SINKS.contains(&value) || SOURCES.contains(&value) =>
+                {
+                    return None;
+                }
+                (_, Some(value)) => {
+                    return place(value).map(|denial| Denial { wanted: wanted(self.command), ..denial });
+                }
+            }
+            // What it prints or writes may be known only when it runs: a loop over files, say. What the line tells counts.
+            if matches!(found.beyond, Beyond::Prints | Beyond::Makes) {
+                let spelled = self.variables.spellings(found.word);
+                return spelled.iter().filter(|spelling| !spelling.text.is_empty()).find_map(|spelling| {
+                    let file = if spelling.pattern { before_wildcards(&spelling.text) } else { &spelling.text };
+                    place(file)
+                });
             }
             let name: String = self.command.name().chars().filter(|c| !c.is_control()).take(60).collect();
             let option: String =
@@ -247,7 +261,10 @@ impl Command<'_> {
     /// Files that may not be read, named by any word.
     fn arguments(&self) -> Option<Denial> {
         let deny = &self.tier.read.deny;
-        let hit = self.folders.iter().find_map(|folder| names(self.command, deny, &self.from(folder)))?;
+        let hit = self
+            .folders
+            .iter()
+            .find_map(|folder| names(self.command, self.variables, deny, &self.from(folder)))?;
         Some(self.tier.denial(
             DenialRule::PathExcluded,
             &hit,
@@ -275,13 +292,7 @@ impl Command<'_> {
             let text = word.text.split("::").next().unwrap_or_default();
             let text = text.strip_suffix("/...").unwrap_or(text);
             // The folder is what counts where the rest is only known then.
-            let text = match word.glob.then(|| text.find(['*', '?', '['])).flatten() {
-                Some(at) => text
-                    .get(..at)
-                    .and_then(|head| head.rfind('/').and_then(|end| head.get(..=end)))
-                    .unwrap_or("."),
-                None => text,
-            };
+            let text = if word.glob { before_wildcards(text) } else { text };
             let path = FilePath::new(text);
             if let Some(denial) = self.folders.iter().find_map(|folder| {
                 let places = self.from(folder);
@@ -326,88 +337,4 @@ fn wanted(command: &SimpleCommand) -> Option<Wanted> {
         && command.redirections.iter().all(|one| matches!(one, Redirection::Duplicate))
         && !command.words.is_empty();
     plain.then(|| Wanted::Command(command.words.iter().map(|word| word.text.clone()).collect()))
-}
-
-/// The first file of a set that a line names or reads.
-pub(super) fn names_one_of(line: &ShellLine, patterns: &Patterns, places: &Places) -> Option<String> {
-    let mut folders = vec![places.cwd.clone()];
-    for command in &line.commands {
-        let read = || {
-            command.redirections.iter().filter_map(|one| match one {
-                Redirection::Read(word) => Some(word),
-                _ => None,
-            })
-        };
-        let hit = folders.iter().find_map(|folder| {
-            let places = Places { cwd: folder.clone(), ..places.clone() };
-            names(command, patterns, &places)
-                .or_else(|| read().find_map(|word| named(word, patterns, &places, true)))
-        });
-        if hit.is_some() {
-            return hit;
-        }
-        follow(command, places, &mut folders);
-    }
-    None
-}
-
-/// Programs that read folders that they are given by name.
-const FOLDER_READERS: [&str; 22] = [
-    "cat", "ls", "tar", "cp", "mv", "zip", "find", "rsync", "head", "tail", "tree", "less", "more", "grep",
-    "rg", "ag", "scp", "xxd", "base64", "strings", "bat", "cd",
-];
-/// Of these the first word is what is looked for.
-const SEARCHERS: [&str; 3] = ["grep", "rg", "ag"];
-
-/// The file of a set that a command's words name.
-fn names(command: &SimpleCommand, patterns: &Patterns, places: &Places) -> Option<String> {
-    let name = command.name();
-    let reads_folders = FOLDER_READERS.contains(&name);
-    let mut searched = SEARCHERS.contains(&name);
-    command.arguments().iter().find_map(|word| {
-        let looked_for = searched && !word.text.starts_with('-');
-        searched &= !looked_for;
-        named(word, patterns, places, reads_folders && !looked_for)
-    })
-}
-
-/// The file of a set that a word names: itself, or what stands behind `=`, `@` or `:`. A bare word such as `secrets`
-/// is a folder only where folders are read.
-fn named(word: &Word, patterns: &Patterns, places: &Places, folders: bool) -> Option<String> {
-    if patterns.is_empty() || word.dynamic || word.text.len() > 4_096 {
-        return None;
-    }
-    let own = parts(&word.text).find_map(|part| {
-        if word.glob && part.contains(['*', '?', '[']) {
-            return patterns.may_meet(part).map(|_| part.to_owned());
-        }
-        let path = normalise(part, &places.cwd, &places.home)?;
-        let pattern = patterns.deny(&path, places)?;
-        (folders || part.contains('/') || !pattern.ends_with("/**")).then_some(path)
-    });
-    own.or_else(|| word_leads(word, places).into_iter().find(|path| patterns.deny(path, places).is_some()))
-}
-
-/// What of a word may be a path: itself, and what stands behind `=`, `@` or `:` or before `:`.
-pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
-    let behind = ['=', '@', ':'].into_iter().filter_map(|sign| text.split_once(sign).map(|(_, rest)| rest));
-    let before = text.split_once(':').map(|(head, _)| head);
-    std::iter::once(text).chain(behind).chain(before).filter(|part| !part.is_empty())
-}
-
-/// Where links lead that a word may name.
-fn word_leads(word: &Word, places: &Places) -> Vec<String> {
-    if places.links.is_empty() {
-        return Vec::new();
-    }
-    let leads = parts(&word.text).flat_map(|part| {
-        if word.glob && part.contains(['*', '?', '[']) {
-            return places.pattern_leads(part);
-        }
-        match normalise(part, &places.cwd, &places.home) {
-            Some(path) => places.leads(&path).collect(),
-            None => Vec::new(),
-        }
-    });
-    leads.map(str::to_owned).collect()
 }

@@ -54,7 +54,7 @@ fn run(line: &str) -> Action {
         words: line.split_whitespace().map(Word::plain).collect(),
         ..SimpleCommand::default()
     });
-    Action::Shell(ShellLine { commands: commands.collect(), doubts: Vec::new() })
+    Action::Shell(ShellLine { commands: commands.collect(), ..ShellLine::default() })
 }
 
 #[test]
