@@ -158,6 +158,8 @@ def the_window(session, driven, shots):
     window.click("button", "Prove it")
     wait_for("the proof", lambda: "canary" in window.text())
     window.click("button", "Continue")
+    window.click(".command button", "Copy")
+    wait_for("the command to be copied", lambda: "Copied" in window.text("main"))
     startup = Path(os.environ["HOME"]) / ".bashrc"
     startup.write_text("alias ll='ls -l'\n")
     window.click("button", "Add to ~/.bashrc")
@@ -301,7 +303,10 @@ def the_pages_are_true(work, window):
     rows = "return [...document.querySelectorAll('table')][0] ? [...document.querySelectorAll('table')[0].querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.innerText.trim())) : []"
     shown = wait_for("the settings", lambda: window.run(rows))
     assert [row[0] for row in shown] == [setting["key"] for setting in settings], shown
-    for (key, _, whose), setting in zip(shown, settings):
+    plain = {None: "none", True: "yes", False: "no"}
+    for (key, value, whose), setting in zip(shown, settings):
+        if isinstance(setting["value"], (str, bool, type(None))):
+            assert value == plain.get(setting["value"], setting["value"]), (key, value, setting)
         assert words[setting["origin"]] in whose and ("locked" in whose) == setting["locked"], (key, whose, setting)
     assert any(setting["origin"] == "user" for setting in settings), "nothing of our own is in force"
     say(f"Settings shows all {len(settings)} with the engine's own word on whose they are")

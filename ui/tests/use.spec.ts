@@ -1,6 +1,6 @@
 // What a person does: by keyboard alone, by pointer, over a long trail.
 
-import { expect, test } from '@playwright/test';
+import { expect, test, type Page } from '@playwright/test';
 import { MockTrail } from '../src/lib/backend/mock-trail';
 import type { AuditFilter } from '../src/lib/types/ipc';
 import { NOON } from './browser';
@@ -131,6 +131,57 @@ test('by keyboard alone: to Activity, down the list, a row, back', async ({ page
   await expect(list).toHaveAttribute('aria-activedescendant', pointed ?? '');
 });
 
+/** Presses Tab until something of this name has the focus, which then has to be seen. */
+async function tabTo(page: Page, name: string | RegExp) {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    const reached = page.locator(':focus').and(page.getByRole('button', { name }).or(page.getByRole('link', { name })));
+    if ((await reached.count()) === 0) continue;
+    expect(await reached.evaluate((e) => getComputedStyle(e).outlineStyle), 'a ring is drawn').toBe('solid');
+    return;
+  }
+  throw new Error(`no Tab leads to ${name}`);
+}
+
+test('by keyboard alone: a request is approved, another denied, and the focus is never lost', async ({ page }) => {
+  await page.goto('/');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await tabTo(page, 'Decide');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1, name: 'Approvals' })).toBeFocused();
+  await tabTo(page, 'Approve…');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('region', { name: 'In force' })).toContainText('npm run migrate');
+  await expect(page.getByRole('heading', { level: 1 })).toBeFocused();
+  await tabTo(page, 'Deny');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('Nothing waits for you.')).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1 })).toBeFocused();
+});
+
+test('by keyboard alone: the first run, from its first step to its end', async ({ page }) => {
+  await page.goto('/?mock=first');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await tabTo(page, 'Start the engine');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Remove…' }).waitFor();
+  await expect(page.getByRole('heading', { level: 1 })).toBeFocused();
+  await tabTo(page, 'Continue');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1, name: 'Only AI hosts' })).toBeFocused();
+  await tabTo(page, 'Prove it');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('never arrived')).toBeVisible();
+  await tabTo(page, 'Continue');
+  await page.keyboard.press('Enter');
+  await tabTo(page, 'Add to ~/.zshrc');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('It stands in ~/.zshrc')).toBeVisible();
+  await tabTo(page, 'Done');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
+});
+
 test('a million rows: only those in sight are there, and scrolling brings older ones', async ({ page }) => {
   await page.goto('/?mock=huge#/activity');
   const list = page.getByRole('listbox');
@@ -221,6 +272,25 @@ test('who skips the first run starts the engine from the overview', async ({ pag
   await expect(protection).toContainText('Engine not running');
   await protection.getByRole('button', { name: 'Start it' }).click();
   await expect(protection).toContainText('Protected');
+});
+
+test('settings that could not be kept are said, where they were changed and in the first run', async ({ page }) => {
+  await page.goto('/?mock=refused#/settings');
+  await page.getByRole('switch').click();
+  await expect(page.getByRole('alert')).toContainText('no space is left');
+  await expect(page.getByRole('switch')).toBeChecked();
+  await page.getByLabel('Popups: All').click();
+  await page.getByRole('option', { name: 'Only what needs me' }).click();
+  await expect(page.getByLabel('Popups: All')).toBeVisible();
+  await page.getByRole('button', { name: 'Show them' }).click();
+  await page.getByRole('button', { name: 'Skip' }).click();
+  await expect(page.getByRole('alert')).toContainText('no space is left');
+});
+
+test('what is chosen already stays chosen', async ({ page }) => {
+  await page.goto('/#/quotas');
+  await page.getByRole('radio', { name: 'Tokens' }).click();
+  await expect(page.getByRole('radio', { name: 'Tokens' })).toBeChecked();
 });
 
 test('an engine that can’t be started says why', async ({ page }) => {

@@ -14,8 +14,8 @@ export function short(n: number): string {
 
 export function bytes(n: number): string {
   if (n < 1024) return `${n} B`;
-  if (n < 1024 ** 2) return `${trim(n / 1024)} KB`;
-  return `${trim(n / 1024 ** 2)} MB`;
+  if (n < 1024 ** 2) return `${trim(n / 1024)} KiB`;
+  return `${trim(n / 1024 ** 2)} MiB`;
 }
 
 export function money(n: number): string {

@@ -197,7 +197,10 @@ export function mock(scene: Scene): Backend {
     changeShell: async (add) => (shell = { ...shell, added: add }),
     quit: () => answer(() => undefined),
     settings: () => (scene === 'loading' ? new Promise(() => undefined) : Promise.resolve(settings)),
-    changeSettings: (next) => Promise.resolve((settings = next)),
+    changeSettings: async (next) => {
+      if (scene === 'refused') throw { code: 'settings', message: 'The settings could not be written: no space is left.' } satisfies Failure;
+      return (settings = next);
+    },
     listen(heard) {
       listeners.add(heard);
       if (scene === 'error') setTimeout(() => heard({ type: 'disconnected', reason: UNREACHABLE.message }), 0);
@@ -378,6 +381,9 @@ const POLICY: PolicyView = {
     { key: 'default_level', value: 'public', origin: 'user', locked: false },
     { key: 'disabled_rules', value: [], origin: 'default', locked: false },
     { key: 'max_body_bytes', value: 67108864, origin: 'default', locked: false },
+    { key: 'elevation.max_duration', value: 14400, origin: 'default', locked: false },
+    { key: 'elevation.approval_timeout', value: 1800, origin: 'default', locked: false },
+    { key: 'quotas.tiers', value: { developer: { requestsPerMinute: 20, requestsPerHour: 200, tokensPerDay: 100000 }, lead: { requestsPerMinute: 60, requestsPerHour: 600, tokensPerDay: 500000 } }, origin: 'managed', locked: true },
   ],
   documents: [
     { kind: 'DataClassificationPolicy', name: 'ai-data-classification', file: '/etc/sallyport/policies/classification.yaml', line: 1, origin: 'managed' },
