@@ -2,7 +2,8 @@
 
 import type { PlaywrightTestConfig } from '@playwright/test';
 
-export const PORT = 4178;
+// Two checkouts may be tested at once; workers inherit the choice of the first process.
+const PORT = Number((process.env.SALLYPORT_PAGES_PORT ??= String(4200 + (process.pid % 1000))));
 
 export const shared: PlaywrightTestConfig = {
   testDir: '.',
