@@ -174,6 +174,7 @@ test('by keyboard alone: the first run, from its first step to its end', async (
   await expect(page.getByText('never arrived')).toBeVisible();
   await tabTo(page, 'Continue');
   await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1, name: 'Your tools' })).toBeFocused();
   await tabTo(page, 'Add to ~/.zshrc');
   await page.keyboard.press('Enter');
   await expect(page.getByText('It stands in ~/.zshrc')).toBeVisible();
