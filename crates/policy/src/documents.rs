@@ -139,6 +139,9 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Document>, DocumentErrors> {
     let mut documents = Vec::new();
     let mut faults = Vec::new();
     for tree in trees {
+        if faults.len() >= yaml::MAX_FAULTS {
+            break;
+        }
         match body(&tree) {
             Ok((name, body)) => {
                 let document = Document { file: file.into(), mark: tree.mark, name, body, tree, digest };

@@ -14,6 +14,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
+pub(crate) use faults::MAX_FAULTS;
 pub use nearest::nearest;
 
 /// More nodes than any policy file has; bounds what aliases can expand to.
@@ -163,7 +164,7 @@ struct Open {
 
 enum OpenKind {
     Seq(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, key: Option<Key> },
+    Map { entries: Vec<(Key, Node)>, key: Option<Key>, seen: HashMap<String, Mark> },
 }
 
 #[derive(Default)]
@@ -193,7 +194,11 @@ impl Builder {
             }
             Event::MappingStart(_, anchor, tag) => {
                 refuse_tag(tag.is_some(), mark)?;
-                self.start(Open { mark, anchor, kind: OpenKind::Map { entries: Vec::new(), key: None } })
+                self.start(Open {
+                    mark,
+                    anchor,
+                    kind: OpenKind::Map { entries: Vec::new(), key: None, seen: HashMap::new() },
+                })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
@@ -238,24 +243,24 @@ impl Builder {
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.done.push(node),
             Some(OpenKind::Seq(items)) => items.push(node),
-            Some(OpenKind::Map { entries, key }) => match key.take() {
+            Some(OpenKind::Map { entries, key, seen }) => match key.take() {
                 Some(key) => entries.push((key, node)),
-                None => *key = Some(as_key(node, entries)?),
+                None => *key = Some(as_key(node, seen)?),
             },
         }
         Ok(())
     }
 }
 
-fn as_key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Fault> {
+fn as_key(node: Node, seen: &mut HashMap<String, Mark>) -> Result<Key, Fault> {
     let Kind::Scalar { text, .. } = node.kind else {
         return Err(fault(node.mark, "expected a word as key"));
     };
-    if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+    if let Some(first) = seen.insert(text.clone(), node.mark) {
         return Err(Fault {
             mark: node.mark,
             message: format!("the key `{text}` stands here a second time"),
-            hint: Some(format!("the first one is on line {}: keep one of them", first.mark.line)),
+            hint: Some(format!("the first one is on line {}: keep one of them", first.line)),
         });
     }
     Ok(Key { mark: node.mark, text })
@@ -365,6 +370,15 @@ mod tests {
         assert_eq!(fails("name: !!str x\n").0, 1);
         assert!(fails("name: [x\n").2.starts_with("this is not YAML"));
         assert_eq!(fails("name: x\n---\nname: y\n").0, 3);
+    }
+
+    #[test]
+    fn many_keys_take_no_long_time() {
+        let text: String = (0..60_000).map(|n| format!("k{n}: 1\n")).collect();
+        let started = std::time::Instant::now();
+        let faults = single(&text).unwrap().read_or_all_faults::<Sample>().unwrap_err();
+        assert_eq!(faults.len(), 50);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Holds `docs/policy.md` to what the readers accept, and to every field that there is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::{Document, parse};
 use crate::settings::{Layers, resolve};
@@ -57,31 +59,74 @@ fn every_example_is_read() {
     resolve(&Layers { user_documents: house, ..Layers::default() }).unwrap();
 }
 
+/// Every field of every kind, however deep: shown in an example of that very place.
 #[test]
 fn every_field_has_an_example() {
-    let mut shown = BTreeSet::new();
+    let mut shown: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (info, _, text) in blocks() {
+        let name = match info {
+            "yaml spec" => "SallyportPolicy",
+            "yaml config" => "config",
+            "yaml assessment" => "assessment",
+            "yaml test" => "test",
+            _ => {
+                let document = read(parse(&text, "reference")).remove(0);
+                document.kind().as_str()
+            }
+        };
         let text = if info == "yaml spec" { whole(&text) } else { text };
-        if matches!(info, "yaml spec" | "yaml config" | "yaml") {
-            keys(&single(&text).unwrap(), &mut shown);
-        }
+        paths(&single(&text).unwrap(), "", shown.entry(name).or_default());
     }
-    for name in schema::NAMES.into_iter().filter(|name| !matches!(*name, "assessment" | "test")) {
+    let mut missing = Vec::new();
+    for name in schema::NAMES {
         let schema = schema::of(name).unwrap();
-        let spec = schema["properties"].get("spec").unwrap_or(&schema);
-        for field in spec["properties"].as_object().unwrap().keys() {
-            assert!(shown.contains(field), "{name}: docs/policy.md has no example of `{field}`");
-        }
+        let mut fields = BTreeSet::new();
+        fields_of_schema(&schema, &schema, "", &mut fields);
+        let shown = shown.remove(name).unwrap_or_default();
+        // The header is the same everywhere.
+        fields.remove(".metadata.description");
+        missing.extend(fields.difference(&shown).map(|field| format!("{name}: {field}")));
+    }
+    assert!(missing.is_empty(), "docs/policy.md has no example of:\n{}", missing.join("\n"));
+}
+
+/// `spec.tiers.*.name`: the keys of a document, entries of lists and of maps by name as `*`.
+fn paths(node: &Node, at: &str, found: &mut BTreeSet<String>) {
+    match &node.kind {
+        Kind::Map(entries) => entries.iter().for_each(|(key, value)| {
+            for name in [key.text.as_str(), "*"] {
+                let path = format!("{at}.{name}");
+                paths(value, &path, found);
+                found.insert(path);
+            }
+        }),
+        Kind::Seq(items) => items.iter().for_each(|item| paths(item, &format!("{at}.*"), found)),
+        _ => {}
     }
 }
 
-fn keys(node: &Node, found: &mut BTreeSet<String>) {
-    match &node.kind {
-        Kind::Map(entries) => entries.iter().for_each(|(key, value)| {
-            found.insert(key.text.clone());
-            keys(value, found);
-        }),
-        Kind::Seq(items) => items.iter().for_each(|item| keys(item, found)),
-        _ => {}
+/// The same of a schema.
+fn fields_of_schema(schema: &Value, root: &Value, at: &str, found: &mut BTreeSet<String>) {
+    if at.matches('.').count() > 12 {
+        return;
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        let target = root.pointer(name.trim_start_matches('#')).unwrap();
+        return fields_of_schema(target, root, at, found);
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{at}.{name}");
+        fields_of_schema(field, root, &path, found);
+        found.insert(path);
+    }
+    for entry in ["items", "additionalProperties"] {
+        if schema[entry].is_object() {
+            fields_of_schema(&schema[entry], root, &format!("{at}.*"), found);
+        }
+    }
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        for one in schema[choice].as_array().into_iter().flatten() {
+            fields_of_schema(one, root, at, found);
+        }
     }
 }

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::de::{Cause, Error, NodeDeserializer};
 use super::{Fault, Kind, Mark, Node};
 
-/// Nobody mends more in one go, and each costs a reading.
-const MAX_FAULTS: usize = 50;
+/// Nobody mends more of one file in one go, and each costs a reading.
+pub(crate) const MAX_FAULTS: usize = 50;
 
 /// What is cut out.
 struct Cut<'c> {
