@@ -81,8 +81,6 @@ pub enum Judgement {
 }
 
 impl Judgement {
-    pub(crate) const ALLOWED: Judgement = Judgement::Allowed { granted: Vec::new() };
-
     pub fn is_allowed(&self) -> bool {
         matches!(self, Judgement::Allowed { .. })
     }

@@ -137,3 +137,69 @@ fn an_open_entry_follows_links() {
         assert!(!permissions.judge(who, &|_| false, &action, &places).is_allowed(), "{line}");
     }
 }
+
+/// A grant opens what it is for: not what stands beside it in the line, and not where a link leads.
+#[test]
+fn a_grant_opens_nothing_beside_it() {
+    use sallyport_policy::elevation::Target;
+    use sallyport_policy::permissions::FilePath;
+    let source = permissions(SOURCE);
+    let sealed = permissions(SEALED);
+    let places = Places {
+        workspaces: vec!["/home/ann/p".into()],
+        cwd: "/home/ann/p".into(),
+        home: "/home/ann".into(),
+        links: [("/home/ann/p/docs/out".to_owned(), vec!["/home/ann/.ssh/config".to_owned()])].into(),
+    };
+    let granted = |target: &Target<'_>| match target {
+        Target::File(path) => path.starts_with("/home/ann/p/docs/"),
+        Target::Secret(path) => *path == "/home/ann/p/.env.a",
+        Target::Command(words) => words[0] == "make",
+        Target::Domain(_) => false,
+    };
+    let who = Who { class: "coding-assistant", tier: Some("execute-commands") };
+    let passes = |permissions: &Permissions, line: &str| {
+        permissions.judge(who, &granted, &Action::Shell(shell::parse(line)), &places).is_allowed()
+    };
+    for line in ["npm test > docs/a", "npm test > docs/a 2> docs/b", "make", "make && npm test > docs/a"] {
+        assert!(passes(&source, line), "{line}");
+    }
+    for line in [
+        "evil > docs/a",
+        "npm test > docs/a 2> /home/ann/.bashrc",
+        "npm test > docs/a 2> ../x",
+        "LD_PRELOAD=/x npm test > docs/a",
+        "npm test > docs/a < /etc/shadow",
+        "npm test > docs/a; evil",
+        "npm test > docs/out",
+        "npm test >> docs/out",
+        "make > ~/x",
+        "make; evil",
+        "npm test > docs/../../x",
+        "evil > docs/a > docs/b",
+    ] {
+        assert!(!passes(&source, line), "{line}");
+    }
+    let write = |path: FilePath| source.judge(who, &granted, &Action::Write(path), &places).is_allowed();
+    assert!(write(FilePath::new("docs/a")));
+    assert!(!write(FilePath::new("docs/out")), "it is a link");
+    let resolved = Some("/home/ann/.ssh/config".to_owned());
+    assert!(!write(FilePath { written: "docs/b".into(), resolved }), "it leads elsewhere");
+    assert!(write(FilePath { written: "docs/b".into(), resolved: Some("/home/ann/p/docs/c".into()) }));
+
+    for line in ["cat .env.a", "cat .env.a; ls"] {
+        assert!(passes(&sealed, line), "{line}");
+    }
+    for line in [
+        "cat .env.b",
+        "cat .env.a .env.b",
+        "cat .env.a; cat .env.b",
+        "cat .env.{a,b}",
+        "cat .env.* ",
+        "cat < .env.a < .env.b",
+        "cat .env.a <<< .env.b",
+        "grep x .env.a secrets/y",
+    ] {
+        assert!(!passes(&sealed, line), "{line}");
+    }
+}

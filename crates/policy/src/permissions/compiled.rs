@@ -1,5 +1,6 @@
 //! Permission documents made ready: every tier with what it inherits, and the judgement on all but shell lines.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::commands::Entry;
@@ -11,6 +12,9 @@ use super::{
 use crate::documents::{
     AgentPermissions, AiAccess, AiSecrets, Document, DocumentBody, FilesystemAction, PermissionTier,
 };
+
+/// Whether elevation allows something, by itself.
+pub(super) type Open<'o> = &'o dyn Fn(&Wanted) -> bool;
 
 /// What agents of each class may do.
 #[derive(Debug, Clone, Default)]
@@ -126,37 +130,50 @@ impl Permissions {
 
     /// Whether `who` may do this. `granted` says what elevation allows on top.
     pub fn judge(&self, who: Who<'_>, granted: Granted<'_>, action: &Action, places: &Places) -> Judgement {
-        let mut used = Vec::new();
-        if let Some(denial) = self.sealed(action, places) {
-            match denial.wanted.as_ref().filter(|wanted| granted(&wanted.target())) {
-                Some(wanted) => used.push(wanted.clone()),
-                None => return Judgement::Denied(Box::new(denial)),
+        let used = RefCell::new(Vec::new());
+        let open = |wanted: &Wanted| {
+            let reaches = granted(&wanted.target());
+            if reaches {
+                used.borrow_mut().push(wanted.clone());
+            }
+            reaches
+        };
+        if let Some(denial) = self.sealed_but(action, places, &|path| open(&Wanted::Secret(path.to_owned())))
+        {
+            return Judgement::Denied(Box::new(denial));
+        }
+        if self.govern() && *action != Action::Nothing {
+            let mut documents = self.classes.iter().filter(|class| class.name == who.class).peekable();
+            if documents.peek().is_none() {
+                return Judgement::Denied(Box::new(self.unknown_class(who.class)));
+            }
+            for class in documents {
+                let denial = class.tier(who.tier).map(|tier| self.by_tier(tier, &open, action, places));
+                match denial {
+                    Ok(None) => {}
+                    Ok(Some(denial)) => return Judgement::Denied(Box::new(denial)),
+                    Err(denial) => return Judgement::Denied(denial),
+                }
             }
         }
-        if !self.govern() || *action == Action::Nothing {
-            return Judgement::Allowed { granted: used };
-        }
-        let mut documents = self.classes.iter().filter(|class| class.name == who.class).peekable();
-        if documents.peek().is_none() {
-            return Judgement::Denied(Box::new(self.unknown_class(who.class)));
-        }
-        for class in documents {
-            let tier = match class.tier(who.tier) {
-                Ok(tier) => tier,
-                Err(denial) => return Judgement::Denied(denial),
-            };
-            match self.by_tier(tier, granted, action, places) {
-                Judgement::Allowed { granted } => used.extend(granted),
-                denied => return denied,
-            }
-        }
-        used.sort_unstable();
-        used.dedup();
-        Judgement::Allowed { granted: used }
+        let mut granted = used.into_inner();
+        granted.sort_unstable();
+        granted.dedup();
+        Judgement::Allowed { granted }
     }
 
     /// Whether a file is one whose contents no AI may see, or a line names one.
     pub fn sealed(&self, action: &Action, places: &Places) -> Option<Denial> {
+        self.sealed_but(action, places, &|_| false)
+    }
+
+    /// The same but for files that `passes` lets pass, each by itself.
+    pub fn sealed_but(
+        &self,
+        action: &Action,
+        places: &Places,
+        passes: &dyn Fn(&str) -> bool,
+    ) -> Option<Denial> {
         if self.sealed.is_empty() {
             return None;
         }
@@ -165,36 +182,31 @@ impl Permissions {
             Action::Read(path) => paths.extend(both(path, places)),
             Action::Shell(line) => {
                 return self.sealed.iter().find_map(|sealed| {
-                    let hit = naming::names_one_of(line, &sealed.patterns, places)?;
+                    let hit = naming::names_one_of(line, &sealed.patterns, places, passes)?;
                     Some(sealed.denial(hit))
                 });
             }
             _ => {}
         }
         self.sealed.iter().find_map(|sealed| {
-            let path = paths.iter().find(|path| sealed.patterns.deny(path, places).is_some())?;
+            let mut hit = paths.iter().filter(|path| sealed.patterns.deny(path, places).is_some());
+            let path = hit.find(|path| !passes(path))?;
             Some(sealed.denial(path.clone()))
         })
     }
 
-    fn by_tier(&self, tier: &Tier, granted: Granted<'_>, action: &Action, places: &Places) -> Judgement {
+    fn by_tier(&self, tier: &Tier, open: Open<'_>, action: &Action, places: &Places) -> Option<Denial> {
         let denial = match action {
-            Action::Read(path) => tier.file(&tier.read, "read", path, places),
-            Action::Write(path) => tier.file(&tier.write, "written", path, places),
+            Action::Read(path) => return tier.reading(path, places, open),
+            Action::Write(path) => return tier.writing(path, places, open),
+            Action::Shell(line) => return shell::denial(tier, open, line, places),
             Action::Fetch { host } => tier.host(host),
-            Action::Shell(line) => return shell::judge(tier, granted, line, places),
             Action::Nothing => None,
             Action::Other { tool } => {
                 (self.unknown_tools == UnknownTools::Deny).then(|| tier.unknown_tool(tool))
             }
         };
-        match denial {
-            None => Judgement::ALLOWED,
-            Some(denial) => match denial.wanted.clone().filter(|wanted| granted(&wanted.target())) {
-                Some(wanted) => Judgement::Allowed { granted: vec![wanted] },
-                None => Judgement::Denied(Box::new(denial)),
-            },
-        }
+        denial.filter(|denial| !denial.wanted.as_ref().is_some_and(open))
     }
 
     fn unknown_class(&self, class: &str) -> Denial {
@@ -275,33 +287,41 @@ impl Tier {
         }
     }
 
-    pub(super) fn reading(&self, path: &FilePath, places: &Places) -> Option<Denial> {
-        self.file(&self.read, "read", path, places)
+    pub(super) fn reading(&self, path: &FilePath, places: &Places, open: Open<'_>) -> Option<Denial> {
+        self.file(&self.read, "read", path, places, open)
     }
 
-    pub(super) fn writing(&self, path: &FilePath, places: &Places) -> Option<Denial> {
-        self.file(&self.write, "written", path, places)
+    pub(super) fn writing(&self, path: &FilePath, places: &Places, open: Open<'_>) -> Option<Denial> {
+        self.file(&self.write, "written", path, places, open)
     }
 
-    fn file(&self, files: &Files, done: &str, path: &FilePath, places: &Places) -> Option<Denial> {
+    /// Of the names that a file has, each must be allowed or granted: a grant for a link is none for where it leads.
+    fn file(
+        &self,
+        files: &Files,
+        done: &str,
+        path: &FilePath,
+        places: &Places,
+        open: Open<'_>,
+    ) -> Option<Denial> {
         let paths = both(path, places);
-        let wanted = |path: &str| match done {
-            "written" => Some(Wanted::File(path.to_owned())),
-            _ => None,
-        };
+        let written = |path: &str| (done == "written").then(|| Wanted::File(path.to_owned()));
         for path in &paths {
-            if let Some(pattern) = files.deny.deny(path, places) {
-                let secret = (done == "read").then(|| Wanted::Secret(path.clone()));
+            let Some(pattern) = files.deny.deny(path, places) else { continue };
+            let wanted = written(path).unwrap_or_else(|| Wanted::Secret(path.clone()));
+            if !open(&wanted) {
                 return Some(self.denial(
                     DenialRule::PathExcluded,
                     path,
                     format!("`{path}` may not be {done}: it is excluded by `{pattern}`."),
                     "Work with another file, or have the exclusion changed or a grant given for this one.".to_owned(),
-                    secret.or_else(|| wanted(path)),
+                    Some(wanted),
                 ));
             }
         }
-        let outside = paths.iter().find(|path| !path.starts_with('/') || !files.allow.allow(path, places))?;
+        let allowed = |path: &String| path.starts_with('/') && files.allow.allow(path, places);
+        let outside =
+            paths.iter().find(|path| !allowed(path) && !written(path).is_some_and(|wanted| open(&wanted)))?;
         let allowed = if files.allow.is_empty() { "allows none" } else { "does not reach it" };
         Some(self.denial(
             DenialRule::PathNotAllowed,
@@ -310,7 +330,7 @@ impl Tier {
             format!(
                 "Work inside of the paths that the tier names, or have `{outside}` added to its `paths`."
             ),
-            wanted(outside),
+            written(outside),
         ))
     }
 

@@ -5,14 +5,22 @@ use super::expansion::{Spelling, Variables};
 use super::paths::{Patterns, Places, normalise};
 use crate::shell::{Redirection, ShellLine, SimpleCommand, Word};
 
+/// Whether a file may be named all the same.
+pub(super) type Passes<'p> = &'p dyn Fn(&str) -> bool;
+
 /// More changes of folder in one line are not followed.
 const MAX_FOLDERS: usize = 8;
 
 /// Longer code is not searched for names of files.
 const MAX_CODE: usize = 64 << 10;
 
-/// The first file of a set that a line names or reads.
-pub(super) fn names_one_of(line: &ShellLine, patterns: &Patterns, places: &Places) -> Option<String> {
+/// The first file of a set that a line names or reads, but for those that `passes` lets pass.
+pub(super) fn names_one_of(
+    line: &ShellLine,
+    patterns: &Patterns,
+    places: &Places,
+    passes: Passes<'_>,
+) -> Option<String> {
     let mut folders = vec![places.cwd.clone()];
     let variables = Variables::of(line, places);
     for command in &line.commands {
@@ -24,9 +32,15 @@ pub(super) fn names_one_of(line: &ShellLine, patterns: &Patterns, places: &Place
         };
         let hit = folders.iter().find_map(|folder| {
             let places = Places { cwd: folder.clone(), ..places.clone() };
-            names(command, &variables, patterns, &places).or_else(|| {
-                let naming =
-                    Naming { variables: &variables, patterns, places: &places, folders: true, any: true };
+            names(command, &variables, patterns, &places, passes).or_else(|| {
+                let naming = Naming {
+                    variables: &variables,
+                    patterns,
+                    places: &places,
+                    passes,
+                    folders: true,
+                    any: true,
+                };
                 read().find_map(|word| naming.of(word))
             })
         });
@@ -61,9 +75,10 @@ pub(super) fn names(
     variables: &Variables,
     patterns: &Patterns,
     places: &Places,
+    passes: Passes<'_>,
 ) -> Option<String> {
     let name = command.name();
-    let naming = |folders, any| Naming { variables, patterns, places, folders, any };
+    let naming = |folders, any| Naming { variables, patterns, places, passes, folders, any };
     let reads_folders = FOLDER_READERS.contains(&name);
     let any = !NAME_READERS.contains(&name);
     let mut searched = SEARCHERS.contains(&name);
@@ -86,6 +101,7 @@ struct Naming<'n> {
     variables: &'n Variables,
     patterns: &'n Patterns,
     places: &'n Places,
+    passes: Passes<'n>,
     /// A bare word such as `secrets` is a folder.
     folders: bool,
     /// A star alone means every file.
@@ -106,20 +122,24 @@ impl Naming<'_> {
             .filter(|spelling| here(&spelling.text))
             .find_map(|Spelling { text, pattern }| parts(text).find_map(|part| self.part(part, *pattern)));
         let leads = || word_leads(word, self.places);
-        own.or_else(|| leads().into_iter().find(|path| self.patterns.deny(path, self.places).is_some()))
+        let sealed = |path: &String| self.patterns.deny(path, self.places).is_some() && !(self.passes)(path);
+        own.or_else(|| leads().into_iter().find(sealed))
     }
 
     fn part(&self, part: &str, pattern: bool) -> Option<String> {
         if pattern && part.contains(['*', '?', '[']) {
             let star = part.rsplit('/').next() == Some("*");
-            return self.patterns.may_meet(part).filter(|_| self.any || !star).map(|_| part.to_owned());
+            let meets =
+                self.patterns.may_meet(part).is_some_and(|_| self.any || !star) && !(self.passes)(part);
+            return meets.then(|| part.to_owned());
         }
         // Below another user's home, or a folder that the shell remembers: the rest is known.
         let below = part.strip_prefix('~').and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)));
         let path =
             normalise(part, &self.places.cwd, &self.places.home).or_else(|| below.map(str::to_owned))?;
         let pattern = self.patterns.deny(&path, self.places)?;
-        (self.folders || part.contains('/') || !pattern.ends_with("/**")).then_some(path)
+        let named = self.folders || part.contains('/') || !pattern.ends_with("/**");
+        (named && !(self.passes)(&path)).then_some(path)
     }
 
     /// The file that a text in another language names: anything in it that quotes and brackets set apart.

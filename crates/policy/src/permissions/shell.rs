@@ -1,12 +1,12 @@
 //! A command line held against a tier: every simple command in it must be allowed, and none denied.
 
 use super::commands::{Match, is_harmless_variable};
-use super::compiled::{Tier, both};
+use super::compiled::{Open, Tier, both};
 use super::expansion::Variables;
 use super::naming::{follow, is_cd, names, word_leads};
 use super::openings::{self, Beyond};
 use super::paths::{Places, normalise};
-use super::{Denial, DenialRule, FilePath, Granted, Judgement, Wanted};
+use super::{Denial, DenialRule, FilePath, Wanted};
 use crate::shell::{Assignment, Redirection, ShellLine, SimpleCommand, Word, Wraps};
 
 /// Files that are none.
@@ -15,11 +15,14 @@ const SINKS: [&str; 4] = ["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin
 /// Files without anything of anybody's in them.
 const SOURCES: [&str; 3] = ["/dev/zero", "/dev/random", "/dev/urandom"];
 
+/// For files that a command names: what a person grants there is the command.
+const CLOSED: Open<'static> = &|_| false;
+
 /// Builtins without any effect beyond their own line.
 const WITHOUT_EFFECT: [&str; 4] = ["true", "false", ":", "exit"];
 
-pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places: &Places) -> Judgement {
-    let mut used = Vec::new();
+/// What keeps a line from running, if `open` opens nothing of it.
+pub(super) fn denial(tier: &Tier, open: Open<'_>, line: &ShellLine, places: &Places) -> Option<Denial> {
     if let Some(entry) = tier.no_commands.iter().find(|entry| entry.denies(&line.commands)) {
         // A grant for exactly one plain command may allow even this.
         let wanted = match line.commands.as_slice() {
@@ -33,13 +36,12 @@ pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places:
             "Reach the same end without it, or have the denylist changed.".to_owned(),
             wanted,
         );
-        match denial.wanted.as_ref().filter(|wanted| granted(&wanted.target())) {
-            Some(wanted) => used.push(wanted.clone()),
-            None => return denied(denial),
+        if !denial.wanted.as_ref().is_some_and(open) {
+            return Some(denial);
         }
     }
     if let Some(doubt) = line.doubts.first() {
-        return denied(tier.denial(
+        return Some(tier.denial(
             DenialRule::CommandUnclear,
             "shell",
             format!("The command may not run: {}.", doubt.sentence()),
@@ -51,16 +53,13 @@ pub(super) fn judge(tier: &Tier, granted: Granted<'_>, line: &ShellLine, places:
     let mut folders = vec![places.cwd.clone()];
     let variables = Variables::of(line, places);
     for command in &line.commands {
-        let judged = Command { tier, places, command, folders: &folders, variables: &variables }.denial();
-        if let Some(denial) = judged {
-            match denial.wanted.clone().filter(|wanted| granted(&wanted.target())) {
-                Some(wanted) => used.push(wanted),
-                None => return denied(denial),
-            }
+        let here = Command { tier, places, command, folders: &folders, variables: &variables, open };
+        if let Some(denial) = here.denial() {
+            return Some(denial);
         }
         follow(command, &variables, places, &mut folders);
     }
-    Judgement::Allowed { granted: used }
+    None
 }
 
 /// The folder that a path with wildcards is certain to stand in.
@@ -70,10 +69,6 @@ fn before_wildcards(text: &str) -> &str {
     head.unwrap_or(".")
 }
 
-fn denied(denial: Denial) -> Judgement {
-    Judgement::Denied(Box::new(denial))
-}
-
 struct Command<'c> {
     tier: &'c Tier,
     places: &'c Places,
@@ -81,13 +76,16 @@ struct Command<'c> {
     /// Where it may run.
     folders: &'c [String],
     variables: &'c Variables,
+    open: Open<'c>,
 }
 
 impl Command<'_> {
     fn denial(&self) -> Option<Denial> {
         let assigned = self.command.assignments.iter().find_map(|one| self.assignment(one));
         let redirected = || self.command.redirections.iter().find_map(|one| self.redirection(one));
-        assigned.or_else(redirected).or_else(|| self.program())
+        // A grant for a file that is written is none for what writes it.
+        let program = || self.program().filter(|denial| !denial.wanted.as_ref().is_some_and(self.open));
+        assigned.or_else(redirected).or_else(program)
     }
 
     fn assignment(&self, assignment: &Assignment) -> Option<Denial> {
@@ -126,7 +124,10 @@ impl Command<'_> {
         self.folders.iter().find_map(|folder| {
             let places = self.from(folder);
             let path = FilePath::new(word.text.as_str());
-            if write { self.tier.writing(&path, &places) } else { self.tier.reading(&path, &places) }
+            match write {
+                true => self.tier.writing(&path, &places, self.open),
+                false => self.tier.reading(&path, &places, self.open),
+            }
         })
     }
 
@@ -195,9 +196,9 @@ impl Command<'_> {
                     // By where links lead, too.
                     let inside = || both(&file, &places).iter().all(|path| places.in_workspace(path));
                     let denial = match found.beyond {
-                        Beyond::Writes | Beyond::Makes => self.tier.writing(&file, &places),
+                        Beyond::Writes | Beyond::Makes => self.tier.writing(&file, &places, CLOSED),
                         Beyond::Reads if self.tier.read.allow.is_empty() && inside() => None,
-                        Beyond::Prints | Beyond::Reads | Beyond::Runs => self.tier.reading(&file, &places),
+                        Beyond::Prints | Beyond::Reads | Beyond::Runs => self.tier.reading(&file, &places, CLOSED),
                     };
                     // What an open entry is there to read and write in the workspace it may, unless an exclusion says
                     // otherwise: whoever adds paths to a tier takes nothing away.
@@ -244,11 +245,12 @@ impl Command<'_> {
     /// `cd` runs nothing, but decides where what follows runs: only to where the tier may read.
     fn folder(&self) -> Option<Denial> {
         match self.command.arguments() {
-            [] => self.tier.reading(&FilePath::new("~"), self.places),
-            [word] if word.is_static() && !word.text.starts_with('-') => self
-                .folders
-                .iter()
-                .find_map(|folder| self.tier.reading(&FilePath::new(word.text.as_str()), &self.from(folder))),
+            [] => self.tier.reading(&FilePath::new("~"), self.places, CLOSED),
+            [word] if word.is_static() && !word.text.starts_with('-') => {
+                self.folders.iter().find_map(|folder| {
+                    self.tier.reading(&FilePath::new(word.text.as_str()), &self.from(folder), CLOSED)
+                })
+            }
             _ => Some(self.no(
                 DenialRule::CommandUnclear,
                 "cd",
@@ -264,7 +266,7 @@ impl Command<'_> {
         let hit = self
             .folders
             .iter()
-            .find_map(|folder| names(self.command, self.variables, deny, &self.from(folder)))?;
+            .find_map(|folder| names(self.command, self.variables, deny, &self.from(folder), &|_| false))?;
         Some(self.tier.denial(
             DenialRule::PathExcluded,
             &hit,
@@ -298,7 +300,7 @@ impl Command<'_> {
                 let places = self.from(folder);
                 let inside = self.tier.read.allow.is_empty()
                     && normalise(text, folder, &places.home).is_some_and(|path| places.in_workspace(&path));
-                if inside { None } else { self.tier.reading(&path, &places) }
+                if inside { None } else { self.tier.reading(&path, &places, CLOSED) }
             }) {
                 return Some(Denial { wanted: wanted(self.command), ..denial });
             }
@@ -315,7 +317,7 @@ impl Command<'_> {
                 if self.tier.read.allow.is_empty() && places.in_workspace(&target) {
                     return None;
                 }
-                let denial = self.tier.reading(&FilePath::new(target), &places)?;
+                let denial = self.tier.reading(&FilePath::new(target), &places, CLOSED)?;
                 Some(Denial { wanted: wanted(self.command), ..denial })
             })
         })
