@@ -29,6 +29,8 @@ const REQUESTS: [(&str, usize, Text, usize); 6] = [
 ];
 /// Streams of one round.
 const STREAMS: usize = 4;
+/// Requests of a megabyte that are under way at once while memory is measured.
+const IN_FLIGHT: usize = 16;
 /// The slow peer gets fewer requests a round; its median does not move for it.
 const SLOW: usize = 8;
 
@@ -41,7 +43,7 @@ struct Args {
     /// Only ways whose name holds this; direct is always measured.
     #[arg(long, default_value = "")]
     way: String,
-    /// Only kinds of request whose name holds this; `stream` names the streams.
+    /// Only kinds of request whose name holds this; `stream` names the streams, `memory` the weight of many at once.
     #[arg(long, default_value = "")]
     kind: String,
     /// mitmdump, as a peer.
@@ -112,6 +114,12 @@ async fn main() -> Result<()> {
         );
         println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
         streams(&lanes, args.rounds).await?;
+    }
+    if "memory".contains(&args.kind) {
+        println!();
+        println!("| {IN_FLIGHT} × 1 MB at once | before | at most | its own at the end |");
+        println!("| --- | ---: | ---: | ---: |");
+        memory(&lanes, args.rounds).await?;
     }
     Ok(())
 }
@@ -199,6 +207,34 @@ async fn streams(lanes: &[Lane], rounds: usize) -> Result<()> {
         };
         let (first, p50, p99) = (shown(first), shown(p50), shown(p99));
         println!("| {} | {first} | {a1} | {p50} | {p99} | {a50} | {a99} | {cpu} |", lane.way.name);
+    }
+    Ok(())
+}
+
+/// What a way's process weighs while many requests are held in it.
+async fn memory(lanes: &[Lane], rounds: usize) -> Result<()> {
+    for lane in lanes.iter().filter(|lane| !lane.slow) {
+        let Some(pid) = lane.pid else { continue };
+        let before = peers::weight(pid)?;
+        let mut connections = Vec::new();
+        for _ in 0..IN_FLIGHT {
+            connections.push(Connection::open(&lane.way).await.context(lane.way.name.clone())?);
+        }
+        let mut bodies = Bodies::new(1_000_000, Text::New);
+        peers::forget_peak(pid)?;
+        for _ in 0..rounds {
+            let mut under_way = tokio::task::JoinSet::new();
+            for mut connection in connections.drain(..) {
+                let body = bodies.next().clone();
+                under_way.spawn(async move { connection.request(&body).await.map(|_| connection) });
+            }
+            while let Some(ended) = under_way.join_next().await {
+                connections.push(ended?.context(lane.way.name.clone())?);
+            }
+        }
+        let after = peers::weight(pid)?;
+        let mb = |kilobytes: u64| format!("{:.1} MB", kilobytes as f64 / 1024.0);
+        println!("| {} | {} | {} | {} |", lane.way.name, mb(before.resident), mb(after.peak), mb(after.own));
     }
     Ok(())
 }

@@ -117,3 +117,26 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     }
     Ok(Duration::from_nanos(nanos))
 }
+
+/// What a process holds in memory, in kilobytes.
+pub(crate) struct Weight {
+    pub(crate) resident: u64,
+    /// The most that was resident since [`forget_peak`].
+    pub(crate) peak: u64,
+    /// Without pages of files.
+    pub(crate) own: u64,
+}
+
+pub(crate) fn weight(pid: u32) -> Result<Weight> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("an odd status")?;
+        let number = line.trim_matches(|c: char| !c.is_ascii_digit());
+        number.parse().with_context(|| format!("{name} is no number"))
+    };
+    Ok(Weight { resident: of("VmRSS:")?, peak: of("VmHWM:")?, own: of("RssAnon:")? })
+}
+
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    Ok(std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
