@@ -63,10 +63,14 @@ impl ContentKey {
         Ok(ContentKey(keys.hold(random_key(keys, CONTENT_KEY, AES_256_GCM.key_len())?)))
     }
 
-    /// None where the operating system gives no random bytes, or for a key of another length.
-    fn seal(&self, packer: &mut Compressor<'_>, database: &Uuid, unsealed: &Unsealed) -> Option<Vec<u8>> {
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).ok()?;
+    /// None where the body can't be packed, or for a key of another length.
+    fn seal(
+        &self,
+        packer: &mut Compressor<'_>,
+        database: &Uuid,
+        nonce: [u8; NONCE_LEN],
+        unsealed: &Unsealed,
+    ) -> Option<Vec<u8>> {
         let mut text = Zeroizing::new(packer.compress(&unsealed.body).ok()?);
         let bound = bound(database, unsealed.seq, &unsealed.hash);
         let tag = self
@@ -108,8 +112,10 @@ pub(crate) fn write(
     // One for all of them: making one costs more than packing a short body.
     let mut packer = Compressor::new(LEVEL).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let mut insert = connection.prepare_cached("INSERT INTO content VALUES (?1, ?2)")?;
-    for unsealed in waiting {
-        match key.seal(&mut packer, database, unsealed) {
+    let mut nonces = vec![[0; NONCE_LEN]; waiting.len()];
+    let random = getrandom::fill(nonces.as_flattened_mut()).is_ok();
+    for (unsealed, nonce) in waiting.iter().zip(nonces) {
+        match random.then(|| key.seal(&mut packer, database, nonce, unsealed)).flatten() {
             Some(sealed) => insert.execute(params![unsealed.seq, sealed])?,
             None => {
                 tracing::warn!(row = unsealed.seq, "content could not be sealed, so it is not kept");

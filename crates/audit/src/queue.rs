@@ -98,7 +98,8 @@ pub(crate) enum Order {
 }
 
 /// How long events for which nobody waits may gather, so that they share a commit, or go along with one that is waited for.
-const GATHER: Duration = Duration::from_millis(10);
+/// A commit takes the time of some thirty rows.
+const GATHER: Duration = Duration::from_millis(25);
 
 #[derive(Default)]
 struct State {

@@ -25,8 +25,12 @@ const BATCH: usize = 512;
 /// Facets may lag this far while there is no quiet moment.
 const FACET_LAG: u64 = 8192;
 const FACET_CHUNK: usize = 4096;
-/// Bodies that may wait for a quiet moment; each has at most [`crate::MAX_CONTENT`] bytes.
+/// Bodies that may wait for a quiet moment: where somebody waits for rows and so may have to wait for the bodies' commit,
+/// and where nobody does. A few at a time are dear.
 const CONTENT_LAG: usize = 32;
+const CONTENT_LAG_RELAXED: usize = 256;
+/// Their bytes.
+const CONTENT_LAG_BYTES: usize = 8 * crate::MAX_CONTENT;
 const SOON: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
@@ -125,6 +129,7 @@ impl Writer {
                 Order::Settle(reply) => settled.push(reply),
             }
         }
+        let is_awaited = batch.iter().any(|append| append.reply.is_some());
         if !batch.is_empty() {
             self.append(batch);
         }
@@ -134,7 +139,7 @@ impl Writer {
                 // Nobody has to be interested.
                 let _ = reply.send(());
             }
-        } else if (self.chain.seq - self.chain.covered > FACET_LAG || self.contents.len() > CONTENT_LAG)
+        } else if (self.chain.seq - self.chain.covered > FACET_LAG || self.is_content_behind(is_awaited))
             && let Err(error) = self.index()
         {
             self.fail(error, Vec::new());
@@ -264,6 +269,12 @@ impl Writer {
 
     fn is_index_behind(&self) -> bool {
         self.chain.covered < self.chain.seq || segment::is_due(self.chain.segment, self.chain.covered)
+    }
+
+    fn is_content_behind(&self, is_awaited: bool) -> bool {
+        let waiting = &self.contents;
+        waiting.len() > if is_awaited { CONTENT_LAG } else { CONTENT_LAG_RELAXED }
+            || waiting.iter().map(|unsealed| unsealed.body.len()).sum::<usize>() > CONTENT_LAG_BYTES
     }
 
     /// The index is derived and content proves nothing, so their commit needs no sync of its own: the next one carries it.
