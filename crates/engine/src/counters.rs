@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tokio::sync::Notify;
+
 #[derive(Default)]
 pub(crate) struct Counters {
     exchanges: AtomicU64,
@@ -15,6 +17,7 @@ pub(crate) struct Counters {
     denied_calls: AtomicU64,
     would_deny: AtomicU64,
     in_flight: AtomicU64,
+    began: Notify,
 }
 
 /// Counts an exchange as under way until it is dropped.
@@ -30,7 +33,18 @@ impl Counters {
     pub(crate) fn exchange(&self) -> UnderWay<'_> {
         self.exchanges.fetch_add(1, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
+        self.began.notify_one();
         UnderWay(&self.in_flight)
+    }
+
+    /// Waits for an exchange; one that began since the last wait counts.
+    pub(crate) async fn stirred(&self) {
+        self.began.notified().await;
+    }
+
+    /// How many there were, and how many are under way.
+    pub(crate) fn exchanges(&self) -> (u64, u64) {
+        (self.exchanges.load(Relaxed), self.in_flight.load(Relaxed))
     }
 
     pub(crate) fn redacted(&self, values: usize) {

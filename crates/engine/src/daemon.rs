@@ -43,13 +43,16 @@ use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
 use crate::waiting::WaitingHandler;
-use crate::{accounts, bundles, ports, presence, quotas, refresh, reload, self_test, switch, way_out};
+use crate::{accounts, bundles, ports, presence, quotas, refresh, reload, rest, self_test, switch, way_out};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
 
 /// How long new rows may gather before they are read back for those who listen: reading one costs as much as writing it.
 const TELL: Duration = Duration::from_millis(50);
+
+/// Longer than those of the threads that exchanges run on, so that it gives way to them; short to all other programs.
+const WRITERS_TURN: Duration = Duration::from_micros(500);
 
 /// How long a locked keychain's own prompt may stand open.
 const UNLOCK_PROMPT: Duration = Duration::from_secs(60);
@@ -104,6 +107,7 @@ pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
     paths.create_private_dirs().map_err(DaemonError::Folders)?;
     let health = Arc::new(Health::default());
     harden(&health);
+    rest::keep_freed();
 
     let identity =
         Identity { uid: sallyport_platform::current_uid(), user: sallyport_platform::host::user_name() };
@@ -229,6 +233,7 @@ async fn serve(
     tokio::spawn(refresh::keep_current(engine.clone(), stop.clone()));
     tokio::spawn(crate::watching::keep_watch(engine.clone(), stop.clone()));
     tokio::spawn(reload::watch(engine.clone(), foyer.clone(), stop.clone()));
+    tokio::spawn(rest::watch(engine.clone(), stop.clone()));
     tokio::spawn(bundles::keep_current(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
     tokio::spawn(watch_trail(engine.clone(), stop.clone()));
@@ -490,6 +495,8 @@ async fn open_trail(engine: &Arc<Engine>) -> bool {
     }
     let opener = engine.clone();
     let opening = tokio::task::spawn_blocking(move || {
+        // The thread that writes is begun by this one, and has its turns from it.
+        sallyport_platform::turns::take_short_turns(WRITERS_TURN);
         let paths = TrailPaths::in_folder(opener.paths.state_dir());
         let options = TrailOptions {
             durability: opener.policy().snapshot.audit.durability.value,

@@ -44,6 +44,7 @@ mod refresh;
 mod reload;
 mod reroute;
 mod respond;
+mod rest;
 mod rewriter;
 mod rotation;
 mod scan_memory;

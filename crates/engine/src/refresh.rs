@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::engine::Engine;
 use crate::health::Condition;
 use crate::loader::{CHILD_ARGUMENT, Loaded, Order};
+use crate::rest;
 
 /// Between two loads when all is well, and after a failure.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -33,8 +34,7 @@ pub(crate) async fn keep_current(engine: Arc<Engine>, stop: CancellationToken) {
         let well = load(&engine).await;
         engine.loading.store(false, Ordering::Release);
         engine.first_load.send_replace(true);
-        // Reading rules, policy and secrets takes more memory than what is kept of them.
-        tokio::task::spawn_blocking(sallyport_platform::memory::give_back_freed);
+        tokio::task::spawn_blocking(rest::give_back);
         engine.loads.send_modify(|loads| *loads += 1);
         let _ = engine.events.send(Event::Secrets { totals: totals(&engine) });
         let pause = if well { INTERVAL } else { AFTER_FAILURE };

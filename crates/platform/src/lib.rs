@@ -31,6 +31,7 @@ pub mod peer;
 pub mod process;
 pub mod socket_owner;
 pub mod trust;
+pub mod turns;
 #[cfg(unix)]
 mod unix;
 

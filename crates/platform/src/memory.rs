@@ -19,6 +19,19 @@ pub fn harden_process() -> Hardening {
     crate::imp::harden_process()
 }
 
+/// Has the allocator keep what is freed for what comes next, up to `bytes` a pool. Buffers of a megabyte that come from the
+/// system and go back to it with each request cost a page fault for each of their pages.
+pub fn keep_freed(bytes: i32) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: two settings of the allocator, which it may be given at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
+}
+
 /// Gives pages back to the system that the allocator keeps after much was freed. For rare moments: it walks the heap.
 pub fn give_back_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -26,6 +39,13 @@ pub fn give_back_freed() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Lets go of the program's own pages, such as those that its start alone needed: what is used again comes back from
+/// the system's copy of the file, sixteen pages at a time. For rare moments.
+pub fn give_back_program() {
+    #[cfg(target_os = "linux")]
+    crate::imp::give_back_program();
 }
 
 /// Whether the pages are held in memory.

@@ -11,6 +11,9 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::process::{become_program, stop_signal};
 use crate::variables::{self, Undo};
 
+/// An exchange of 2 KB takes about as long. What it waits for most on a busy machine is a core.
+const TURN: Duration = Duration::from_micros(100);
+
 /// Run the engine in the foreground until Ctrl-C or SIGTERM
 ///
 /// It works without any configuration: built-in rules, secrets from the keychain and well-known
@@ -27,6 +30,7 @@ pub(crate) fn run() -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_start(|| sallyport_platform::turns::take_short_turns(TURN))
         .build()
         .map_err(|e| Failure::caused("could not start the async runtime", &e))?;
     let outcome = runtime.block_on(async {

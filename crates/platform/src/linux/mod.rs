@@ -5,8 +5,10 @@ mod keyring;
 mod panel;
 mod polkit;
 mod process;
+mod program;
 mod sock_diag;
 mod trust;
+mod turns;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -29,8 +31,10 @@ pub(crate) use keyring::{
 pub(crate) use panel::{Panel, close_popup};
 pub(crate) use polkit::{authenticate, authentication_available, process_started};
 pub(crate) use process::{ProcessHold, describe_process, find_socket_holder, process_environment};
+pub(crate) use program::give_back_program;
 pub(crate) use sock_diag::{connection_owner, listener_owner};
 pub(crate) use trust::{bundle_text, roots_file, trust_stores};
+pub(crate) use turns::take_short_turns;
 
 pub(crate) fn managed_dir() -> PathBuf {
     "/etc/sallyport".into()
