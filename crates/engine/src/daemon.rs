@@ -450,6 +450,7 @@ async fn build(
         loading: AtomicBool::new(false),
         memory: ScanMemory::new(installation.memory),
         threads: Threads::new(installation.threads, installation.tags),
+        looks: Default::default(),
         conduct: Default::default(),
         injections: Default::default(),
         trail: ArcSwapOption::empty(),

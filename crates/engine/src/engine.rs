@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     /// A load is under way.
     pub(crate) loading: AtomicBool,
     pub(crate) threads: Threads,
+    /// Turns at looking at large bodies.
+    pub(crate) looks: crate::exchange::Looks,
     /// What blocks of requests were found to hold.
     pub(crate) memory: ScanMemory<Found>,
     /// Blocks that were looked at for injected instructions.

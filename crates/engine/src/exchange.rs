@@ -41,6 +41,7 @@ use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
 use crate::threads;
+pub(crate) use look::Looks;
 use look::{Look, Seen};
 use refused::Stop;
 use taken::Taken;
@@ -143,8 +144,9 @@ impl Exchange<'_> {
 
         let unread = self.endpoint.kind == TrafficKind::Telemetry
             && self.policy.snapshot.telemetry.value == TelemetryPolicy::Allow;
-        let facts = taken.facts();
         let plain = if unread { Bytes::new() } else { taken.plain() };
+        let turn = self.engine.looks.turn(plain.len()).await;
+        let facts = taken.facts();
         let content_type = match head::codings(&parts.headers) {
             Some(_) => text_of(&parts.headers, "content-type").map(str::to_owned),
             // Whatever it is, it can't be undone: what stands in its bytes is looked for.
@@ -167,6 +169,7 @@ impl Exchange<'_> {
         };
         let Seen { inspected, marks, placeholders } =
             look.over(&plain, content_type.as_deref(), session.as_deref());
+        drop(turn);
         self.parties.provider.model = inspected.model.clone();
 
         let mut found = if unread {

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use sallyport_detect::{Placeholders, Scanner};
 use sallyport_policy::classification::Mark;
 use sallyport_wire::{Family, Limits};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::conduct::InjectionGuard;
 use crate::engine::Engine;
@@ -17,6 +18,24 @@ use crate::threads::ThreadHint;
 
 /// Bodies from this size on are looked at on a thread that may be busy for milliseconds.
 const LARGE_BODY: usize = 256 * 1024;
+
+/// How many large bodies are looked at at the same time: as many as there are cores. More would not be ready sooner, and
+/// each takes a thread with caches of its own.
+pub(crate) struct Looks(Semaphore);
+
+impl Default for Looks {
+    fn default() -> Looks {
+        Looks(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)))
+    }
+}
+
+impl Looks {
+    /// Waits for a turn, which lasts until it is dropped. A small body needs none.
+    pub(super) async fn turn(&self, length: usize) -> Option<SemaphorePermit<'_>> {
+        // It is never closed, which is the only error.
+        if length >= LARGE_BODY { self.0.acquire().await.ok() } else { None }
+    }
+}
 
 /// What looking at a body needs, away from the network.
 pub(super) struct Look<'l> {
@@ -67,5 +86,28 @@ impl Look<'_> {
         let rules = &self.policy.snapshot.classification.value;
         let marks = parsed.marks(rules, self.scanner, &self.policy.request);
         Seen { inspected, marks, placeholders }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_do_not_wait() {
+        let looks = Looks::default();
+        let mut turns = Vec::new();
+        while looks.0.available_permits() > 0 {
+            turns.push(looks.turn(LARGE_BODY).await.expect("a turn"));
+        }
+        assert!(looks.turn(LARGE_BODY - 1).await.is_none());
+        let mut waiting = std::pin::pin!(looks.turn(LARGE_BODY));
+        tokio::select! {
+            biased;
+            _ = waiting.as_mut() => panic!("there was no turn left"),
+            () = std::future::ready(()) => {}
+        }
+        turns.pop();
+        assert!(waiting.await.is_some());
     }
 }
