@@ -118,19 +118,31 @@ pub(super) fn is_prose(value: &str) -> bool {
 
 /// A name of the program rather than a value: words joined as programmers join them.
 pub(super) fn is_identifier(value: &str) -> bool {
-    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:$@/# ".contains(&byte));
-    plain
-        && (shape::explained(value) * 10 >= value.len() * 6
-            || shape::is_all_words(value)
-            || shape::is_camel_case(value))
+    is_plain(value) && is_name_of_words(value, &shape::Reading::of(value))
+}
+
+fn is_plain(value: &str) -> bool {
+    let joins = |byte| matches!(byte, b'_' | b'-' | b'.' | b':' | b'$' | b'@' | b'/' | b'#' | b' ');
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || joins(byte))
+}
+
+/// The same of a value that is read already.
+pub(super) fn is_read_identifier(value: &str, reading: &shape::Reading) -> bool {
+    is_name_of_words(value, reading) && is_plain(value)
+}
+
+fn is_name_of_words(value: &str, reading: &shape::Reading) -> bool {
+    reading.explained * 10 >= value.len() * 6 || reading.all_words || reading.camel_case
 }
 
 /// Patterns, templates, code.
 pub(super) fn is_markup(value: &str) -> bool {
-    let marks = value.bytes().filter(|byte| b"<>{}()[]|\\".contains(byte)).count();
+    let is_mark =
+        |byte: &u8| matches!(byte, b'<' | b'>' | b'{' | b'}' | b'(' | b')' | b'[' | b']' | b'|' | b'\\');
+    let marks = value.bytes().filter(is_mark).count();
     marks * 4 > value.len()
-        || value.contains("()")
-        || value.contains("=>")
-        || value.contains("==")
-        || value.contains("\\n") && marks > 1
+        || value
+            .as_bytes()
+            .array_windows()
+            .any(|two| [b"()", b"=>", b"=="].contains(&two) || two == b"\\n" && marks > 1)
 }

@@ -96,14 +96,14 @@ impl Rule {
     /// blanks.
     pub(super) fn is_followed(&self, text: &[u8], from: usize) -> bool {
         const FURTHEST: usize = 64;
+        const BETWEEN: Set =
+            Set::of_bytes(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t\"']");
         let Some(then) = self.then else { return true };
         for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
             if then.has(*byte) {
                 return true;
             }
-            if !byte.is_ascii_alphanumeric()
-                && !matches!(byte, b'_' | b'-' | b'.' | b' ' | b'\t' | b'"' | b'\'' | b']')
-            {
+            if !BETWEEN.has(*byte) {
                 return false;
             }
         }

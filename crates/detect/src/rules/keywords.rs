@@ -131,14 +131,14 @@ impl Keywords {
             let at = at + STRIDE * known.trailing_zeros() as usize;
             known &= known - 1;
             let folded = fold(gram(text, at));
-            for (grams, folded) in
-                [(&self.whole, folded), (&self.head, folded & HEAD), (&self.tail, folded >> 8)]
-            {
-                for row in grams.rows(folded) {
-                    let Some(start) = row.start(at).filter(|start| *start >= from) else { continue };
-                    if let Some(end) = self.end(row, text, start) {
-                        hit(row.number as usize, start, end);
-                    }
+            let rows = [self.whole.rows(folded), self.head.rows(folded & HEAD), self.tail.rows(folded >> 8)];
+            if rows.iter().all(|rows| rows.is_empty()) {
+                continue;
+            }
+            for row in rows.into_iter().flatten() {
+                let Some(start) = row.start(at).filter(|start| *start >= from) else { continue };
+                if let Some(end) = self.end(row, text, start) {
+                    hit(row.number as usize, start, end);
                 }
             }
         }
@@ -229,14 +229,15 @@ impl Grams {
         Grams { starts, shift, rows }
     }
 
+    /// All rows of the gram, and of some others: a row's word tells.
     #[inline(always)]
-    fn rows(&self, folded: u32) -> impl Iterator<Item = &Row> {
+    fn rows(&self, folded: u32) -> &[Row] {
         let top = (print(folded) >> self.shift) as usize;
         let range = match (self.starts.get(top), self.starts.get(top + 1)) {
             (Some(start), Some(end)) => *start as usize..*end as usize,
             _ => 0..0,
         };
-        self.rows.get(range).unwrap_or_default().iter().filter(move |row| row.folded == folded)
+        self.rows.get(range).unwrap_or_default()
     }
 }
 
@@ -244,9 +245,13 @@ impl Grams {
 const HEAD: u32 = 0x00ff_ffff;
 
 /// What stands at `at`, with zeros behind the text's end.
+#[inline(always)]
 fn gram(text: &[u8], at: usize) -> [u8; GRAM] {
-    let mut gram = [0; GRAM];
     let rest = text.get(at..).unwrap_or_default();
+    if let Some(gram) = rest.first_chunk() {
+        return *gram;
+    }
+    let mut gram = [0; GRAM];
     gram.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
     gram
 }

@@ -16,16 +16,21 @@ pub use stand_in::is_stand_in;
 pub(crate) use stand_in::{is_example, is_published, is_reference};
 pub use words::is_wordlike;
 pub(crate) use words::{
-    distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default, is_wordlike_part,
-    odd_letters, parts,
+    Reading, distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default,
+    is_wordlike_part, odd_letters, parts,
 };
 
 /// Whether `value` is too common to be searched for in every text: a word or two, a host, a path,
 /// a number, one character repeated. Such a value counts only beside its name.
 pub fn is_common_word(value: &str) -> bool {
     let value = value.trim();
+    is_common(value, || is_place(value))
+}
+
+/// The same of a value without blanks around it, of which is known whether it is a place.
+pub(crate) fn is_common(value: &str, is_place: impl Fn() -> bool) -> bool {
     let short_word = value.len() < 8 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
-    short_word || is_worn(value) || is_number(value) || is_place(value) || words::is_few_words(value)
+    short_word || is_worn(value) || is_number(value) || is_place() || words::is_few_words(value)
 }
 
 /// Whether the pair of a workspace file or an environment is worth indexing: the name says secret
@@ -40,6 +45,11 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
 
 /// A token's look: one run of mixed characters that no word explains.
 pub fn is_random(value: &str) -> bool {
+    is_mixed(value) && !is_place(value) && words::explained(value) * 2 < value.len()
+}
+
+/// Of all that makes a value random, what its characters tell.
+pub(crate) fn is_mixed(value: &str) -> bool {
     let bytes = value.as_bytes();
     if bytes.len() < 16 || !bytes.iter().all(|byte| byte.is_ascii_graphic()) {
         return false;
@@ -52,7 +62,7 @@ pub fn is_random(value: &str) -> bool {
         .windows(2)
         .filter(|pair| matches!(pair, [a, b] if a.is_ascii_uppercase() != b.is_ascii_uppercase()));
     let mixed = digits >= 2 || turns.count() * 4 >= bytes.len();
-    kinds >= 2 && mixed && !is_place(value) && words::explained(value) * 2 < value.len()
+    kinds >= 2 && mixed
 }
 
 /// `scheme://user:password@host`, where the password is no reference.
@@ -86,6 +96,10 @@ pub(crate) fn is_place(value: &str) -> bool {
 }
 
 fn is_path(value: &str) -> bool {
+    // All that begins so, and all that has two parts, holds one.
+    if !value.bytes().any(|byte| matches!(byte, b'/' | b'\\')) {
+        return false;
+    }
     let rooted = ["/", "./", "../", "~/", "\\\\", "$HOME/"].iter().any(|root| value.starts_with(root))
         || matches!(value.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
     let parts: Vec<&str> = value.split(['/', '\\']).filter(|part| !part.is_empty()).collect();
@@ -101,6 +115,9 @@ fn is_path(value: &str) -> bool {
 }
 
 fn is_host(value: &str) -> bool {
+    if !value.as_bytes().contains(&b'.') && !value.starts_with("localhost") {
+        return false;
+    }
     let (host, port) = value.rsplit_once(':').unwrap_or((value, "0"));
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return false;

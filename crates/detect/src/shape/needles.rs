@@ -28,17 +28,30 @@ impl<const N: usize> Needles<N> {
         Needles { words, starts }
     }
 
+    /// Whether one of them stands anywhere in the text.
     pub(crate) fn any_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         bytes.iter().enumerate().any(|(at, byte)| {
-            let letter = usize::from((byte | 0x20).wrapping_sub(b'a'));
-            let (Some(from), Some(to)) = (self.starts.get(letter), self.starts.get(letter + 1)) else {
-                return false;
-            };
-            let words = self.words.get(usize::from(*from)..usize::from(*to)).unwrap_or_default();
             let rest = || bytes.get(at..).unwrap_or_default();
-            words.iter().any(|word| begins(rest(), word.as_bytes()))
+            self.with_first(*byte).iter().any(|word| begins(rest(), word.as_bytes()))
         })
+    }
+
+    /// Whether the text is one of them.
+    pub(crate) fn has(&self, text: &[u8]) -> bool {
+        let first = text.first().copied().unwrap_or_default();
+        self.with_first(first).iter().any(|word| word.len() == text.len() && begins(text, word.as_bytes()))
+    }
+
+    #[inline(always)]
+    fn with_first(&self, byte: u8) -> &[&'static str] {
+        let letter = usize::from((byte | 0x20).wrapping_sub(b'a'));
+        match (self.starts.get(letter), self.starts.get(letter + 1)) {
+            (Some(from), Some(to)) => {
+                self.words.get(usize::from(*from)..usize::from(*to)).unwrap_or_default()
+            }
+            _ => &[],
+        }
     }
 }
 
@@ -55,6 +68,7 @@ mod tests {
         static WORDS: Needles<4> = Needles::new(["api_key", "key", "pass", "pw"]);
         for text in ["key", "xKEYx", "my_Api_Key", "PW", "opw", "bypass", "kkey", "[pw]"] {
             assert!(WORDS.any_in(text), "{text}");
+            assert_eq!(WORDS.has(text.as_bytes()), ["key", "PW"].contains(&text), "{text}");
         }
         for text in ["", "ke", "pas_s", "apikez", "é", "{ke{y", "[p\u{17}"] {
             assert!(!WORDS.any_in(text), "{text}");

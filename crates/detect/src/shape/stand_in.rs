@@ -1,9 +1,10 @@
 //! Values that stand in for a secret: references, templates, examples, our own placeholders.
 
+use super::needles::Needles;
 use super::words::{distinct, is_default, is_sequence};
 
 /// Words that documentation puts where a secret belongs.
-const MARKS: &[&str] = &[
+static MARKS: Needles<19> = Needles::new([
     "changeme",
     "changeit",
     "dummy",
@@ -18,15 +19,15 @@ const MARKS: &[&str] = &[
     "replace",
     "sample",
     "todo",
-    "yourself",
-    "your",
     "xxx",
     "xxxx",
     "xxxxx",
-];
+    "yourself",
+    "your",
+]);
 
 /// Whole values that mean "none" or name the thing instead of being it.
-const EMPTY: &[&str] = &[
+static EMPTY: Needles<17> = Needles::new([
     "false",
     "hidden",
     "key",
@@ -44,7 +45,7 @@ const EMPTY: &[&str] = &[
     "undefined",
     "unset",
     "value",
-];
+]);
 
 /// Tokens that a standard prints, and client secrets that ship in every copy of a public program.
 const PUBLISHED: &[&str] = &[
@@ -170,14 +171,13 @@ fn is_masked(value: &str) -> bool {
 
 /// A word that documentation puts where a secret belongs, or none at all.
 pub(crate) fn is_example(value: &str) -> bool {
-    let same = |word: &&str| word.eq_ignore_ascii_case(value);
-    if EMPTY.iter().any(same) || is_default(value.trim_end_matches(|c: char| c.is_ascii_digit())) {
+    if EMPTY.has(value.as_bytes()) || is_default(value.trim_end_matches(|c: char| c.is_ascii_digit())) {
         return true;
     }
-    let is_mark = |word: &[u8]| MARKS.iter().any(|mark| mark.as_bytes().eq_ignore_ascii_case(word));
     let bytes = value.as_bytes();
     let mut words = bytes.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-    words.any(is_mark) || bytes.iter().enumerate().any(|(at, byte)| tells_example(*byte, bytes, at))
+    words.any(|word| MARKS.has(word))
+        || bytes.iter().enumerate().any(|(at, byte)| tells_example(*byte, bytes, at))
 }
 
 /// Whether one of the marks that count inside a word too begins at `at`.

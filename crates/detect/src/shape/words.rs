@@ -1,10 +1,12 @@
 //! Ordinary words, told by the letter sequences they are made of rather than by a long list.
 
+use super::needles::Needles;
+
 /// One bit per three-letter sequence that ordinary words hold; made by `trigrams.py`.
 static TRIGRAMS: &[u8; 2197] = include_bytes!("trigrams.bin");
 
 /// What people use where a password belongs, and what documentation shows there.
-const DEFAULTS: &[&str] = &[
+static DEFAULTS: Needles<38> = Needles::new([
     "abc",
     "admin",
     "administrator",
@@ -43,7 +45,7 @@ const DEFAULTS: &[&str] = &[
     "user",
     "username",
     "welcome",
-];
+]);
 
 const KEYBOARD: &[&str] = &[
     "abcdefghijklmnopqrstuvwxyz",
@@ -103,8 +105,7 @@ fn is_short_word(part: &str) -> bool {
 }
 
 pub(super) fn is_default(word: &str) -> bool {
-    let lower = || word.bytes().map(|byte| byte.to_ascii_lowercase());
-    DEFAULTS.binary_search_by(|known| known.bytes().cmp(lower())).is_ok()
+    DEFAULTS.has(word.as_bytes())
 }
 
 /// A default with the letters that look like digits and marks exchanged, and digits behind it: `p4ssw0rd`,
@@ -129,22 +130,51 @@ pub(crate) fn is_spelt_default(value: &str) -> bool {
     })
 }
 
-/// Whether nothing but words and scraps of up to three letters is there, however joined.
+/// What the parts of a value say, read once.
+pub(crate) struct Reading {
+    /// How many bytes belong to words of four letters or more.
+    pub(crate) explained: usize,
+    /// Nothing but words and scraps of up to three letters is there, however joined.
+    pub(crate) all_words: bool,
+    /// Capitalised pieces joined without a mark, as types are named: `X509EnrollmentFlags`. Random
+    /// characters seldom run four letters without a turn.
+    pub(crate) camel_case: bool,
+}
+
+impl Reading {
+    pub(crate) fn of(value: &str) -> Reading {
+        let (mut explained, mut others, mut count) = (0, 0, 0);
+        let (mut humps, mut capitalised) = (0, 0);
+        for part in parts(value) {
+            let is_word = part.len() >= 4 && is_wordlike(part);
+            explained += if is_word { part.len() } else { 0 };
+            others += usize::from(!is_word && (part.len() > 3 || !is_short_word(part)));
+            count += 1;
+            if part.len() >= 4 && part.starts_with(|c: char| c.is_ascii_uppercase()) {
+                humps += 1;
+                capitalised += part.len();
+            }
+        }
+        Reading {
+            explained,
+            all_words: count > 0 && others == 0,
+            camel_case: humps >= 2 && capitalised * 10 >= value.len() * 6,
+        }
+    }
+}
+
+/// See [`Reading::all_words`].
 pub(crate) fn is_all_words(value: &str) -> bool {
     let mut parts = parts(value).peekable();
     parts.peek().is_some() && parts.all(|part| is_short_word(part) && (part.len() <= 3 || is_wordlike(part)))
 }
 
-/// Capitalised pieces joined without a mark, as types are named: `X509EnrollmentFlags`. Random
-/// characters seldom run four letters without a turn.
+/// See [`Reading::camel_case`].
 pub(crate) fn is_camel_case(value: &str) -> bool {
-    let humps =
-        parts(value).filter(|part| part.len() >= 4 && part.starts_with(|c: char| c.is_ascii_uppercase()));
-    let (count, len) = humps.fold((0, 0), |(count, len), hump| (count + 1, len + hump.len()));
-    count >= 2 && len * 10 >= value.len() * 6
+    Reading::of(value).camel_case
 }
 
-/// How many bytes of `value` belong to words of four letters or more.
+/// See [`Reading::explained`].
 pub(crate) fn explained(value: &str) -> usize {
     parts(value).filter(|part| part.len() >= 4 && is_wordlike(part)).map(str::len).sum()
 }
@@ -276,11 +306,6 @@ fn are_neighbours(a: u8, b: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn defaults_are_sorted_for_the_search() {
-        assert!(DEFAULTS.is_sorted());
-    }
 
     #[test]
     fn parts_are_cut_where_people_cut() {

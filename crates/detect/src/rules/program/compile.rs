@@ -29,6 +29,7 @@ impl Program {
         let first = compiler.set(first)?;
         let begun = compiler.program.steps.get(start as usize);
         compiler.program.at_boundary = matches!(begun, Some(Step::Look { place: Place::Boundary, .. }));
+        compiler.program.groups = groups.len();
         compiler.program.start = start;
         compiler.program.first = first;
         compiler.program.steps.shrink_to_fit();

@@ -21,6 +21,7 @@ pub(super) struct Program {
     sets: Vec<Set>,
     bytes: Vec<u8>,
     counters: usize,
+    groups: usize,
     start: u32,
     first: u16,
     /// It begins where a word begins or ends.

@@ -54,7 +54,7 @@ impl Program {
         budget: &mut usize,
     ) -> Outcome {
         scratch.open.clear();
-        scratch.slots = [NOWHERE; _];
+        scratch.slots.iter_mut().take(2 * self.groups).for_each(|slot| *slot = NOWHERE);
         let (mut step, mut at) = (self.start, start);
         loop {
             let Some(left) = budget.checked_sub(1).filter(|_| scratch.open.len() < MOST_OPEN) else {

@@ -18,6 +18,17 @@ impl Set {
         set
     }
 
+    pub(in crate::rules) const fn of_bytes(bytes: &[u8]) -> Set {
+        let mut set = Set::NONE;
+        let mut at = 0;
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        while at < bytes.len() {
+            set.bits[(bytes[at] >> 6) as usize] |= 1 << (bytes[at] & 63);
+            at += 1;
+        }
+        set
+    }
+
     fn insert(&mut self, byte: u8) {
         if let Some(word) = self.bits.get_mut(usize::from(byte >> 6)) {
             *word |= 1 << (byte & 63);

@@ -10,7 +10,9 @@ pub(super) fn says_nothing(value: &str) -> bool {
     // Shorter ones decode to something by chance.
     const SHORTEST: usize = 12;
     let body = value.trim_end_matches('=');
-    if body.len() < SHORTEST
+    // The first letter's highest bit is the first byte's: none in ASCII, none in a sequence of DER.
+    if !body.starts_with(|first: char| matches!(first, 'A'..='Z' | 'a'..='f'))
+        || body.len() < SHORTEST
         || !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte))
     {
         return false;

@@ -3,7 +3,7 @@
 //! Each feature is between 0 and 1, or little more. Their order is the order of the weights; the
 //! trainer in `examples/accuracy` reads them from here, so both sides see the same.
 
-use crate::rules::assigned::{is_constant, is_identifier, is_markup, is_prose};
+use crate::rules::assigned::{is_constant, is_markup, is_prose, is_read_identifier};
 use crate::rules::validators::shannon;
 use crate::shape::{self, Needles};
 
@@ -64,9 +64,18 @@ pub(super) struct Features {
 impl Features {
     /// The sum of all, each times its weight.
     pub(super) fn weighed(&self, weights: &[f32]) -> f32 {
-        let plain = self.plain.iter().zip(weights).map(|(feature, weight)| feature * weight);
-        let crosses = self.crosses.iter().filter_map(|cross| weights.get(*cross).copied());
-        plain.chain(crosses).sum()
+        const LANES: usize = 8;
+        let weights_of_plain = weights.get(..PLAIN).unwrap_or_default();
+        // Sums beside each other: none waits for the one before.
+        let mut sums = [0.0; LANES];
+        let (features, weights_of_them) = (self.plain.chunks(LANES), weights_of_plain.chunks(LANES));
+        for (features, weights) in features.zip(weights_of_them) {
+            for ((sum, feature), weight) in sums.iter_mut().zip(features).zip(weights) {
+                *sum += feature * weight;
+            }
+        }
+        let crosses = self.crosses.iter().filter_map(|cross| weights.get(*cross));
+        sums.iter().chain(crosses).sum()
     }
 
     pub(super) fn all(&self) -> Vec<f32> {
@@ -118,7 +127,7 @@ features! { pair, facts;
     // what it is made of
     entropy: facts.entropy / 6.0,
     density: facts.entropy / (facts.len.max(2) as f32).log2().min(6.0),
-    distinct: shape::distinct(pair.value) as f32 / facts.len.clamp(1, 24) as f32,
+    distinct: facts.distinct as f32 / facts.len.clamp(1, 24) as f32,
     digits: facts.share(facts.digits),
     no_digit: facts.digits == 0,
     three_digits: facts.digits >= 3,
@@ -147,28 +156,28 @@ features! { pair, facts;
     stand_in: shape::is_stand_in(pair.value),
     reference: shape::is_reference(pair.value),
     place: facts.place,
-    common_word: shape::is_common_word(pair.value),
+    common_word: facts.common_word,
     random: facts.random,
     random_and_named: facts.random && facts.named,
     camel_case: facts.camel_case,
     lower_camel: facts.lower_camel,
     all_words: facts.all_words,
-    identifier: is_identifier(pair.value),
+    identifier: facts.identifier,
     constant: facts.constant,
     markup: facts.markup,
     prose: is_prose(pair.value),
-    spaces: pair.value.contains(' '),
+    spaces: facts.has(" "),
     two_spaces: pair.value.bytes().filter(|byte| *byte == b' ').count() >= 2,
     not_ascii: !pair.value.is_ascii(),
-    call: pair.value.contains('('),
-    bracket: pair.value.contains(['[', '{', '<']),
+    call: facts.has("("),
+    bracket: facts.has("[{<"),
     dotted: facts.dotted,
-    underscored: pair.value.contains('_'),
-    hyphened: pair.value.contains('-'),
-    slashed: pair.value.contains('/'),
-    coloned: pair.value.contains(':'),
-    escaped: pair.value.contains(['%', '\\']),
-    dollar: pair.value.contains('$'),
+    underscored: facts.has("_"),
+    hyphened: facts.has("-"),
+    slashed: facts.has("/"),
+    coloned: facts.has(":"),
+    escaped: facts.has("%\\"),
+    dollar: facts.has("$"),
     begins_with_mark: pair.value.starts_with(|c: char| !c.is_ascii_alphanumeric()),
     ends_with_mark: pair.value.ends_with(|c: char| !c.is_ascii_alphanumeric() && c != '='),
     file_name: facts.file_name,
@@ -252,7 +261,7 @@ features! { pair, facts;
         && !facts.says_itself && !facts.example_word,
     mostly_escapes: pair.value.bytes().filter(|byte| *byte == b'%' || *byte == b'\\').count() * 4 >= facts.len,
     quoted_token_like: facts.quote.is_some() && facts.len >= 16 && facts.digits >= 2 && facts.letters() >= 4
-        && !pair.value.contains(' '),
+        && !facts.has(" "),
 }
 
 struct Facts<'t> {
@@ -283,6 +292,11 @@ struct Facts<'t> {
     camel_case: bool,
     place: bool,
     all_words: bool,
+    identifier: bool,
+    common_word: bool,
+    distinct: usize,
+    /// A bit for each ASCII character that stands in the value.
+    seen: u128,
     constant: bool,
     markup: bool,
     /// Letters and digits that no word explains.
@@ -318,7 +332,15 @@ impl<'t> Facts<'t> {
         let of_password = PASSWORDS.any_in(name);
         let quote = pair.glue.chars().last().filter(|c| "\"'`".contains(*c));
         let lead = pair.lead.trim_start();
-        let worded = shape::explained(value);
+        let reading = shape::Reading::of(value);
+        let worded = reading.explained;
+        let place = shape::is_place(value);
+        // Blanks around it count for the other measures, not for this one.
+        let trimmed = value.trim();
+        let common_word =
+            shape::is_common(trimmed, || if trimmed == value { place } else { shape::is_place(trimmed) });
+        let distinct = shape::distinct(value);
+        let seen = bytes.iter().filter(|byte| byte.is_ascii()).fold(0, |seen, byte| seen | 1 << byte);
         Facts {
             pair,
             len: bytes.len(),
@@ -328,10 +350,14 @@ impl<'t> Facts<'t> {
             marks: bytes.len() - digits - upper - lower,
             worded,
             entropy: shannon(bytes),
-            random: shape::is_random(value),
-            camel_case: shape::is_camel_case(value),
-            place: shape::is_place(value),
-            all_words: shape::is_all_words(value),
+            random: shape::is_mixed(value) && !place && worded * 2 < bytes.len(),
+            camel_case: reading.camel_case,
+            place,
+            all_words: reading.all_words,
+            identifier: is_read_identifier(value, &reading),
+            common_word,
+            distinct,
+            seen,
             constant: is_constant(value),
             markup: is_markup(value),
             turns: turns as f32 / bytes.len().max(2) as f32,
@@ -370,7 +396,7 @@ impl<'t> Facts<'t> {
             dense: bytes.len() >= 8
                 && digits > 0
                 && upper + lower > 0
-                && shape::distinct(value) >= 6
+                && distinct >= 6
                 && worded * 2 <= bytes.len(),
             named: pair.is_named(),
             name_parts: shape::name_parts(name),
@@ -411,9 +437,8 @@ impl<'t> Facts<'t> {
     }
 
     fn value_kind(&self) -> usize {
-        let value = self.pair.value;
         match () {
-            () if value.contains(' ') => 0,
+            () if self.has(" ") => 0,
             () if self.is_number => 1,
             () if self.is_uuid => 2,
             () if self.is_hex && self.len >= 16 => 3,
@@ -440,6 +465,12 @@ impl<'t> Facts<'t> {
             () if glue.contains('>') => 5,
             () => 6,
         }
+    }
+
+    /// Whether one of the characters stands in the value.
+    #[inline(always)]
+    fn has(&self, characters: &str) -> bool {
+        characters.bytes().any(|byte| self.seen >> byte & 1 != 0)
     }
 
     fn share(&self, part: usize) -> f32 {
@@ -478,7 +509,9 @@ fn holds(text: &str, word: &str) -> bool {
 /// Whether the value is the name, or a part of it, or holds it, whatever joins their words.
 fn says_name(name: &str, value: &str) -> bool {
     let compact = |text: &str| -> Vec<u8> {
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
+        let mut compact = Vec::with_capacity(text.len());
+        compact.extend(text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()));
+        compact
     };
     let value = compact(value);
     if value.len() < 4 {
