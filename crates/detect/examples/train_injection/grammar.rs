@@ -53,6 +53,8 @@ impl Grammar {
             include_str!("grammar/games.txt"),
             include_str!("grammar/user_benign.txt"),
             include_str!("grammar/everyday.txt"),
+            include_str!("grammar/asides.txt"),
+            include_str!("grammar/wild.txt"),
         ];
         for text in texts {
             let mut name = String::new();
