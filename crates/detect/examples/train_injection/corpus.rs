@@ -28,8 +28,13 @@ impl Sample {
     }
 }
 
-/// The rows of the labelled set for one lane.
-pub(crate) fn labelled(file: &Path, lane: Lane) -> Vec<Sample> {
+/// A question of so many bytes in one line is what a person asks of an assistant.
+const QUESTION: Range<usize> = 16..220;
+
+/// The rows of the labelled set for one lane. What people ask an assistant in a line is a hidden task where only data
+/// belongs, so the data lane learns it from carriers, as an attack; their longer texts are innocent in a file as well.
+pub(crate) fn labelled(file: &Path, lane: Lane, grammar: &Grammar) -> Vec<Sample> {
+    let mut dice = Dice::new(77);
     let reader =
         BufReader::new(flate2::read::GzDecoder::new(std::fs::File::open(file).expect("the labelled set")));
     let wanted = if lane == Lane::User { "user" } else { "tool" };
@@ -38,9 +43,22 @@ pub(crate) fn labelled(file: &Path, lane: Lane) -> Vec<Sample> {
         let row: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("a JSON line");
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let attack = row["label"] == 1;
-        // What people innocently ask is innocent in a file as well.
         if text("lane") == wanted || (lane == Lane::Tool && !attack) {
             let mut sample = Sample::new(text("source"), attack, text("text"));
+            let asked = sample.text.trim();
+            if lane != Lane::User
+                && text("lane") == "user"
+                && QUESTION.contains(&asked.len())
+                && !asked.contains('\n')
+                && sample.source != "humaneval"
+            {
+                // Exercises in programming are many and alike.
+                if sample.source != "codealpaca" || dice.chance(30) {
+                    let hidden = carried(grammar, asked, true, &mut dice);
+                    samples.push(Sample { source: sample.source, ..hidden });
+                }
+                continue;
+            }
             // Many of its rows are innocent without the system prompt that they are aimed at.
             if attack && lane == Lane::User && sample.source.starts_with("cyberseceval") {
                 sample.weight = 0.2;
@@ -95,16 +113,31 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
     samples
 }
 
-/// Texts written by hand, each a line, that no training sees: what the grammar's authors did not think of.
+/// Texts written by hand, each a line, that no training sees: before the grammar's larger half, in the manner of attack
+/// suites and before the grammar's last lists, and after all of the grammar.
 pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
-    let (attacks, innocent) = match lane {
-        Lane::User => (include_str!("apart/user_attacks.txt"), include_str!("apart/user_benign.txt")),
-        Lane::Tool => (include_str!("apart/tool_attacks.txt"), include_str!("apart/tool_benign.txt")),
+    let files = match lane {
+        Lane::User => [
+            ("first", true, include_str!("apart/user_attacks.txt")),
+            ("first", false, include_str!("apart/user_benign.txt")),
+            ("suites", true, include_str!("apart/suites_user_attacks.txt")),
+            ("suites", false, include_str!("apart/suites_user_benign.txt")),
+            ("later", true, include_str!("apart/later_user_attacks.txt")),
+            ("later", false, include_str!("apart/later_user_benign.txt")),
+        ],
+        Lane::Tool => [
+            ("first", true, include_str!("apart/tool_attacks.txt")),
+            ("first", false, include_str!("apart/tool_benign.txt")),
+            ("suites", true, include_str!("apart/suites_tool_attacks.txt")),
+            ("suites", false, include_str!("apart/suites_tool_benign.txt")),
+            ("later", true, include_str!("apart/later_tool_attacks.txt")),
+            ("later", false, include_str!("apart/later_tool_benign.txt")),
+        ],
     };
-    let lines = |text: &'static str, attack| {
-        text.lines().map(move |line| Sample::new("apart", attack, line.replace("\\n", "\n")))
+    let lines = |(name, attack, text): (&'static str, bool, &'static str)| {
+        text.lines().map(move |line| Sample::new(name, attack, line.replace("\\n", "\n")))
     };
-    lines(attacks, true).chain(lines(innocent, false)).collect()
+    files.into_iter().flat_map(lines).collect()
 }
 
 /// Questions about sentences of the machine's documents: people's words about everything.

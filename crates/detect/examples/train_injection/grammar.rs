@@ -55,6 +55,7 @@ impl Grammar {
             include_str!("grammar/everyday.txt"),
             include_str!("grammar/asides.txt"),
             include_str!("grammar/wild.txt"),
+            include_str!("grammar/workshop.txt"),
         ];
         for text in texts {
             let mut name = String::new();

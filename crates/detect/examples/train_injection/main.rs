@@ -50,14 +50,14 @@ fn megabytes(samples: &[Sample]) -> usize {
 /// How each lane learns.
 fn plan(lane: Lane) -> Plan {
     match lane {
-        Lane::User => Plan { epochs: 12, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 50 },
-        Lane::Tool => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 50 },
+        Lane::User => Plan { epochs: 12, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
+        Lane::Tool => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
     }
 }
 
 /// How the first models learn, which only say what is hard.
 fn mining() -> Plan {
-    Plan { epochs: 4, ..plan(Lane::Tool) }
+    Plan { epochs: 4, left_out: 50, ..plan(Lane::Tool) }
 }
 
 /// So many files are learnt from as they come. People paste code and documents too, but less.

@@ -17,15 +17,16 @@ fn held_out(source: &str) -> bool {
 
 /// Trains one lane, prints its table, gives the weights of all there is.
 pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
-    let labelled = corpus::deduplicate(corpus::labelled(set, lane));
     let grammar = Grammar::builtin();
+    let labelled = corpus::deduplicate(corpus::labelled(set, lane, &grammar));
     let made_documents = documents(&made(&grammar, lane, 1, machine));
     let labelled_documents = documents(&labelled);
     let (held, learnt): (Vec<&Sample>, Vec<&Sample>) =
         machine.iter().partition(|sample| held_out(&sample.source));
     let held = capped(held);
     let held_documents: Vec<Document> = held.iter().map(|sample| Document::of(sample)).collect();
-    let hints = documents(&corpus::generated(&grammar, lane, 8_000, &mut Dice::new(2)));
+    let mut hints = documents(&corpus::generated(&grammar, lane, 12_000, &mut Dice::new(2)));
+    hints.extend(labelled.iter().filter(|sample| sample.place.is_some()).map(Document::of));
     let plain = plain_files(lane);
     let machine_documents = mine::chosen(&learnt, plain, &hints, &mining());
     println!(
@@ -133,15 +134,15 @@ fn capped(samples: Vec<&Sample>) -> Vec<&Sample> {
 /// Texts that somebody wrote apart from the grammar.
 fn written_apart(lane: Lane, weights: &Weights, threshold: f32) {
     let samples = corpus::apart(lane);
-    for attack in [true, false] {
-        let scores: Vec<f32> = samples
-            .iter()
-            .filter(|sample| sample.attack == attack)
-            .map(|sample| weights.score(&Document::of(sample)))
-            .collect();
-        let name = if attack { "found" } else { "false alarms" };
-        println!("written apart, {name}: {:.3} of {}", over(&scores, threshold), scores.len());
-    }
+    let scores = |attack: bool| {
+        let mut table: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+        for sample in samples.iter().filter(|sample| sample.attack == attack) {
+            table.entry(&sample.source).or_default().push(weights.score(&Document::of(sample)));
+        }
+        table
+    };
+    show("written apart, found", &scores(true), threshold);
+    show("written apart, false alarms", &scores(false), threshold);
 }
 
 /// New texts of the grammar, other than those learnt from.

@@ -118,8 +118,10 @@ static TURNED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Letters with one space, dash or dot between each two.
-static SPACED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:\b[A-Za-z0-9]([ ._\-])){7,}[A-Za-z0-9]\b"));
+/// Letters with one space, dash or dot between each two. Edges of words are those of ASCII: with Unicode's, one letter
+/// beyond ASCII makes the whole search slow.
+static SPACED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:(?-u:\b)[A-Za-z0-9][ ._\-]){7,}[A-Za-z0-9](?-u:\b)"));
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| unreachable!("a pattern of our own: {error}"))

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::classes::{self, Class};
 
 /// Features are hashed to this many bits.
-pub const BITS: u32 = 18;
+pub const BITS: u32 = 19;
 /// The places of a model's table.
 pub const BUCKETS: usize = 1 << BITS;
 

@@ -34,8 +34,8 @@ pub enum Lane {
 }
 
 /// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
-const USER_THRESHOLD: f32 = 0.0;
-const TOOL_THRESHOLD: f32 = 0.0;
+const USER_THRESHOLD: f32 = 0.25;
+const TOOL_THRESHOLD: f32 = 0.2;
 /// An assistant may well speak about attacks, so it must be surer.
 const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
