@@ -154,7 +154,7 @@ fn merged(windows: Vec<Window>) -> Vec<Window> {
 const REACH: usize = 160;
 
 /// A sentence so much below the threshold, at an end of a finding, is not what was found.
-const QUIET: f32 = 2.0;
+const QUIET: f32 = 0.75;
 
 /// `span` without the innocent sentences at its ends, so that data beside an instruction stays.
 fn tightened(text: &str, span: Range<usize>, lane: Lane, model: &Model) -> Range<usize> {
