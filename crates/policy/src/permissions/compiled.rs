@@ -239,7 +239,9 @@ impl Sealed {
         Denial {
             rule: DenialRule::AiAccessDenied,
             sentence: format!("`{path}` holds secrets of the class `{}`, which no AI may see.", self.class),
-            way_out: "Give the agent the names it needs instead of the file, or ask for elevation (`secrets:read`).".to_owned(),
+            way_out: "Give the agent the names it needs instead of the file. With elevation (`secrets:read`) a tool may use it; what the \
+                      tool prints is withheld all the same."
+                .to_owned(),
             place: Some(self.place.to_string()),
             wanted: Some(Wanted::Secret(path.clone())),
             target: path,
