@@ -298,6 +298,11 @@ def the_pages_are_true(work, window):
     say("Secrets reads its sources again and names what is in them, never a value")
 
     window.go("#/settings")
+    at_login = Path(os.environ["HOME"]) / ".config" / "autostart" / "Sallyport.desktop"
+    window.click("#autostart")
+    wait_for("the start at login", lambda: "--background" in at_login.read_text())
+    window.click("#autostart[data-state=checked]")
+    wait_for("its end", lambda: not at_login.exists())
     words = {"default": "default", "user": "you", "managed": "managed"}
     settings = engine("policy", "show")["settings"]
     rows = "return [...document.querySelectorAll('table')][0] ? [...document.querySelectorAll('table')[0].querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.innerText.trim())) : []"

@@ -192,6 +192,20 @@ test('nothing of a long or hostile request is out of sight, least of all the but
   expect(await cutOff(page)).toEqual([]);
 });
 
+test('nothing moves where a system wants less motion', async ({ page }) => {
+  await open(page, '/?mock=normal#/activity?show=redacted');
+  const moving = () => page.evaluate(() => document.getAnimations().length);
+  for (const motion of ['no-preference', 'reduce'] as const) {
+    await page.emulateMedia({ reducedMotion: motion });
+    await page.getByRole('option').first().click();
+    await page.getByRole('dialog').waitFor();
+    if (motion === 'reduce') expect(await moving()).toBe(0);
+    expect(await page.getByRole('dialog').evaluate((e) => getComputedStyle(e).animationName)).toBe(motion === 'reduce' ? 'none' : 'slide');
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  }
+});
+
 test('in a system’s high contrast, what is chosen and how full a limit is can be seen', async ({ page }) => {
   await open(page, '/?mock=normal#/quotas');
   await page.emulateMedia({ forcedColors: 'active' });

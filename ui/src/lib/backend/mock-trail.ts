@@ -53,6 +53,8 @@ const A_DAY = HOURS.reduce((sum, n) => sum + n, 0);
 const HOUR = 3_600_000;
 
 export class MockTrail {
+  private recent: AuditEvent[] | undefined;
+
   constructor(
     readonly rows: number,
     private readonly now: Date,
@@ -146,10 +148,11 @@ export class MockTrail {
 
   counts(since: Date, until: Date): ActivityCounts & { tools: Map<string, number>; providers: Map<string, number>; rules: Map<string, number> } {
     const counts = { prompts: 0, redacted: 0, refused: 0, errors: 0, tools: new Map(), providers: new Map(), rules: new Map() };
-    for (let seq = this.rows; seq >= Math.max(1, this.rows - 6000); seq--) {
-      const row = this.row(seq);
-      const at = new Date(row.timestamp);
-      if (at < since || at >= until) continue;
+    // Made once, since a day is counted hour by hour.
+    this.recent ??= Array.from({ length: Math.min(this.rows, 6000) }, (_, i) => this.row(this.rows - i));
+    const [from, to] = [since.toISOString(), until.toISOString()];
+    for (const row of this.recent) {
+      if (row.timestamp < from || row.timestamp >= to) continue;
       if (row.event_type === 'prompt_sent') {
         counts.prompts++;
         add(counts.tools, row.actor.agent_id ?? 'unknown');
