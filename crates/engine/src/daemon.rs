@@ -107,7 +107,6 @@ pub async fn run(stop: CancellationToken) -> Result<(), DaemonError> {
     paths.create_private_dirs().map_err(DaemonError::Folders)?;
     let health = Arc::new(Health::default());
     harden(&health);
-    rest::keep_freed();
 
     let identity =
         Identity { uid: sallyport_platform::current_uid(), user: sallyport_platform::host::user_name() };

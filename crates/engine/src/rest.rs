@@ -9,19 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
-/// What one exchange frees the next one has use for: a body of a megabyte is held in four buffers.
-const KEPT: i32 = 4 << 20;
-
 /// What a start sets in motion is over by then.
 const STARTED: Duration = Duration::from_secs(5);
 
 /// A person reads an answer, an agent runs a tool.
 const QUIET: Duration = Duration::from_secs(30);
-
-/// Before the first exchange.
-pub(crate) fn keep_freed() {
-    memory::keep_freed(KEPT);
-}
 
 /// Reading rules, policy and secrets takes more memory than what is kept of them, and code that nothing else runs.
 pub(crate) fn give_back() {
