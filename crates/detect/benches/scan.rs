@@ -51,7 +51,7 @@ fn main() {
             });
         }
     }
-    for (lengths, name) in [(20..64, "20 to 63"), (8..9, "8"), (8..72, "8 to 71")] {
+    for (lengths, name) in [(20..64, "20 to 63"), (15..64, "15 to 63"), (8..9, "8"), (8..72, "8 to 71")] {
         for count in [1_000, 100_000] {
             let name = format!("exact secrets, {count} of {name} characters");
             if wanted(&name) {

@@ -1,15 +1,19 @@
 //! Where known values may lie in a text, asked at a few places only.
 //!
-//! A value of 20 bytes holds a window of 8 at one multiple of 13, wherever it stands; one of 8 bytes
-//! holds a window of 5 at one multiple of 4. So all windows of a value go into a filter, and a text
+//! A value of 20 bytes holds a window of 8 at one multiple of 13, wherever it stands; one of 15 bytes at one
+//! multiple of 8; one of 8 bytes holds a window of 5 at one multiple of 4. So all windows of a value go into a filter, and a text
 //! is asked on that grid. A filter has two bits per hash: it says *perhaps*, and keeps no order.
 
 use super::key::{WINDOW, WindowHash};
 
-/// Values shorter than this are looked for on the fine grid.
+/// Values shorter than this are looked for on the middle or the fine grid.
 pub(super) const LONG: usize = COARSE + WINDOW - 1;
+/// Values shorter than this are looked for on the fine grid, and where there is one, all that are not long.
+pub(super) const MIDDLING: usize = MIDDLE + WINDOW - 1;
 /// The coarse grid: windows of eight bytes, thirteen apart.
 pub(super) const COARSE: usize = 13;
+/// The middle grid: windows of eight bytes, eight apart.
+pub(super) const MIDDLE: usize = 8;
 /// The fine grid: windows of five bytes, four apart.
 pub(super) const FINE: usize = 4;
 const FINE_WINDOW: usize = 5;
@@ -130,13 +134,42 @@ impl Places {
     }
 }
 
+/// What values put into the filters, a list for each: places or, while a set is built, their codes.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Grids<P> {
+    pub(super) coarse: P,
+    pub(super) middle: P,
+    pub(super) fine: P,
+    /// What the middling ones put on the fine grid, if there is one.
+    pub(super) spare: P,
+}
+
+impl<P> Grids<P> {
+    pub(super) fn map<Q>(self, each: impl Fn(P) -> Q) -> Grids<Q> {
+        let Grids { coarse, middle, fine, spare } = self;
+        Grids { coarse: each(coarse), middle: each(middle), fine: each(fine), spare: each(spare) }
+    }
+
+    pub(super) fn all(&self) -> [&P; 4] {
+        [&self.coarse, &self.middle, &self.fine, &self.spare]
+    }
+}
+
 /// Adds what a value's bytes put into the filters. `at`: where the window begins that is looked up afterwards.
-pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, coarse: &mut Vec<u32>, fine: &mut Vec<u32>) {
+pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, grids: &mut Grids<Vec<u32>>) {
     let own = bytes.get(at..).unwrap_or_default();
+    let windows = |apart| {
+        let windows = own.array_windows::<WINDOW>().take(apart);
+        windows.map(|window| Print::coarse(hasher, *window).code())
+    };
     if bytes.len() >= LONG {
-        let windows = own.array_windows::<WINDOW>().take(COARSE);
-        coarse.extend(windows.map(|window| Print::coarse(hasher, *window).code()));
+        grids.coarse.extend(windows(COARSE));
     } else {
+        let is_middling = bytes.len() >= MIDDLING;
+        if is_middling {
+            grids.middle.extend(windows(MIDDLE));
+        }
+        let fine = if is_middling { &mut grids.spare } else { &mut grids.fine };
         for start in 0..FINE {
             let mut window = [[0; FINE]; 2];
             let from = own.iter().skip(start).take(FINE_WINDOW);
@@ -150,36 +183,36 @@ pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, coarse: &mut Ve
 /// What a walk over the grids finds.
 #[derive(Default)]
 pub(super) struct Walk {
-    /// Places of the coarse and of the fine grid at which a window is known.
+    /// Places of each grid at which a window is known.
     pub(super) coarse: Vec<usize>,
+    pub(super) middle: Vec<usize>,
     pub(super) fine: Vec<usize>,
 }
 
 #[derive(Default)]
 pub(super) struct Grid {
     coarse: Filter,
+    middle: Filter,
     fine: Filter,
 }
 
 impl Grid {
-    pub(super) fn new<'p>(
-        coarse: impl Iterator<Item = &'p Places> + Clone,
-        fine: impl Iterator<Item = &'p Places> + Clone,
-    ) -> Grid {
-        Grid { coarse: Filter::new(coarse), fine: Filter::new(fine) }
+    /// A text that has to be asked on the fine grid is not asked on the middle one too.
+    pub(super) fn new<'p>(all: impl Iterator<Item = &'p Grids<Places>> + Clone) -> Grid {
+        let coarse = Filter::new(all.clone().map(|grids| &grids.coarse));
+        if all.clone().any(|grids| grids.fine.count > 0) {
+            let fine = Filter::new(all.flat_map(|grids| [&grids.fine, &grids.spare]));
+            return Grid { coarse, middle: Filter::Empty, fine };
+        }
+        Grid { coarse, middle: Filter::new(all.map(|grids| &grids.middle)), fine: Filter::Empty }
     }
 
     /// Asks for the windows that begin at `from` or after.
     pub(super) fn walk(&self, hasher: WindowHash, text: &[u8], from: usize) -> Walk {
         let text = text.get(from..).unwrap_or_default();
         let mut walk = Walk::default();
-        match &self.coarse {
-            Filter::Empty => {}
-            Filter::Small(bits) => coarse(bits, hasher, text, &mut walk.coarse),
-            Filter::Medium(bits) => coarse(bits, hasher, text, &mut walk.coarse),
-            Filter::Large(bits) => coarse(bits, hasher, text, &mut walk.coarse),
-            Filter::Huge(bits) => coarse(bits, hasher, text, &mut walk.coarse),
-        }
+        self.coarse.eights::<COARSE>(hasher, text, &mut walk.coarse);
+        self.middle.eights::<MIDDLE>(hasher, text, &mut walk.middle);
         match &self.fine {
             Filter::Empty => {}
             Filter::Small(bits) => fine(bits, hasher, text, &mut walk.fine),
@@ -187,7 +220,8 @@ impl Grid {
             Filter::Large(bits) => fine(bits, hasher, text, &mut walk.fine),
             Filter::Huge(bits) => fine(bits, hasher, text, &mut walk.fine),
         }
-        walk.coarse.iter_mut().chain(&mut walk.fine).for_each(|place| *place += from);
+        let places = walk.coarse.iter_mut().chain(&mut walk.middle).chain(&mut walk.fine);
+        places.for_each(|place| *place += from);
         walk
     }
 }
@@ -195,21 +229,27 @@ impl Grid {
 /// Windows that are asked for before one branch is taken for all of them.
 const BATCH: usize = 8;
 
-fn coarse<const N: usize>(bits: &Bits<N>, hasher: WindowHash, text: &[u8], places: &mut Vec<usize>) {
+/// Windows of eight bytes, so far apart.
+fn eights<const N: usize, const APART: usize>(
+    bits: &Bits<N>,
+    hasher: WindowHash,
+    text: &[u8],
+    places: &mut Vec<usize>,
+) {
     let Some(bits) = bits.fixed() else { return };
-    let (cells, rest) = text.as_chunks::<COARSE>();
+    let (cells, rest) = text.as_chunks::<APART>();
     let bit =
-        |cell: &[u8; COARSE]| cell.first_chunk().map_or(0, |window| bits.bit(Print::coarse(hasher, *window)));
+        |cell: &[u8; APART]| cell.first_chunk().map_or(0, |window| bits.bit(Print::coarse(hasher, *window)));
     let (batches, last) = cells.as_chunks::<BATCH>();
-    for (batch, at) in batches.iter().zip((0..).step_by(BATCH * COARSE)) {
+    for (batch, at) in batches.iter().zip((0..).step_by(BATCH * APART)) {
         let known = batch.iter().fold(0, |known, cell| known << 1 | bit(cell));
         if known != 0 {
-            push(known, at, COARSE, places);
+            push(known, at, APART, places);
         }
     }
-    let at = batches.len() * BATCH * COARSE;
+    let at = batches.len() * BATCH * APART;
     places
-        .extend(last.iter().zip((at..).step_by(COARSE)).filter(|(cell, _)| bit(cell) != 0).map(|(_, at)| at));
+        .extend(last.iter().zip((at..).step_by(APART)).filter(|(cell, _)| bit(cell) != 0).map(|(_, at)| at));
     let known = rest.first_chunk().is_some_and(|window| bits.bit(Print::coarse(hasher, *window)) != 0);
     places.extend(known.then_some(text.len() - rest.len()));
 }
@@ -260,6 +300,16 @@ enum Filter {
 }
 
 impl Filter {
+    fn eights<const APART: usize>(&self, hasher: WindowHash, text: &[u8], places: &mut Vec<usize>) {
+        match self {
+            Filter::Empty => {}
+            Filter::Small(bits) => eights::<_, APART>(bits, hasher, text, places),
+            Filter::Medium(bits) => eights::<_, APART>(bits, hasher, text, places),
+            Filter::Large(bits) => eights::<_, APART>(bits, hasher, text, places),
+            Filter::Huge(bits) => eights::<_, APART>(bits, hasher, text, places),
+        }
+    }
+
     fn new<'p>(all: impl Iterator<Item = &'p Places> + Clone) -> Filter {
         let count: u64 = all.clone().map(|places| u64::from(places.count)).sum();
         match count * SPARSE / 64 {
@@ -356,21 +406,33 @@ mod tests {
         let letters: Vec<u8> = (0..40).map(|i| if i < 26 { b'a' + i } else { b'0' + i - 26 }).collect();
         for len in 8..40 {
             let value = &letters[..len];
-            let last = if len >= LONG { len - LONG } else { len - WINDOW };
-            for at in 0..=last {
-                let (mut coarse, mut fine) = (Vec::new(), Vec::new());
-                print(hasher, value, at, &mut coarse, &mut fine);
-                let (coarse, fine) = (Places::new(coarse), Places::new(fine));
-                let grid = Grid::new([&coarse].into_iter(), [&fine].into_iter());
+            let last = match len {
+                LONG.. => len - LONG,
+                MIDDLING..LONG => len - MIDDLING,
+                _ => len - WINDOW,
+            };
+            for (at, with_short) in (0..=last).flat_map(|at| [(at, false), (at, true)]) {
+                let mut grids = Grids::default();
+                print(hasher, value, at, &mut grids);
+                if with_short {
+                    print(hasher, b"#a short#", 0, &mut grids);
+                }
+                let grids = grids.map(Places::new);
+                let grid = Grid::new([&grids].into_iter());
                 for before in 0..80 {
                     let text = [&vec![b'-'; before][..], value, b"---------"].concat();
                     let walk = grid.walk(hasher, &text, 0);
                     let window = before + at;
-                    let seen = match len >= LONG {
-                        true => walk.coarse.iter().any(|place| (window..window + COARSE).contains(place)),
-                        false => walk.fine.iter().any(|place| (window..window + FINE).contains(place)),
+                    let near = |places: &[usize], apart| {
+                        places.iter().any(|at| (window..window + apart).contains(at))
+                    };
+                    let seen = match len {
+                        LONG.. => near(&walk.coarse, COARSE),
+                        MIDDLING..LONG if !with_short => near(&walk.middle, MIDDLE),
+                        _ => near(&walk.fine, FINE),
                     };
                     assert!(seen, "{len} {at} {before}");
+                    assert!(walk.fine.is_empty() || with_short || len < MIDDLING);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sallyport_policy::RuleId;
 
 use super::contexts::Contexts;
-use super::grid::{COARSE, FINE, Grid, LONG, Walk};
+use super::grid::{COARSE, FINE, Grid, LONG, MIDDLE, Walk};
 use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::opening::Openings;
 use super::set::{Entry, Pattern, SecretSet, SetError};
@@ -86,7 +86,7 @@ impl SecretIndex {
             rows
         };
         let mut index = SecretIndex {
-            grid: Grid::new(sets.iter().map(|set| &set.coarse), sets.iter().map(|set| &set.fine)),
+            grid: Grid::new(sets.iter().map(|set| &set.grids)),
             windows: Table::new(numbered(|pattern| pattern.window)),
             openings: Openings::new(Table::new(numbered(|pattern| pattern.opening)), patterns()),
             contexts,
@@ -213,7 +213,7 @@ impl SecretIndex {
     /// Calls `each` for every window that the grids point to and that may be a pattern's.
     fn each_window(&self, bytes: &[u8], walk: &Walk, mut each: impl FnMut(usize, u32)) {
         let hash = self.hasher.windows();
-        for (places, apart) in [(&walk.coarse, COARSE), (&walk.fine, FINE)] {
+        for (places, apart) in [(&walk.coarse, COARSE), (&walk.middle, MIDDLE), (&walk.fine, FINE)] {
             for place in places {
                 for at in (place + 1).saturating_sub(apart)..=*place {
                     let window = bytes.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>());

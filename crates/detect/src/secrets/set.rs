@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use zeroize::Zeroize;
 
 use super::contexts::{self, Contexts};
-use super::grid::{self, LONG, Places};
+use super::grid::{self, Grids, LONG, MIDDLING, Places};
 use super::key::{IndexHasher, IndexKey, WINDOW, WindowHash};
 use super::variants::{self, Form};
 
@@ -39,7 +39,7 @@ pub enum SetError {
 }
 
 const MAGIC: &[u8; 7] = b"SLYPSET";
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -72,9 +72,8 @@ pub struct SecretSet {
     source: String,
     pub(crate) entries: Vec<Entry>,
     pub(crate) patterns: Vec<Pattern>,
-    /// What all patterns put on the two grids of a text.
-    pub(super) coarse: Places,
-    pub(super) fine: Places,
+    /// What all patterns put on the grids of a text.
+    pub(super) grids: Grids<Places>,
     pub(super) contexts: Contexts,
     skipped: u32,
 }
@@ -99,29 +98,21 @@ impl SecretSet {
             source: source.to_owned(),
             entries: Vec::new(),
             patterns: Vec::new(),
-            coarse: Places::default(),
-            fine: Places::default(),
+            grids: Grids::default(),
             contexts: Contexts::default(),
             skipped: 0,
         };
-        let (mut coarse, mut fine) = (Vec::new(), Vec::new());
+        let mut grids = Grids::default();
         for entry in entries {
-            set.add(hasher, entry, &mut coarse, &mut fine);
+            set.add(hasher, entry, &mut grids);
         }
-        set.coarse = Places::new(coarse);
-        set.fine = Places::new(fine);
+        set.grids = grids.map(Places::new);
         set.entries.shrink_to_fit();
         set.patterns.shrink_to_fit();
         set
     }
 
-    fn add(
-        &mut self,
-        hasher: &IndexHasher,
-        entry: SecretEntry<'_>,
-        coarse: &mut Vec<u32>,
-        fine: &mut Vec<u32>,
-    ) {
+    fn add(&mut self, hasher: &IndexHasher, entry: SecretEntry<'_>, grids: &mut Grids<Vec<u32>>) {
         let value = without_final_breaks(entry.value);
         if !(WINDOW..=MAX_VALUE).contains(&value.len()) {
             self.skipped += 1;
@@ -140,7 +131,7 @@ impl SecretSet {
         variants::each(value, |form, bytes| {
             if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
                 self.contexts.add(bytes);
-                grid::print(hasher.windows(), bytes, pattern.at as usize, coarse, fine);
+                grid::print(hasher.windows(), bytes, pattern.at as usize, grids);
                 self.patterns.push(pattern);
             }
         });
@@ -183,8 +174,7 @@ impl SecretSet {
             entries: Vec::new(),
             patterns: Vec::new(),
             // Places and contexts have no tie to their values: those of the values that stay only cost a second look.
-            coarse: self.coarse.clone(),
-            fine: self.fine.clone(),
+            grids: self.grids.clone(),
             contexts: self.contexts,
             skipped: 0,
         };
@@ -222,7 +212,7 @@ impl SecretSet {
         for pattern in &self.patterns {
             pattern.write(&mut out);
         }
-        for places in [&self.coarse, &self.fine] {
+        for places in self.grids.all() {
             let (bytes, count) = places.parts();
             put(&mut out, count);
             put(&mut out, bytes.len() as u32);
@@ -289,7 +279,11 @@ impl Pattern {
 
 /// Bytes that must follow the place of the window, so that it is found on its grid.
 fn need(len: usize) -> usize {
-    if len >= LONG { LONG } else { WINDOW }
+    match len {
+        LONG.. => LONG,
+        MIDDLING..LONG => MIDDLING,
+        _ => WINDOW,
+    }
 }
 
 /// The window least likely to stand in other text: many different characters, digits among
@@ -384,13 +378,15 @@ impl Reader<'_> {
         }
         entries.shrink_to_fit();
         patterns.shrink_to_fit();
-        let (coarse, fine) = (self.places()?, self.places()?);
+        let (coarse, middle) = (self.places()?, self.places()?);
+        let (fine, spare) = (self.places()?, self.places()?);
+        let grids = Grids { coarse, middle, fine, spare };
         let mut rows = [0; contexts::ROWS];
         for row in &mut rows {
             *row = self.array().map(u64::from_le_bytes)?;
         }
         let contexts = Contexts::from_rows(rows);
-        Some(SecretSet { check, source, entries, patterns, coarse, fine, contexts, skipped })
+        Some(SecretSet { check, source, entries, patterns, grids, contexts, skipped })
     }
 
     fn places(&mut self) -> Option<Places> {
