@@ -102,6 +102,8 @@ fn sarif_has_the_shape_that_code_hosts_read() -> Result<()> {
         ensure!(rules[index]["id"] == result["ruleId"], "{result}");
         ensure!(["error", "warning", "note"].iter().any(|level| result["level"] == *level), "{result}");
         ensure!(result["message"]["text"].is_string(), "{result}");
+        let print = result["partialFingerprints"]["primaryLocationLineHash"].as_str();
+        ensure!(print.is_some_and(|print| print.ends_with(":1")), "{result}");
         let physical = &result["locations"][0]["physicalLocation"];
         let uri = physical["artifactLocation"]["uri"].as_str().context("no uri")?;
         ensure!(uri.contains("src%20folder/"), "{uri}");
@@ -110,8 +112,105 @@ fn sarif_has_the_shape_that_code_hosts_read() -> Result<()> {
             "{result}"
         );
     }
+    let root = run["originalUriBaseIds"]["%SRCROOT%"]["uri"].as_str().unwrap_or_default();
+    ensure!(root.starts_with("file:///") && root.ends_with('/'), "{run}");
+    ensure!(run["invocations"][0]["executionSuccessful"] == true, "{run}");
     let clean = stage.cli_with_input(&["scan", "--sarif"], b"nothing\n")?;
     ensure!(clean.code == OK && clean.stdout.contains("\"results\":[]"), "{clean:?}");
+    Ok(())
+}
+
+#[test]
+fn text_in_other_encodings_is_read_and_given_back_as_it_was() -> Result<()> {
+    let stage = Stage::new()?;
+    let text = "note: é\r\nid AKIAQ3EGRVX7T5OMKL2P\r\n";
+    let wide = |text: &str| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    let file = stage.path("user/wide.reg");
+    fs::write(&file, wide(text))?;
+    let path = file.display().to_string();
+    let found = stage.json_lines(&["scan", "--json", &path])?;
+    let one = found.first().context("nothing found in UTF-16")?;
+    // After the mark: nine characters of the first line, and "id ".
+    ensure!(one["start"] == 2 + 2 * 12 && one["end"] == 2 + 2 * 32 && one["line"] == 2, "{one}");
+    let redacted = stage.cli_bytes(&["scan", "--redact", &path])?;
+    ensure!(redacted == wide(&text.replace("AKIAQ3EGRVX7T5OMKL2P", "[REDACTED_AWS_KEY]")), "{redacted:?}");
+    let latin = stage.path("user/latin.txt");
+    fs::write(&latin, b"caf\xe9 AKIAQ3EGRVX7T5OMKL2P \xff\n")?;
+    let redacted = stage.cli_bytes(&["scan", "--redact", &latin.display().to_string()])?;
+    ensure!(redacted == b"caf\xe9 [REDACTED_AWS_KEY] \xff\n", "{redacted:?}");
+    Ok(())
+}
+
+#[test]
+#[cfg(unix)]
+fn what_never_ends_is_refused_and_links_lead_round_no_circle() -> Result<()> {
+    let stage = Stage::new()?;
+    let folder = stage.path("user/odd");
+    fs::create_dir_all(folder.join("deep"))?;
+    let pipe = folder.join("pipe");
+    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success());
+    std::os::unix::fs::symlink(&folder, folder.join("deep/round"))?;
+    fs::write(folder.join("a.txt"), "id AKIAQ3EGRVX7T5OMKL2P\n")?;
+    for path in [&pipe.display().to_string(), "/dev/zero"] {
+        let refused = stage.cli(&["scan", path])?;
+        ensure!(
+            refused.code == NEGATIVE && refused.stderr.contains("a device, pipe or socket"),
+            "{refused:?}"
+        );
+        let refused = stage.cli(&["scan", "--redact", path])?;
+        ensure!(refused.code == USAGE, "{refused:?}");
+    }
+    let found = stage.json_lines(&["scan", "--json", &folder.display().to_string()])?;
+    ensure!(found.len() == 1, "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn ignored_files_are_those_that_git_ignores() -> Result<()> {
+    let stage = Stage::new()?;
+    let folder = stage.path("user/tree");
+    fs::create_dir_all(folder.join("sub"))?;
+    for file in ["a.log", "keep.log", "sub/b.tmp", "sub/c.txt", "local.txt"] {
+        fs::write(folder.join(file), "id AKIAQ3EGRVX7T5OMKL2P\n")?;
+    }
+    fs::write(folder.join(".gitignore"), "*.log\n!keep.log\n")?;
+    fs::write(folder.join("sub/.gitignore"), "*.tmp\n")?;
+    let names = || -> Result<Vec<String>> {
+        let found = stage.json_lines(&["scan", "--json", &folder.display().to_string()])?;
+        let prefix = format!("{}/", folder.display());
+        Ok(found.iter().filter_map(|one| Some(one["path"].as_str()?.replace(&prefix, ""))).collect())
+    };
+    // The same where a folder is no repository: it was unpacked or copied.
+    ensure!(names()? == ["keep.log", "local.txt", "sub/c.txt"], "{:?}", names()?);
+    fs::create_dir_all(folder.join(".git/info"))?;
+    fs::write(folder.join(".git/info/exclude"), "local.txt\n")?;
+    ensure!(names()? == ["keep.log", "sub/c.txt"], "{:?}", names()?);
+    Ok(())
+}
+
+#[test]
+fn made_up_passwords_of_tests_are_left_out_and_tokens_are_not() -> Result<()> {
+    let stage = Stage::new()?;
+    let folder = stage.path("user/made");
+    fs::create_dir_all(folder.join("tests"))?;
+    let password = "password = \"kX9!vQ2m-Zt7\"\n";
+    fs::write(folder.join("tests/login.py"), format!("{password}id = \"AKIAQ3EGRVX7T5OMKL2P\"\n"))?;
+    fs::write(folder.join("login.py"), password)?;
+    let rules = |arguments: &[&str]| -> Result<Vec<String>> {
+        let found = stage.json_lines(&[&["scan", "--json"], arguments].concat())?;
+        Ok(found.iter().filter_map(|one| Some(one["rule"].as_str()?.to_owned())).collect())
+    };
+    let path = folder.display().to_string();
+    ensure!(rules(&[&path])? == ["password_assignment", "aws_key"], "{:?}", rules(&[&path])?);
+    let strict = rules(&["--profile", "strict", &path])?;
+    ensure!(strict.iter().filter(|rule| *rule == "password_assignment").count() == 2, "{strict:?}");
+    // A file that is named is wanted whole.
+    let named = rules(&[&format!("{path}/tests/login.py")])?;
+    ensure!(named.contains(&"password_assignment".to_owned()), "{named:?}");
+    let told = stage.cli(&["scan", &path])?;
+    ensure!(told.stdout.contains("1 password or key in tests"), "{told:?}");
     Ok(())
 }
 

@@ -210,6 +210,13 @@ impl Stage {
         run_with_input(self.prepared(command), input, CLI_LIMIT)
     }
 
+    /// What a command prints that is no text.
+    pub fn cli_bytes(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        let mut command = Command::new(tools::sallyport()?);
+        command.args(arguments);
+        Ok(self.prepared(command).output()?.stdout)
+    }
+
     /// The JSON that a reading command prints; 0 and 1 are both answers.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let outcome = self.cli(arguments)?;

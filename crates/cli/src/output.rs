@@ -57,9 +57,9 @@ impl Out {
         self.to.write_all(b"\n")
     }
 
-    /// Text as it is, without a line break of ours.
-    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
-        self.to.write_all(text.as_bytes())
+    /// Bytes as they are, without a line break of ours.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
     }
 
     pub(crate) fn blank(&mut self) -> io::Result<()> {

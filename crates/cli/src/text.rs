@@ -1,25 +1,166 @@
 //! File bytes as text for the detectors, with byte offsets and line numbers that hold for the file.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-/// What a detector can read of a file. `None` for binary files: a NUL near the start, as git has it.
+/// What a detector can read of a file, and what is needed to give the file back as it was.
 ///
-/// Bytes that are no UTF-8 become blanks, one for one, so that offsets stay those of the file.
-pub(crate) fn readable(bytes: &[u8]) -> Option<Cow<'_, str>> {
-    let start = bytes.get(..8192).unwrap_or(bytes);
-    if start.contains(&0) {
-        return None;
+/// Bytes that are no character become characters that stand for them ([`NO_CHARACTER`]), one for one.
+pub(crate) struct Readable<'b> {
+    pub(crate) text: Cow<'b, str>,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bytes,
+    /// With its byte order mark; a last half unit is kept apart.
+    Utf16 {
+        big_endian: bool,
+        rest: Option<u8>,
+    },
+}
+
+/// The last 2,048 characters there are, which nobody uses: as many as half pairs of UTF-16, and more than bytes.
+const NO_CHARACTER: RangeInclusive<char> = '\u{10f800}'..='\u{10ffff}';
+const FIRST_SURROGATE: u32 = 0xd800;
+/// Stands for a byte when the byte is added.
+const BYTE: u32 = 0x10ff00;
+
+impl<'b> Readable<'b> {
+    /// `None` for binary files: a NUL near the start, as git has it, and no mark of UTF-16.
+    pub(crate) fn of(bytes: &'b [u8]) -> Option<Readable<'b>> {
+        let utf32 = bytes.starts_with(&[0xff, 0xfe, 0, 0]);
+        match bytes {
+            [0xff, 0xfe, units @ ..] if !utf32 => Some(utf16(units, false)),
+            [0xfe, 0xff, units @ ..] => Some(utf16(units, true)),
+            _ if is_binary(bytes) => None,
+            _ => Some(Readable { text: of_bytes(bytes), form: Form::Bytes }),
+        }
     }
+
+    /// The bytes of a file of this form that holds `text`.
+    pub(crate) fn bytes_of(&self, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(text.len());
+        match self.form {
+            Form::Bytes => {
+                let mut told = 0;
+                for (at, c) in text.char_indices().filter(|(_, c)| NO_CHARACTER.contains(c)) {
+                    bytes.extend_from_slice(text.get(told..at).unwrap_or_default().as_bytes());
+                    bytes.extend(u8::try_from(u32::from(c).wrapping_sub(BYTE)));
+                    told = at + c.len_utf8();
+                }
+                bytes.extend_from_slice(text.get(told..).unwrap_or_default().as_bytes());
+            }
+            Form::Utf16 { big_endian, rest } => {
+                let mut push = |unit: u16| {
+                    bytes.extend(if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() });
+                };
+                push(0xfeff);
+                for c in text.chars() {
+                    match half(c) {
+                        Some(half) => push(half),
+                        None => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push(*unit)),
+                    }
+                }
+                bytes.extend(rest);
+            }
+        }
+        bytes
+    }
+
+    /// Tells places of the text as offsets in the file.
+    pub(crate) fn places(&self) -> Places<'_> {
+        let exact = self.form == Form::Bytes && matches!(self.text, Cow::Borrowed(_));
+        Places { text: (!exact).then_some(&*self.text), form: self.form, at: 0, bytes: 0 }
+    }
+}
+
+/// Goes through a text once; places are asked for in their order.
+pub(crate) struct Places<'t> {
+    /// None where the text is the file.
+    text: Option<&'t str>,
+    form: Form,
+    at: usize,
+    bytes: usize,
+}
+
+impl Places<'_> {
+    pub(crate) fn of(&mut self, at: usize) -> usize {
+        let Some(text) = self.text else { return at };
+        if at < self.at {
+            (self.at, self.bytes) = (0, 0);
+        }
+        let passed = text.get(self.at..at).unwrap_or_default();
+        let mark = match self.form {
+            Form::Bytes => {
+                self.bytes += passed
+                    .chars()
+                    .map(|c| if NO_CHARACTER.contains(&c) { 1 } else { c.len_utf8() })
+                    .sum::<usize>();
+                0
+            }
+            Form::Utf16 { .. } => {
+                let units = |c: char| if NO_CHARACTER.contains(&c) { 1 } else { c.len_utf16() };
+                self.bytes += 2 * passed.chars().map(units).sum::<usize>();
+                2
+            }
+        };
+        self.at = at;
+        mark + self.bytes
+    }
+}
+
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.get(..8192).unwrap_or(bytes).contains(&0)
+}
+
+fn of_bytes(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return Some(Cow::Borrowed(text));
+        return Cow::Borrowed(text);
     }
     let mut text = String::with_capacity(bytes.len());
+    let stand_in = |byte: &u8| char::from_u32(BYTE + u32::from(*byte)).unwrap_or_default();
     for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| ' '));
+        for c in chunk.valid().chars() {
+            if NO_CHARACTER.contains(&c) {
+                text.extend(c.encode_utf8(&mut [0; 4]).as_bytes().iter().map(stand_in));
+            } else {
+                text.push(c);
+            }
+        }
+        text.extend(chunk.invalid().iter().map(stand_in));
     }
-    Some(Cow::Owned(text))
+    Cow::Owned(text)
+}
+
+fn utf16(bytes: &[u8], big_endian: bool) -> Readable<'static> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units = pairs
+        .iter()
+        .map(|pair| if big_endian { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) });
+    let stand_in = |unit: u16| {
+        let code = u32::from(*NO_CHARACTER.start()) + u32::from(unit).wrapping_sub(FIRST_SURROGATE);
+        char::from_u32(code).unwrap_or_default()
+    };
+    let mut text = String::with_capacity(pairs.len());
+    for decoded in char::decode_utf16(units) {
+        match decoded {
+            Ok(c) if NO_CHARACTER.contains(&c) => {
+                text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| stand_in(*unit)));
+            }
+            Ok(c) => text.push(c),
+            Err(alone) => text.push(stand_in(alone.unpaired_surrogate())),
+        }
+    }
+    let rest = rest.first().copied();
+    Readable { text: Cow::Owned(text), form: Form::Utf16 { big_endian, rest } }
+}
+
+/// The half pair that a character stands for.
+fn half(c: char) -> Option<u16> {
+    let above = u32::from(c).checked_sub(u32::from(*NO_CHARACTER.start()))?;
+    u16::try_from(FIRST_SURROGATE + above).ok()
 }
 
 /// Where the lines of a text begin.
@@ -79,7 +220,7 @@ pub(crate) fn masked_line(text: &str, lines: &Lines, span: &Range<usize>, spans:
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c == '\t' { ' ' } else { c })
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if c.is_control() || NO_CHARACTER.contains(&c) { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -98,11 +239,37 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_keep_their_places() {
         let bytes = b"a\xff\xfekey=\xc3\xa4\xe2\x82!";
-        let text = readable(bytes).unwrap();
-        assert_eq!(text.len(), bytes.len());
-        assert_eq!(text.find("key"), Some(3));
-        assert!(readable(b"\x7fELF\0\0").is_none());
-        assert!(matches!(readable(b"plain"), Some(Cow::Borrowed("plain"))));
+        let read = Readable::of(bytes).unwrap();
+        let at = read.text.find("key").unwrap();
+        assert_eq!(read.places().of(at), 3);
+        assert_eq!(read.places().of(read.text.len()), bytes.len());
+        assert!(Readable::of(b"\x7fELF\0\0").is_none());
+        assert!(Readable::of(b"\xff\xfe\0\0a\0\0\0").is_none());
+        assert!(matches!(Readable::of(b"plain").unwrap().text, Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn what_was_read_is_given_back_byte_for_byte() {
+        let units = |text: &str, odd: &[u16], big: bool| -> Vec<u8> {
+            let all = std::iter::once(0xfeff).chain(text.encode_utf16()).chain(odd.iter().copied());
+            all.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+        };
+        let mut half_a_unit = units("key", &[], false);
+        half_a_unit.push(7);
+        for bytes in [
+            b"caf\xe9 \xf4\x8f\xbf\xbf key \xff\xc3".to_vec(),
+            units("kéy 🔑 \u{10fff0}", &[0xd800, 0x41, 0xdc00], false),
+            units("kéy 🔑 \u{10fff0}", &[0xdbff], true),
+            half_a_unit,
+        ] {
+            let read = Readable::of(&bytes).unwrap();
+            assert_eq!(read.bytes_of(&read.text), bytes);
+        }
+        let bytes = units("ü🔑key", &[], false);
+        let read = Readable::of(&bytes).unwrap();
+        let mut places = read.places();
+        let at = read.text.find("key").unwrap();
+        assert_eq!((places.of(at), places.of(at + 3), places.of(at)), (8, 14, 8));
     }
 
     #[test]

@@ -5,9 +5,10 @@
 mod allowed;
 mod files;
 mod look;
+mod made_up;
 mod sarif;
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::cli::EXIT_CODES;
 use crate::commands::status::plural;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, note};
-use crate::text::{Lines, masked_line, printable, readable};
+use crate::text::{Lines, Readable, masked_line, printable};
 use files::{Content, Input};
 use look::{Looker, Seen};
 
@@ -28,6 +29,7 @@ use look::{Looker, Seen};
 ///
 /// Runs the built-in detectors and your own rules, unless policy forbids those (detection.ownRules); the engine need not run, and known secrets (vault, keychain) are not
 /// looked for. Where the engine runs, what `sallyport allow` allows is left out. Folders are walked with hidden files; .git and what .gitignore names are left out.
+/// Passwords and private keys in a folder's tests, examples and documentation are taken for made up, unless the profile is strict; tokens of services are not.
 /// Values are never printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  sallyport scan .\n  git diff --cached | sallyport scan\n  sallyport scan --mode injection --lane tool page.html\n  sallyport scan --json src | jq -r .path | sort | uniq -c\n  sallyport scan --sarif . > scan.sarif\n\nWith --json, one object a line; start and end are byte offsets:\n  {{\"path\":\"a.env\",\"rule\":\"aws_key\",\"kind\":\"secret\",\"start\":8,\"end\":28,\"line\":1,\"severity\":\"high\"}}\n\n{EXIT_CODES}"))]
@@ -109,6 +111,7 @@ struct Tally {
     binary: usize,
     too_large: usize,
     unreadable: usize,
+    left_out: usize,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
@@ -128,7 +131,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
             files::tree(path, args.no_ignore, &mut inputs, &mut |problem| unreadable(&mut tally, problem))?;
         }
     }
-    let mut report = Report { args, out, sarif: sarif::Log::default() };
+    let mut report = Report { args, out, sarif: sarif::Log::new() };
     let mut progress = Progress::new(inputs.len());
     files::each(
         &inputs,
@@ -140,13 +143,13 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
     )?;
     progress.done();
     if args.sarif {
-        let log = std::mem::take(&mut report.sarif).finish();
+        let log = std::mem::take(&mut report.sarif).finish(tally.unreadable + tally.too_large == 0);
         report.out.json_line(&log)?;
     } else if !args.json {
         summary(args, &tally, report.out)?;
     }
-    Ok(match (tally.findings, tally.unreadable) {
-        (0, 0) => Exit::Ok,
+    Ok(match tally.findings + tally.unreadable + tally.too_large {
+        0 => Exit::Ok,
         _ => Exit::Negative,
     })
 }
@@ -156,33 +159,42 @@ enum Done {
     Binary,
     TooLarge,
     Unreadable(String),
-    Clean,
-    Found(Vec<Row>),
+    /// What was found, and how much was left out as made up.
+    Text(Vec<Row>, usize),
 }
 
 fn work(looker: &Looker, input: &Input, content: Content<'_>) -> Done {
     let bytes = match content {
         Content::Bytes(bytes) => bytes,
+        Content::Binary => return Done::Binary,
         Content::TooLarge => return Done::TooLarge,
         Content::Unreadable(problem) => return Done::Unreadable(problem),
     };
-    let Some(text) = readable(&bytes) else { return Done::Binary };
-    let seen = looker.look(&text, input.path());
-    if seen.is_empty() {
-        return Done::Clean;
+    let Some(read) = Readable::of(&bytes) else { return Done::Binary };
+    let text = &*read.text;
+    let mut seen = looker.look(text, input.path());
+    let all = seen.len();
+    if input.is_made_up() && !looker.is_strict() {
+        seen.retain(|one| !made_up::is_rule(&one.rule));
     }
-    let lines = Lines::of(&text);
+    let left_out = all - seen.len();
+    if seen.is_empty() {
+        return Done::Text(Vec::new(), left_out);
+    }
+    let lines = Lines::of(text);
+    let mut places = read.places();
     let spans: Vec<Range<usize>> = seen.iter().filter(|one| one.secret).map(|one| one.span.clone()).collect();
-    Done::Found(
-        seen.into_iter()
-            .map(|seen| Row {
-                line: lines.number(seen.span.start),
-                column: columns(&text, &lines, seen.span.start),
-                shown: masked_line(&text, &lines, &seen.span, &spans),
-                seen,
-            })
-            .collect(),
-    )
+    let rows = seen
+        .into_iter()
+        .map(|seen| Row {
+            line: lines.number(seen.span.start),
+            column: columns(text, &lines, seen.span.start),
+            shown: masked_line(text, &lines, &seen.span, &spans),
+            bytes: places.of(seen.span.start)..places.of(seen.span.end),
+            seen,
+        })
+        .collect();
+    Done::Text(rows, left_out)
 }
 
 /// The column as SARIF counts it: from 1, in UTF-16 units.
@@ -197,6 +209,8 @@ struct Row {
     column: usize,
     /// The line with what it hides masked.
     shown: String,
+    /// Where it stands in the file.
+    bytes: Range<usize>,
 }
 
 #[derive(Serialize)]
@@ -229,14 +243,14 @@ impl Report<'_> {
             Done::Binary => tally.binary += 1,
             Done::TooLarge => {
                 tally.too_large += 1;
-                note(format!("note: {path} is larger than 256 MiB and was not scanned"));
+                note(format!("warning: {path} is larger than 256 MiB and was not scanned"));
             }
             Done::Unreadable(problem) => unreadable(tally, &format!("{path}: {problem}")),
-            Done::Clean => tally.files += 1,
-            Done::Found(rows) => {
+            Done::Text(rows, left_out) => {
                 tally.files += 1;
-                tally.files_with_findings += 1;
+                tally.files_with_findings += usize::from(!rows.is_empty());
                 tally.findings += rows.len();
+                tally.left_out += left_out;
                 for row in rows {
                     self.row(&path, &row)?;
                 }
@@ -254,8 +268,8 @@ impl Report<'_> {
                 path,
                 rule: &seen.rule,
                 kind: seen.kind,
-                start: seen.span.start,
-                end: seen.span.end,
+                start: row.bytes.start,
+                end: row.bytes.end,
                 line: row.line,
                 severity: seen.severity,
             })?;
@@ -273,21 +287,17 @@ fn redact(args: &Args, looker: &Looker, out: &mut Out) -> Outcome {
     let bytes = match args.paths.as_slice() {
         [] => stdin()?,
         [path] if path.as_os_str() == "-" => stdin()?,
-        [path] => std::fs::read(path).map_err(|e| {
-            Failure::caused(format!("could not read {}", path.display()), &e)
-                .into_usage()
-                .hint("--redact takes one file")
-        })?,
+        [path] => whole(&path.display().to_string(), files::read(path))?,
         _ => {
             return Err(Failure::usage("--redact takes one file, or stdin").hint("run it once for each file"));
         }
     };
-    let Some(text) = readable(&bytes) else {
-        return Err(Failure::new("this file is binary and can't be redacted"));
+    let Some(read) = Readable::of(&bytes) else {
+        return Err(Failure::new("this text is binary and can't be redacted"));
     };
     let file = args.paths.first().filter(|path| path.as_os_str() != "-");
-    let (redacted, found) = looker.redacted(&text, file.map(PathBuf::as_path));
-    out.text(&redacted)?;
+    let (redacted, found) = looker.redacted(&read.text, file.map(PathBuf::as_path));
+    out.bytes(&read.bytes_of(&redacted))?;
     Ok(if found == 0 { Exit::Ok } else { Exit::Negative })
 }
 
@@ -296,9 +306,21 @@ fn stdin() -> Result<Vec<u8>, Failure> {
         return Err(Failure::usage("nothing to scan: stdin is a terminal")
             .hint("name files or folders, or pipe text in: git diff | sallyport scan"));
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::caused("could not read stdin", &e))?;
-    Ok(bytes)
+    whole("stdin", files::limited(std::io::stdin().lock()))
+}
+
+/// The bytes of the one text there is, or why there are none.
+fn whole(name: &str, content: Content<'_>) -> Result<Vec<u8>, Failure> {
+    match content {
+        Content::Bytes(bytes) => Ok(bytes.into_owned()),
+        Content::Binary => Err(Failure::new(format!("{name} is binary and was not scanned"))),
+        Content::TooLarge => Err(Failure::new(format!("{name} holds more than 256 MiB and was not scanned"))
+            .hint("scan it in parts: split -b 200M, or head -c 200M")),
+        Content::Unreadable(problem) => {
+            Err(Failure::usage(format!("could not read {name}: {problem}"))
+                .hint("name a file, or pipe text in"))
+        }
+    }
 }
 
 fn unreadable(tally: &mut Tally, what: &str) {
@@ -357,6 +379,12 @@ fn summary(args: &Args, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
         parts.push(format!("{} could not be read", tally.unreadable));
     }
     out.line(format!("{}.", parts.join("; ")))?;
+    if tally.left_out > 0 {
+        let values = count(tally.left_out, "password or key");
+        out.line(format!(
+            "{values} in tests, examples and documentation left out; --profile strict shows them."
+        ))?;
+    }
     if args.mode.contains(&Mode::Secrets) {
         let note = "Known secrets are looked for by the engine alone.";
         out.line(out.paint(Accent::Faint, note))?;

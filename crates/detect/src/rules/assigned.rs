@@ -29,7 +29,26 @@ pub(super) fn env_value(seen: &Seen<'_>) -> bool {
     let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
     let placed = if shouted { open } else { seen.begins_line() };
     let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
-    placed && enough && !value.contains("</") && is_env_name(name) && is_credible(value)
+    placed
+        && enough
+        && !value.contains("</")
+        && is_env_name(name)
+        && is_credible(value)
+        && !is_shown(name, value, seen.after())
+}
+
+/// What documentation shows: a word or a few, `s3cr3t`, a value that is cut short, the number of a public key.
+fn is_shown(name: &str, value: &str, after: Option<u8>) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let words =
+        value.bytes().all(|byte| byte.is_ascii_lowercase() || b"-_".contains(&byte) || byte.is_ascii_digit())
+            && shape::parts(value).all(|part| part.len() <= 2 || shape::is_wordlike(part));
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let one = digits == 0 && value.len() <= 8 || digits <= 1 && value.contains(['-', '_']);
+    let spelt = shape::is_spelt_default(value) && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let signs = ["gpg", "pgp"].iter().any(|kind| lower.contains(kind))
+        && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    words && one || spelt || value.ends_with("...") || value.ends_with('…') || after == Some(b'`') || signs
 }
 
 /// The words that the specification names for environment variables, and what else the name says.

@@ -180,19 +180,7 @@ fn token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let body = value.rsplit(['_', '-', '.']).find(|part| part.len() >= 8).unwrap_or(value);
     let lower = value.to_ascii_lowercase();
-    let filler = [
-        "xxxx",
-        "****",
-        "....",
-        "0000000",
-        "1234567890",
-        "abcdefghij",
-        "example",
-        "placeholder",
-        "your_",
-        "your-",
-        "yourtoken",
-    ];
+    let filler = ["xxxx", "****", "....", "0000000", "example", "placeholder", "your_", "your-", "yourtoken"];
     !filler.iter().any(|mark| lower.contains(mark))
         && shape::distinct(body) >= 5.min(body.len() / 2)
         && !shape::is_sequence(body)
@@ -232,7 +220,15 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && !is_name_of_many(seen)
         && !["xxxx", "***", "...", "your"].iter().any(|mark| lower.contains(mark))
         && !lower.starts_with("0x")
+        && !is_file_of_program(value)
         && shape::explained(value) * 2 < value.len() + digits
+}
+
+/// `dist/nodes/Home.node.js`
+fn is_file_of_program(value: &str) -> bool {
+    let kinds = ["css", "go", "html", "java", "js", "json", "md", "mjs", "py", "tgz", "ts", "yml"];
+    let kind = value.rsplit_once('.').map_or("", |(_, kind)| kind);
+    kinds.contains(&kind) && value.contains(['/', '.'])
 }
 
 /// A name of a program or of documentation that only looks mixed: words and numbers joined by marks, the
@@ -298,7 +294,11 @@ fn is_named_beside(seen: &Seen<'_>) -> bool {
     let rest =
         lead.iter().position(|byte| !is_name(*byte)).and_then(|end| lead.get(end..)).unwrap_or_default();
     let only_marks = !rest.iter().any(u8::is_ascii_alphanumeric);
-    !part_of_word && (only_marks || telling.iter().any(|word| lower.contains(word)))
+    let told = telling.iter().any(|word| lower.contains(word));
+    // `ovhcloud_vps_model_name` and `onedrive-and-sharepoint-` speak of something that the service has.
+    let name = lead.get(..lead.len() - rest.len()).and_then(|name| std::str::from_utf8(name).ok());
+    let long = name.is_some_and(|name| shape::parts(name).count() >= 4);
+    !part_of_word && (only_marks && !long || told)
 }
 
 /// A token that only its randomness tells from a name: all classes of characters, no words.

@@ -86,6 +86,10 @@ pub fn is_stand_in(value: &str) -> bool {
 
 /// `$NAME`, `${…}`, `{{ … }}`, `<…>`, a call: something else yields the value.
 pub(crate) fn is_reference(value: &str) -> bool {
+    // A shell's command in backticks.
+    if value.starts_with('`') && value.contains([' ', '/']) {
+        return true;
+    }
     // Most values hold none of the marks that all of these have.
     if !value.bytes().any(|byte| b"$%#{}<>()[]:._".contains(&byte)) {
         return false;

@@ -2,24 +2,33 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use super::made_up;
 use crate::exit::Failure;
+use crate::text::{Readable, is_binary};
 
-/// Files above this are counted, not read.
+/// What is larger is told, not scanned.
 const LARGEST: u64 = 256 << 20;
+/// Tells whether a file is text.
+const START: u64 = 8192;
 
 pub(super) enum Input {
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Whether its place says that what it holds is made up.
+        made_up: bool,
+    },
     Text(String, Vec<u8>),
 }
 
 impl Input {
     pub(super) fn shown(&self) -> String {
         match self {
-            Input::File(path) => path.display().to_string(),
+            Input::File { path, .. } => path.display().to_string(),
             Input::Text(name, _) => name.clone(),
         }
     }
@@ -27,28 +36,65 @@ impl Input {
     /// None for a text that is in no file.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Input::File(path) => Some(path),
+            Input::File { path, .. } => Some(path),
             Input::Text(..) => None,
         }
+    }
+
+    pub(super) fn is_made_up(&self) -> bool {
+        matches!(self, Input::File { made_up: true, .. })
     }
 
     fn content(&self) -> Content<'_> {
         match self {
             Input::Text(_, bytes) => Content::Bytes(Cow::Borrowed(bytes)),
-            Input::File(path) => match std::fs::metadata(path) {
-                Ok(meta) if meta.len() > LARGEST => Content::TooLarge,
-                Ok(_) => match std::fs::read(path) {
-                    Ok(bytes) => Content::Bytes(Cow::Owned(bytes)),
-                    Err(e) => Content::Unreadable(e.to_string()),
-                },
-                Err(e) => Content::Unreadable(e.to_string()),
-            },
+            Input::File { path, .. } => read(path),
         }
+    }
+}
+
+/// A plain file, or a pipe that a shell made for this command (`scan <(git diff)`). Everything else that has a
+/// name might never end: a device, a pipe that nobody writes to.
+pub(super) fn read(path: &Path) -> Content<'static> {
+    let opened = std::fs::metadata(path).and_then(|meta| {
+        if meta.is_file() || is_handed_over(path) {
+            return std::fs::File::open(path).map(Some);
+        }
+        Ok(None)
+    });
+    match opened {
+        Ok(Some(file)) => limited(file),
+        Ok(None) => Content::Unreadable(NO_FILE.to_owned()),
+        Err(e) => Content::Unreadable(e.to_string()),
+    }
+}
+
+const NO_FILE: &str = "a device, pipe or socket; pipe its text in: head -c 1M NAME | sallyport scan";
+
+fn is_handed_over(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
+}
+
+/// Reads to the end or the limit. What is too large is looked at for what git calls binary: of that nothing is missed.
+pub(super) fn limited(from: impl Read) -> Content<'static> {
+    let mut bytes = Vec::new();
+    let mut from = from.take(LARGEST + 1);
+    if let Err(e) = from.by_ref().take(START).read_to_end(&mut bytes) {
+        return Content::Unreadable(e.to_string());
+    }
+    if is_binary(&bytes) && Readable::of(&bytes).is_none() {
+        return Content::Binary;
+    }
+    match from.read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LARGEST => Content::TooLarge,
+        Ok(_) => Content::Bytes(Cow::Owned(bytes)),
+        Err(e) => Content::Unreadable(e.to_string()),
     }
 }
 
 pub(super) enum Content<'i> {
     Bytes(Cow<'i, [u8]>),
+    Binary,
     TooLarge,
     Unreadable(String),
 }
@@ -63,7 +109,7 @@ pub(super) fn tree(
     match std::fs::symlink_metadata(root) {
         Ok(meta) if meta.is_file() => {
             // A file that is named is wanted; no walk is needed to find it.
-            inputs.push(Input::File(root.to_owned()));
+            inputs.push(Input::File { path: root.to_owned(), made_up: false });
             return Ok(());
         }
         Ok(_) => {}
@@ -79,6 +125,8 @@ pub(super) fn tree(
         .git_global(!no_ignore)
         .git_exclude(!no_ignore)
         .parents(!no_ignore)
+        // A folder that was unpacked or copied has its .gitignore too.
+        .require_git(false)
         .sort_by_file_name(|a, b| a.cmp(b))
         .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git")
         .build();
@@ -87,7 +135,10 @@ pub(super) fn tree(
             Ok(entry) if entry.file_type().is_some_and(|t| t.is_dir()) => {}
             // Inside a folder plain files alone: a link leads elsewhere, a pipe would never end.
             Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_file()) => {}
-            Ok(entry) => inputs.push(Input::File(entry.into_path())),
+            Ok(entry) => {
+                let made_up = entry.path().strip_prefix(root).is_ok_and(made_up::is_place);
+                inputs.push(Input::File { path: entry.into_path(), made_up });
+            }
             Err(e) => problem(&e.to_string()),
         }
     }

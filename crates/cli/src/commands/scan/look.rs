@@ -60,6 +60,10 @@ impl Looker {
         })
     }
 
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
     /// All findings, in the order of the text.
     pub(super) fn look(&self, text: &str, file: Option<&Path>) -> Vec<Seen> {
         let mut seen: Vec<Seen> = self.values(text, file).into_iter().map(Seen::of_value).collect();

@@ -1,5 +1,8 @@
 //! Findings as SARIF 2.1.0, which code hosts and editors show beside the lines.
 
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
 use sallyport_policy::Severity;
 use serde::Serialize;
 
@@ -7,10 +10,16 @@ use super::Row;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
+/// What relative addresses are relative to: the folder that the command ran in.
+const ROOT: &str = "%SRCROOT%";
+
 #[derive(Default)]
 pub(super) struct Log {
+    root: PathBuf,
     rules: Vec<RuleRow>,
     results: Vec<ResultRow>,
+    /// How often the same line of a file had the same finding.
+    seen: HashMap<String, usize>,
 }
 
 #[derive(Serialize)]
@@ -26,8 +35,17 @@ pub(super) struct Document {
 #[serde(rename_all = "camelCase")]
 struct Run {
     tool: Tool,
+    original_uri_base_ids: BTreeMap<&'static str, Artifact>,
+    invocations: [Invocation; 1],
     column_kind: &'static str,
     results: Vec<ResultRow>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Invocation {
+    /// False where something could not be read, so that nobody takes the list for complete.
+    execution_successful: bool,
 }
 
 #[derive(Serialize)]
@@ -68,6 +86,14 @@ struct ResultRow {
     level: &'static str,
     message: Message,
     locations: [Location; 1],
+    partial_fingerprints: Fingerprints,
+}
+
+/// Tells the same finding in the next scan, when lines have moved.
+#[derive(Serialize)]
+struct Fingerprints {
+    #[serde(rename = "primaryLocationLineHash")]
+    line: String,
 }
 
 #[derive(Serialize)]
@@ -84,8 +110,11 @@ struct Physical {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Artifact {
     uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uri_base_id: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -98,8 +127,19 @@ struct Region {
 }
 
 impl Log {
+    pub(super) fn new() -> Log {
+        Log { root: std::env::current_dir().unwrap_or_default(), ..Log::default() }
+    }
+
     pub(super) fn add(&mut self, path: &str, row: &Row) {
         let seen = &row.seen;
+        let artifact = self.artifact(path);
+        // Of the line as it is shown, in which values are masked: a hash of a value could be guessed at.
+        let line = blake3::hash(format!("{}\0{}", seen.rule, row.shown.trim()).as_bytes()).to_hex();
+        let line = line.get(..16).unwrap_or_default().to_owned();
+        let count = self.seen.entry(format!("{}\0{line}", artifact.uri)).or_default();
+        *count += 1;
+        let partial_fingerprints = Fingerprints { line: format!("{line}:{count}") };
         let rule_index = self.rules.iter().position(|rule| rule.id == *seen.rule).unwrap_or_else(|| {
             let text = format!("{} ({})", seen.rule.replace('_', " "), seen.kind.replace('_', " "));
             self.rules.push(RuleRow {
@@ -116,21 +156,38 @@ impl Log {
             message: Message { text: format!("Sallyport found {} here.", seen.rule.replace('_', " ")) },
             locations: [Location {
                 physical_location: Physical {
-                    artifact_location: Artifact { uri: uri(path) },
+                    artifact_location: artifact,
                     region: Region {
                         start_line: row.line,
                         start_column: row.column,
-                        byte_offset: seen.span.start,
-                        byte_length: seen.span.len(),
+                        byte_offset: row.bytes.start,
+                        byte_length: row.bytes.len(),
                     },
                 },
             }],
+            partial_fingerprints,
         });
     }
 
-    pub(super) fn finish(self) -> Document {
+    /// Relative below the folder that the command ran in, since code hosts know no other places.
+    fn artifact(&self, path: &str) -> Artifact {
+        let relative = Path::new(path).strip_prefix(&self.root).ok().and_then(Path::to_str).unwrap_or(path);
+        if path != "-" && !Path::new(relative).is_absolute() {
+            return Artifact { uri: uri(relative), uri_base_id: Some(ROOT) };
+        }
+        Artifact { uri: if path == "-" { "stdin".to_owned() } else { file_uri(relative) }, uri_base_id: None }
+    }
+
+    pub(super) fn finish(self, complete: bool) -> Document {
         let driver = Driver { name: "Sallyport", version: env!("CARGO_PKG_VERSION"), rules: self.rules };
-        let run = Run { tool: Tool { driver }, column_kind: "utf16CodeUnits", results: self.results };
+        let root = format!("{}/", file_uri(&self.root.display().to_string()).trim_end_matches('/'));
+        let run = Run {
+            tool: Tool { driver },
+            original_uri_base_ids: BTreeMap::from([(ROOT, Artifact { uri: root, uri_base_id: None })]),
+            invocations: [Invocation { execution_successful: complete }],
+            column_kind: "utf16CodeUnits",
+            results: self.results,
+        };
         Document { schema: SCHEMA, version: "2.1.0", runs: [run] }
     }
 }
@@ -141,6 +198,13 @@ fn level(severity: Severity) -> &'static str {
         Severity::Medium => "warning",
         Severity::Low => "note",
     }
+}
+
+/// An absolute path as an address; that of Windows begins with a drive.
+fn file_uri(path: &str) -> String {
+    let path = uri(path);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("file://{slash}{path}")
 }
 
 /// A path as a reference: slashes, and what addresses reserve escaped.
@@ -166,5 +230,15 @@ mod tests {
     fn paths_become_references() {
         assert_eq!(uri("./a b/ü.rs"), "a%20b/%C3%BC.rs");
         assert_eq!(uri(r"src\x.rs"), "src/x.rs");
+        assert_eq!(file_uri("/a b"), "file:///a%20b");
+        let log = Log { root: "/home/me/work".into(), ..Log::default() };
+        let place = |path: &str| {
+            let artifact = log.artifact(path);
+            (artifact.uri, artifact.uri_base_id)
+        };
+        assert_eq!(place("/home/me/work/src/a.rs"), ("src/a.rs".to_owned(), Some(ROOT)));
+        assert_eq!(place("./src/a.rs"), ("src/a.rs".to_owned(), Some(ROOT)));
+        assert_eq!(place("/etc/a.conf"), ("file:///etc/a.conf".to_owned(), None));
+        assert_eq!(place("-"), ("stdin".to_owned(), None));
     }
 }

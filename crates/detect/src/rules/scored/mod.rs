@@ -5,6 +5,7 @@
 
 mod encoded;
 mod features;
+mod harmless;
 mod margin;
 mod weights;
 
@@ -81,6 +82,7 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || !named() && (value.len() < 12 || digits < 2 || open())
         || value.contains('@') && shape::is_place(value)
         || shape::is_example(value)
+        || harmless::is_harmless(pair)
         || encoded::says_nothing(value)
 }
 

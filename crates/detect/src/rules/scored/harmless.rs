@@ -1,0 +1,155 @@
+//! Values that stand behind a telling name and are something else by their form: hashes, public keys, times,
+//! labels of a form, what an editor's grammar calls a token.
+
+use super::features::Pair;
+use crate::shape;
+
+pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
+    let value = pair.value;
+    let bare = !pair.glue.ends_with(['"', '\'', '`']);
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    is_shortened(value)
+        || is_password_hash(value)
+        || is_public(value)
+        || is_time(value)
+        || is_alphabet(pair.name)
+        || !has_digit && is_label(value)
+        || !has_digit && pair.glue.contains(',') && is_words_of_code(value)
+        || pair.name.eq_ignore_ascii_case("token") && is_scope(value)
+        || bare && (value.trim_end_matches('=').contains("==") || !has_digit && pair.glue.contains('\n'))
+        || value.contains("[&#")
+        || value.starts_with("Basic ")
+}
+
+/// `sk-...xyz123`: documentation leaves the middle or the end out.
+fn is_shortened(value: &str) -> bool {
+    value.contains("...") || value.contains('…')
+}
+
+/// `$6$salt$…`, `$2y$10$…`: another rule knows these.
+fn is_password_hash(value: &str) -> bool {
+    let scheme = value.strip_prefix('$').and_then(|rest| Some(rest.split_once('$')?.0)).unwrap_or_default();
+    ["1", "5", "6", "y", "gy", "apr1", "scrypt"].contains(&scheme)
+        || scheme.len() == 2 && scheme.starts_with('2')
+        || scheme.starts_with("argon2")
+        || scheme.starts_with("pbkdf2")
+}
+
+/// A public key as SSH writes it, or the groups of four in which a fingerprint is read aloud.
+fn is_public(value: &str) -> bool {
+    let ssh =
+        ["ssh-rsa ", "ssh-dss ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|kind| value.starts_with(kind));
+    let four = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ssh || value.split_ascii_whitespace().count() >= 4 && value.split_ascii_whitespace().all(four)
+}
+
+/// `2016-11-06T15:32:17`
+fn is_time(value: &str) -> bool {
+    let form = b"0000-00-00T00:00";
+    value.len() >= form.len()
+        && value.bytes().zip(form).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => byte == b'T' || byte == b' ',
+            mark => byte == *mark,
+        })
+}
+
+/// The letters that a program draws from.
+fn is_alphabet(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["alphabet", "charset"].iter().any(|word| lower.ends_with(word))
+}
+
+/// What a form says beside a field, in any language: letters beyond English, an abbreviation and its noun, a sentence.
+fn is_label(value: &str) -> bool {
+    let letters = |text: &str| !text.is_empty() && text.chars().all(char::is_alphabetic);
+    let plain =
+        value.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-.,:。：、・ー」「".contains(c));
+    let noun = value.split_once('-').is_some_and(|(short, noun)| {
+        (2..=4).contains(&short.len())
+            && short.bytes().all(|byte| byte.is_ascii_uppercase())
+            && noun.len() >= 5
+            && noun.chars().all(char::is_lowercase)
+    });
+    let sentence = value.strip_suffix('.').is_some_and(|text| {
+        text.split(' ').count() >= 4 && text.split(' ').all(letters) && text.starts_with(char::is_uppercase)
+    });
+    plain && (!value.is_ascii() || noun || sentence)
+}
+
+/// `get("api_auth", "jwt_issuer")`: names that are given to a call.
+fn is_words_of_code(value: &str) -> bool {
+    value.contains('_')
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && shape::is_all_words(value)
+        || is_said_alone(value)
+}
+
+/// `jwt_issuer`: an abbreviation and a word.
+fn is_said_alone(value: &str) -> bool {
+    value.split_once('_').is_some_and(|(short, rest)| {
+        let word = |part: &str| part.len() >= 4 && part.bytes().all(|byte| byte.is_ascii_lowercase());
+        (2..=4).contains(&short.len())
+            && short.bytes().all(|byte| byte.is_ascii_lowercase())
+            && rest.split('_').all(word)
+    })
+}
+
+/// `markup.heading.1`: what a grammar of an editor calls a token.
+fn is_scope(value: &str) -> bool {
+    let word =
+        |part: &str| part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let mut parts = value.split('.');
+    value.contains('.') && parts.next().is_some_and(word) && parts.all(|part| word(part) || part.len() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_other_things() {
+        for value in ["sk-...xyz1234", "9cbaf023786cd7...", "ya29.a0Af…"] {
+            assert!(is_shortened(value), "{value}");
+        }
+        for value in ["$6$j212wezy$7H/1LT4f9", "$2y$10$8BQjxjVByHA", "$argon2id$v=19$m=65536"] {
+            assert!(is_password_hash(value), "{value}");
+        }
+        for value in ["ssh-rsa AAAAB3NzaC1yc2EAAAAD", "110E 21D8 B0E2 A1F0 243A  F682 0856 F197"] {
+            assert!(is_public(value), "{value}");
+        }
+        assert!(is_time("2016-11-06T15:32:17.000000"));
+        assert!(is_alphabet("ACCESS_KEY_ALPHABET"));
+        for value in [
+            "API-Zugriffsschlüssel",
+            "GUI-wachtwoord",
+            "APIアクセスキー",
+            "Het wachtwoord van bovenstaande gebruiker.",
+        ] {
+            assert!(is_label(value), "{value}");
+        }
+        assert!(is_words_of_code("jwt_expiration_time") && is_scope("markup.heading.1"));
+    }
+
+    #[test]
+    fn secrets_are_none_of_these() {
+        for value in [
+            "pa$$w0rd",
+            "$ecret$tuff",
+            "Xk9!vQ-kx82",
+            "correct horse battery staple",
+            "GUI-x7Kq",
+            "k8s.prod.9fK2",
+        ] {
+            assert!(
+                !(is_shortened(value)
+                    || is_password_hash(value)
+                    || is_public(value)
+                    || is_time(value)
+                    || is_label(value)
+                    || is_words_of_code(value)),
+                "{value}"
+            );
+        }
+    }
+}
