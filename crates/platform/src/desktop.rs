@@ -79,6 +79,17 @@ impl Panel {
     }
 }
 
+/// By what number the desktop knows a popup, given the handle that `notify_rust` has of it; `None` where it has none.
+pub fn popup_number(shown: &dyn std::any::Any) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    return crate::imp::popup_number(shown);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = shown;
+        None
+    }
+}
+
 /// Takes a popup of this session away that says what is true no more. Waits for the answer of the session's bus.
 pub fn close_popup(id: u32) {
     #[cfg(target_os = "linux")]

@@ -72,9 +72,10 @@ pub(crate) fn show(popup: Popup, icon: String, open: impl FnOnce(String) + Send 
             }
         }
         let shown = notification.show();
-        #[cfg(target_os = "linux")]
-        if let (Ok(handle), true, Ok(mut questions)) = (&shown, popup.asks, QUESTIONS.lock()) {
-            questions.push(handle.id());
+        let number =
+            shown.as_ref().ok().filter(|_| popup.asks).and_then(|handle| desktop::popup_number(handle));
+        if let (Some(number), Ok(mut questions)) = (number, QUESTIONS.lock()) {
+            questions.push(number);
         }
         match shown {
             Ok(handle) if listen => {

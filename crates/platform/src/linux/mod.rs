@@ -28,7 +28,7 @@ pub(crate) use keyring::{
     credential_store, explain_keychain_failure, found_item, item_modifiers, keyring_state,
     user_secret_queries,
 };
-pub(crate) use panel::{Panel, close_popup};
+pub(crate) use panel::{Panel, close_popup, popup_number};
 pub(crate) use polkit::{authenticate, authentication_available, process_started};
 pub(crate) use process::{ProcessHold, describe_process, find_socket_holder, process_environment};
 pub(crate) use program::give_back_program;

@@ -41,6 +41,10 @@ impl Panel {
     }
 }
 
+pub(crate) fn popup_number(shown: &dyn std::any::Any) -> Option<u32> {
+    shown.downcast_ref::<notify_rust::NotificationHandle>().map(notify_rust::NotificationHandle::id)
+}
+
 pub(crate) fn close_popup(id: u32) {
     let Ok(session) = Connection::session() else { return };
     let name = "org.freedesktop.Notifications";
