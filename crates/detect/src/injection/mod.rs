@@ -40,8 +40,8 @@ const TOOL_THRESHOLD: f32 = 0.2;
 const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
 const SURE: f32 = 3.0;
-/// Words that somebody hid need less to be an instruction.
-const HIDDEN_THRESHOLD: f32 = -2.0;
+/// Words that somebody hid need less to be an instruction. The highest of 2,007 innocent comments has -1.25.
+const HIDDEN_THRESHOLD: f32 = -1.0;
 
 static USER: LazyLock<Option<Model>> =
     LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-user.bin")));
