@@ -301,6 +301,47 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_counts_is_found_and_one_that_only_says_where_it_belongs_is_not() {
+        let digits = "1234567890abcdef".repeat(4);
+        for token in [
+            format!("dop_v1_{digits}"),
+            format!("sntryu_{}cbad", "cbadef".repeat(10)),
+            "sk_live_1234567890abcdefghijklmn".to_owned(),
+            "xoxb-123456789012-123456789012-abcdefghijklmnopqrstuvwx".to_owned(),
+            "https://discord.com/api/webhooks/123456789012345678/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890abcdef".to_owned(),
+        ] {
+            assert!(shown(&token).contains("[REDACTED_"), "{token}");
+        }
+        for token in [
+            format!("dop_v1_{}", "x".repeat(64)),
+            format!("dop_v1_{}", "0".repeat(64)),
+            format!("dop_v1_{}", "a".repeat(64)),
+            "sk_live_your-token-here".to_owned(),
+            "sk_live_EXAMPLE1234567890abcdefg".to_owned(),
+            "sk_live_${STRIPE_KEY}".to_owned(),
+            "sk_live_<your live key of 24>".to_owned(),
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX".to_owned(),
+        ] {
+            assert_eq!(shown(&token), token);
+        }
+    }
+
+    #[test]
+    fn keys_that_their_issuer_prints_are_heard_in_the_strict_profile_alone() {
+        let scanner = scanner(&[]);
+        let strict = ScanOptions { profile: Profile::Strict, ..ScanOptions::default() };
+        for text in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "aws configure set aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "\"secret\": \"je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY\"",
+        ] {
+            assert_eq!(redacted(&scanner, text, &ScanOptions::default()), text);
+            assert!(redacted(&scanner, text, &strict).contains("[REDACTED_AWS_PUBLISHED_KEY]"), "{text}");
+        }
+    }
+
+    #[test]
     fn allowed_values_pass_and_others_do_not() {
         let fingerprinter = Fingerprinter::new(&[4; 32], &OrdinaryMemory);
         let entries: HashSet<_> =

@@ -265,6 +265,10 @@ pub(super) fn accepts(
     if rule.entropy.is_some_and(|least| shannon(value) < least) {
         return false;
     }
+    // What everybody may read is nobody's secret; the strict profile has rules of its own for it.
+    if !rule.strict_only && std::str::from_utf8(value).is_ok_and(crate::shape::is_published) {
+        return false;
+    }
     let Some(check) = rule.check else { return true };
     let seen = Seen { text, whole: whole.clone(), span: span.clone(), value };
     if rule.scored { verdicts.scored(&seen) } else { check(&seen) }

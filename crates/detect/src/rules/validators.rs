@@ -183,15 +183,30 @@ fn token(seen: &Seen<'_>) -> bool {
     let filler = ["xxxx", "****", "....", "0000000", "example", "placeholder", "your_", "your-", "yourtoken"];
     !filler.iter().any(|mark| lower.contains(mark))
         && shape::distinct(body) >= 5.min(body.len() / 2)
-        && !shape::is_sequence(body)
+        && (!shape::is_sequence(body) || is_counted(value))
         && shape::explained(value) * 2 < value.len()
+}
+
+/// Whether a value counts at the length of a key, as people make one up where a service's own form is asked for:
+/// `1234567890abcdef…`. One character over and over stands for a key and is none.
+fn is_counted(value: &str) -> bool {
+    const LEAST: usize = 28;
+    let bytes = value.as_bytes();
+    let repeats = bytes.array_windows().any(|[a, b, c, d]| a == b && b == c && c == d);
+    value.len() >= LEAST && shape::distinct(value) >= 8 && !repeats
+}
+
+/// A stand-in by what it says or refers to; one that only counts is none where nothing but a key can stand.
+fn is_said_to_stand_in(value: &str) -> bool {
+    shape::is_stand_in(value)
+        && !(is_counted(value) && !shape::is_example(value) && !shape::is_reference(value))
 }
 
 /// A value that only its neighbourhood makes a token: its own look must be random.
 pub(super) fn named_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     token(seen)
-        && !shape::is_stand_in(value)
+        && !is_said_to_stand_in(value)
         && !shape::is_place(value)
         && !is_name_of_many(seen)
         && value.bytes().any(|byte| byte.is_ascii_digit())
@@ -209,7 +224,9 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && (shape::is_random(value)
             || value.len() >= 12 && shape::odd_letters(value) > 0.5 && shape::explained(value) == 0);
     let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
-    (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed)
+    // Six letters over and over, behind a beginning that is the service's own.
+    let counted = seen.whole.start == seen.span.start && is_counted(value);
+    (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed || counted)
         && !called
         && is_named_beside(seen)
         && shape::distinct(value) >= 5
@@ -289,7 +306,7 @@ fn is_named_beside(seen: &Seen<'_>) -> bool {
     let lower = String::from_utf8_lossy(lead).to_ascii_lowercase();
     let telling = [
         "key", "token", "secret", "access", "private", "auth", "api", "pass", "cred", "pwd", "client",
-        "license",
+        "license", "login",
     ];
     let rest =
         lead.iter().position(|byte| !is_name(*byte)).and_then(|end| lead.get(end..)).unwrap_or_default();
@@ -318,12 +335,12 @@ fn lone_token(seen: &Seen<'_>) -> bool {
 /// The path of a webhook: its last part is the secret.
 fn webhook(seen: &Seen<'_>) -> bool {
     let secret = seen.value().rsplit('/').next().unwrap_or_default();
-    !shape::is_stand_in(secret) && shape::distinct(secret) >= 8
+    !is_said_to_stand_in(secret) && shape::distinct(secret) >= 8
 }
 
 fn slack_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
-    token(seen) && value.bytes().filter(u8::is_ascii_digit).count() >= 4 && !shape::is_stand_in(value)
+    token(seen) && value.bytes().filter(u8::is_ascii_digit).count() >= 4 && !is_said_to_stand_in(value)
 }
 
 fn aws_key(seen: &Seen<'_>) -> bool {
@@ -486,8 +503,7 @@ fn basic_auth(seen: &Seen<'_>) -> bool {
         Err(_) => return false,
     };
     text.split_once(':').is_some_and(|(user, password)| {
-        let shows_form =
-            user.contains("user") && password.contains("pass") || shape::is_published(seen.value());
+        let shows_form = user.contains("user") && password.contains("pass");
         password.len() >= 3
             && !text.chars().any(char::is_control)
             && !shape::is_stand_in(password)

@@ -47,8 +47,13 @@ static EMPTY: Needles<17> = Needles::new([
     "value",
 ]);
 
-/// Tokens that a standard prints, and client secrets that ship in every copy of a public program.
+/// Tokens that a standard or a service's own documentation prints, and client secrets that ship in every copy of a
+/// public program.
 const PUBLISHED: &[&str] = &[
+    "AKIAI44QH8DHBEXAMPLE",
+    "AKIAIOSFODNN7EXAMPLE",
+    "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "45ghiukldjahdnhzdauz",
     "9djdj82h48djs9d2",
     "ad180jjd733klru7",
