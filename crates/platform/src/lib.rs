@@ -25,6 +25,8 @@ pub mod fs;
 pub mod host;
 pub mod keychain;
 pub mod keys;
+#[cfg(not(target_os = "linux"))]
+mod linux_alone;
 pub mod memory;
 pub mod paths;
 pub mod peer;

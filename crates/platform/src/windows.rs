@@ -17,6 +17,8 @@ use crate::process::Process;
 use crate::socket_owner::SocketOwner;
 use crate::trust::StoreStatus;
 
+pub(crate) use crate::linux_alone::{FolderWatch, process_environment};
+
 pub(crate) fn managed_dir() -> PathBuf {
     std::env::var_os("ProgramData").map_or_else(|| r"C:\ProgramData".into(), PathBuf::from).join("Sallyport")
 }
@@ -87,28 +89,6 @@ pub(crate) fn process_started(_: u32) -> Option<u64> {
 }
 
 pub(crate) fn describe_process(_: u32) -> Option<Process> {
-    None
-}
-
-/// Not written for this system: folders are read again from time to time.
-#[derive(Debug)]
-pub(crate) struct FolderWatch;
-
-impl FolderWatch {
-    pub(crate) fn begin() -> Option<FolderWatch> {
-        None
-    }
-
-    pub(crate) fn add(&mut self, _: &std::path::Path) -> bool {
-        false
-    }
-
-    pub(crate) fn wait(&mut self, _: u32) -> Vec<crate::folders::Change> {
-        Vec::new()
-    }
-}
-
-pub(crate) fn process_environment(_: u32) -> Option<crate::LockedBytes> {
     None
 }
 
