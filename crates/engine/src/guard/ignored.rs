@@ -3,10 +3,10 @@
 //! Reads files and starts nothing: `git` itself runs what a repository's configuration names. In doubt a file is not
 //! ignored.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use sallyport_platform::fs::read_bounded;
 
 /// Longer lists of rules are not read.
 const MAX_RULES: u64 = 1 << 20;
@@ -30,8 +30,13 @@ fn git_folder(root: &Path) -> Option<PathBuf> {
         return Some(git);
     }
     // Of a submodule or a second worktree it is elsewhere.
-    let text = String::from_utf8(read(&git, MAX_RULES)?).ok()?;
+    let text = read_text(&git)?;
     Some(root.join(text.trim().strip_prefix("gitdir:")?.trim()))
+}
+
+fn read_text(file: &Path) -> Option<String> {
+    let bytes = read_bounded(file, MAX_RULES).ok()??;
+    std::str::from_utf8(&bytes).ok().map(str::to_owned)
 }
 
 /// The deepest rule counts, and what stands below an ignored folder can't come back.
@@ -54,7 +59,7 @@ fn is_ruled_out(root: &Path, inner: &Path, git: &Path) -> bool {
 }
 
 fn list(root: &Path, file: &Path) -> Option<Gitignore> {
-    let text = String::from_utf8(read(file, MAX_RULES)?).ok()?;
+    let text = read_text(file)?;
     let mut rules = GitignoreBuilder::new(root);
     for line in text.trim_start_matches('\u{feff}').lines() {
         // Git passes over a rule that it can't read, too.
@@ -69,20 +74,14 @@ fn is_tracked(inner: &Path, git: &Path) -> bool {
     if !file.exists() {
         return false;
     }
-    let Some((index, name)) = read(&file, MAX_INDEX).zip(inner.to_str()) else { return true };
+    let Some((index, name)) = read_bounded(&file, MAX_INDEX).ok().flatten().zip(inner.to_str()) else {
+        return true;
+    };
     // Version 4 leaves out what a name shares with the one before; a split index keeps names elsewhere.
     let readable = index.starts_with(b"DIRC\0\0\0\x02") || index.starts_with(b"DIRC\0\0\0\x03");
     let name = name.replace('\\', "/");
     let holds = |text: &[u8]| memchr::memmem::find(&index, text).is_some();
     !readable || holds(b"link\0") || holds(&[name.as_bytes(), b"\0"].concat())
-}
-
-/// A whole file, unless it is longer.
-pub(super) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).ok()?;
-    file.take(most + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= most).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -151,6 +150,18 @@ mod tests {
         std::fs::write(folder.path().join(".gitignore"), "*\n").unwrap();
         std::fs::write(folder.path().join(".env"), "x").unwrap();
         assert!(!is_ignored(&folder.path().canonicalize().unwrap().join(".env")));
+    }
+
+    /// Whoever made the repository may have put a pipe there, which nobody writes into.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_for_a_list_of_rules_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        assert!(git(&root, &["init", "-q"]));
+        assert!(Command::new("mkfifo").arg(root.join(".gitignore")).status().unwrap().success());
+        std::fs::write(root.join(".env"), "x").unwrap();
+        assert!(!is_ignored(&root.join(".env")));
     }
 
     #[test]

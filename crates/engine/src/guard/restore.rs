@@ -4,7 +4,6 @@
 //! there. Whatever is in doubt is not put back, and the call is denied as if nothing ever were.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use sallyport_detect::tools::Call;
 use sallyport_detect::{Placeholders, Scanner, Variant};
 use sallyport_platform::LockedBytes;
+use sallyport_platform::fs::read_bounded;
 use sallyport_policy::permissions::{Action, Places, normalise};
 use sallyport_policy::settings::Snapshot;
 use sallyport_wire::{Family, Limits, Nature, RequestDocument, read_request, splice};
@@ -70,7 +70,9 @@ impl Restore {
 
     /// The values by name, as they stand in the file.
     fn values(&self, path: &Path, names: &BTreeSet<&str>) -> Result<Values, &'static str> {
-        let held = read(path).ok_or("the file can't be read, or is long")?;
+        let whole = read_bounded(path, MAX_FILE).ok().flatten();
+        let held = whole.and_then(|bytes| LockedBytes::from_vec(bytes).ok());
+        let held = held.ok_or("the file can't be read, or is long")?;
         let bytes: &[u8] = &held;
         let mut places: BTreeMap<String, Range<usize>> = BTreeMap::new();
         for hit in self.scanner.index().find(bytes) {
@@ -190,12 +192,4 @@ fn only_file(call: &Call, places: &Places) -> Result<PathBuf, &'static str> {
         true => Ok(real),
         false => Err("it is no plain file of the workspace, or a link"),
     }
-}
-
-fn read(path: &Path) -> Option<LockedBytes> {
-    let mut file = std::fs::File::open(path).ok()?;
-    let length = file.metadata().ok().map(|metadata| metadata.len()).filter(|length| *length <= MAX_FILE)?;
-    let mut bytes = LockedBytes::zeroed(usize::try_from(length).ok()?).ok()?;
-    file.read_exact(&mut bytes).ok()?;
-    Some(bytes)
 }
