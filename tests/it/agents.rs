@@ -35,7 +35,7 @@ fn with_touch() -> String {
 }
 
 fn outcomes(stage: &Stage) -> Result<Vec<(String, String)>> {
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let calls = events
         .iter()
         .filter(|event| event["event_type"] == "action_executed" && event["exchange_id"].is_string());
@@ -210,7 +210,7 @@ fn what_no_ai_may_see_does_not_leave() -> Result<()> {
         messages.push(json!({"role": "assistant", "content": format!("turn {turn}")}));
         messages.push(json!({"role": "user", "content": "and now?"}));
     }
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let told = events
         .iter()
         .any(|event| event["request"]["redactions_applied"] == json!(["withheld:ai_access_denied"]));

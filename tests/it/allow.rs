@@ -112,7 +112,7 @@ fn a_value_allowed_from_the_trail_goes_on_until_it_is_taken_back() -> Result<()>
     ensure!(scan(&desk)? == NEGATIVE);
     ensure!(desk.stage.cli(&["allow", "remove", &id])?.code == NEGATIVE);
 
-    let events = desk.stage.audit_events()?;
+    let events = desk.stage.settled_events()?;
     let done = |word: &str| {
         let actions = events.iter().flat_map(|event| event["actions"].as_array().into_iter().flatten());
         actions.filter(|action| action["action_type"] == word).cloned().collect::<Vec<_>>()

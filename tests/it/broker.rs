@@ -45,7 +45,7 @@ fn the_python_sdk_holds_a_placeholder_and_the_provider_gets_the_key() -> Result<
     let [seen] = &providers.front.take()[..] else { anyhow::bail!("not one request") };
     ensure!(seen.header("authorization").as_deref() == Some(&format!("Bearer {KEY}")), "{:?}", seen.headers);
 
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let inserted = events.iter().find(|e| e["actions"][0]["action_type"] == "key_inserted");
     let account = inserted.context("no row")?["actor"]["service_account"].as_str().unwrap_or_default();
     ensure!(account.starts_with("agent-coding-assistant-"), "{account}");
@@ -197,6 +197,8 @@ fn a_key_goes_into_a_url_where_the_provider_takes_it_there() -> Result<()> {
     let outcome = stage.cli(&["exec", "--agent", "b", "--", "sh", "-c", &refused])?.ok()?;
     ensure!(outcome.stdout.contains("not for agents of the class `b`"), "{outcome:?}");
     ensure!(providers.front.take().is_empty());
-    ensure!(!serde_json::to_string(&stage.audit_events()?)?.contains(&key) && !stage.output().contains(&key));
+    ensure!(
+        !serde_json::to_string(&stage.settled_events()?)?.contains(&key) && !stage.output().contains(&key)
+    );
     Ok(())
 }

@@ -63,7 +63,7 @@ fn ask(stage: &Stage, words: &str) -> Result<Vec<(String, Value)>> {
 }
 
 fn told(stage: &Stage, action: &str) -> Result<Vec<String>> {
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let actions = events.iter().filter_map(|event| event["actions"].as_array()).flatten();
     let named = actions.filter(|one| one["action_type"] == action);
     Ok(named.filter_map(|one| one["outcome"].as_str().map(str::to_owned)).collect())

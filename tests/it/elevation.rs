@@ -230,7 +230,7 @@ fn a_denied_call_asks_and_passes_once_it_is_granted() -> Result<()> {
     providers.front.answer(|_| Answer::json(200, &shell_call("git push origin main")));
     ensure!(ask()?["content"][0]["type"] == "text", "a revoked grant still counts");
 
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let used =
         events.iter().find(|e| e["actions"][0]["action_type"] == "elevation_used").context("no use")?;
     ensure!(used["actor"]["service_account"] == "coding-assistant", "{used}");

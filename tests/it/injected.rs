@@ -54,7 +54,7 @@ fn what_a_tool_brought_does_not_command_and_what_a_person_says_passes() -> Resul
         events.find(|event| event["type"] == "injection" && event["outcome"] == "neutralised")
     })?;
     ensure!(heard["count"] == 1 && heard["place"].as_str().is_some_and(|place| !place.is_empty()), "{heard}");
-    let events = stage.json_lines(&["audit", "query", "--json"])?;
+    let events = stage.settled_events()?;
     let told: Vec<&Value> = events
         .iter()
         .filter_map(|event| event["actions"].as_array())

@@ -263,7 +263,7 @@ fn a_host_that_is_no_ai_host_is_tunnelled() -> Result<()> {
         .ok()?;
     ensure!(curl.stdout == body);
     ensure!(stage.status()?["counters"]["tunnelled"].as_u64() > Some(0), "no tunnel was counted");
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     ensure!(!json!(events).to_string().contains("origin.example"), "the trail speaks of a tunnelled host");
     Ok(())
 }
@@ -328,7 +328,7 @@ fn a_flow_is_tied_to_its_process() -> Result<()> {
         .client()?
         .curl_post(&Family::OpenAi.url(), &[], prompt(Family::OpenAi, "hello", false).as_bytes())?
         .ok()?;
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let sent = events.iter().find(|e| e["event_type"] == "prompt_sent").context("no prompt_sent event")?;
     let actor = sent["actor"].to_string();
     ensure!(actor.contains("curl"), "the row does not name the process: {sent}");

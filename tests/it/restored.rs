@@ -69,7 +69,7 @@ fn claude_code_edits_a_file_whose_secret_it_never_sees() -> Result<()> {
     let last = String::from_utf8_lossy(&turns[turns.len() - 1].body).into_owned();
     ensure!(last.matches(SHOWN).count() >= 3, "history does not say the same in every turn: {last}");
 
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let outcomes: Vec<&str> = events
         .iter()
         .flat_map(|event| event["actions"].as_array().into_iter().flatten())

@@ -73,7 +73,7 @@ impl House {
 
     fn last(&self, event_type: &str) -> Result<Value> {
         let event = wait::until(event_type, || {
-            self.stage.audit_events().ok()?.into_iter().rev().find(|e| e["event_type"] == event_type)
+            self.stage.settled_events().ok()?.into_iter().rev().find(|e| e["event_type"] == event_type)
         });
         event.with_context(|| format!("{:?}", self.stage.audit_events()))
     }

@@ -86,7 +86,7 @@ fn in_any_form_in_any_coding_by_curl() -> Result<()> {
             hashes.push(HEXLOWER.encode(&Sha256::digest(&seen.body)));
         }
     }
-    let events = house.stage.audit_events()?;
+    let events = house.stage.settled_events()?;
     for hash in hashes {
         let row = events.iter().find(|e| e["request"]["prompt_hash"] == hash.as_str());
         let row = row.with_context(|| format!("no audit row has the hash {hash} of what was sent"))?;

@@ -23,7 +23,7 @@ fn curl(body: &str) -> String {
 }
 
 fn accounts(stage: &Stage, event_type: &str) -> Result<Vec<String>> {
-    let events = stage.audit_events()?;
+    let events = stage.settled_events()?;
     let of_type = events.iter().filter(|e| e["event_type"] == event_type);
     Ok(of_type.filter_map(|e| e["actor"]["service_account"].as_str().map(str::to_owned)).collect())
 }

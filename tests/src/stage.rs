@@ -1,5 +1,6 @@
 //! An isolated home with the real binary in it: configuration, start, kill, restart, and the CLI against it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -284,14 +285,32 @@ impl Stage {
         .with_context(|| format!("`secrets list` says {:?}", self.cli(&["secrets", "list", "--json"])))
     }
 
+    /// The trail as it stands now, exchanges under way included.
     pub fn audit_events(&self) -> Result<Vec<Value>> {
         self.json_lines(&["audit", "query", "--json"])
+    }
+
+    /// The trail once every exchange in it has ended: a client has the last byte of an answer before the trail has
+    /// its row.
+    pub fn settled_events(&self) -> Result<Vec<Value>> {
+        wait::until("the ends of all exchanges in the trail", || {
+            self.audit_events().ok().filter(|events| all_ended(events))
+        })
+        .with_context(|| format!("{:?}", self.audit_events()))
     }
 
     /// Fails unless the trail is whole.
     pub fn verified(&self) -> Result<()> {
         self.cli(&["audit", "verify"])?.ok().context("audit verify").map(drop)
     }
+}
+
+fn all_ended(events: &[Value]) -> bool {
+    let of = |types: &[&str]| -> HashSet<&str> {
+        let some = events.iter().filter(|event| types.iter().any(|one| event["event_type"] == *one));
+        some.filter_map(|event| event["exchange_id"].as_str()).collect()
+    };
+    of(&["prompt_sent"]).is_subset(&of(&["completion_received", "error", "policy_violation"]))
 }
 
 /// How many names a `secrets list --json` holds, over all sources.

@@ -35,6 +35,8 @@ pub(crate) struct Policy {
     pub(crate) account: ServiceAccount,
     /// A number that no other policy of this run has.
     pub(crate) generation: u64,
+    /// What its files looked like before they were read.
+    pub(crate) stamp: Stamp,
 }
 
 impl Policy {
@@ -52,7 +54,7 @@ impl Policy {
         let account = ServiceAccount::configured(snapshot.agents.class());
         static LAST: AtomicU64 = AtomicU64::new(0);
         let generation = LAST.fetch_add(1, Ordering::Relaxed);
-        Policy { snapshot, request, answer, account, generation }
+        Policy { snapshot, request, answer, account, generation, stamp: Stamp::default() }
     }
 
     pub(crate) fn is_open_on_failure(&self) -> bool {
@@ -102,13 +104,14 @@ struct Text {
 pub(crate) fn load(paths: &Paths, counts: Counts<'_>) -> Loaded {
     let last_good = paths.state_dir().join("policy.last-good.json");
     let mut problems = Vec::new();
-    let texts = gather(paths, true, &mut problems);
+    let mut stamp = Stamp::of(paths);
+    let texts = gather(paths, true, &mut stamp, &mut problems);
     let discounted = texts.discounted(counts);
     if problems.is_empty() {
         match resolve(&texts, paths, counts) {
             Ok(policy) => {
                 remember(&last_good, &texts);
-                return Loaded { policy, problems, discounted };
+                return Loaded { policy: Policy { stamp, ..policy }, problems, discounted };
             }
             Err(more) => problems = more,
         }
@@ -121,7 +124,7 @@ pub(crate) fn load(paths: &Paths, counts: Counts<'_>) -> Loaded {
             resolve(&Texts { user, managed, bundled, ..Texts::default() }, paths, counts)
         })
         .unwrap_or_else(|_| embedded());
-    Loaded { policy, problems, discounted }
+    Loaded { policy: Policy { stamp, ..policy }, problems, discounted }
 }
 
 impl Texts {
@@ -191,7 +194,7 @@ impl OnDisk {
     /// Reads them; every mistake is told.
     pub fn read(paths: &Paths, counts: Counts<'_>) -> Result<OnDisk, Vec<DocumentError>> {
         let mut problems = Vec::new();
-        let texts = gather(paths, false, &mut problems);
+        let texts = gather(paths, false, &mut Stamp::default(), &mut problems);
         let policy = resolve(&texts, paths, counts);
         if !problems.is_empty() {
             return Err(problems);
@@ -200,14 +203,15 @@ impl OnDisk {
     }
 }
 
-/// `accept`: a new bundle is noted as accepted.
-fn gather(paths: &Paths, accept: bool, problems: &mut Vec<DocumentError>) -> Texts {
+/// `accept`: a new bundle is noted as accepted. `stamp` gets the folders that the configuration names, before they are read.
+fn gather(paths: &Paths, accept: bool, stamp: &mut Stamp, problems: &mut Vec<DocumentError>) -> Texts {
     let user = read_optional(&paths.config_file(), problems);
     let managed = read_optional(&paths.managed_config_file(), problems);
     let folders = user
         .as_ref()
         .and_then(|text| layer(text, paths).ok())
         .map_or_else(|| vec![paths.policies_dir()], |layer| layer.config.policies);
+    stamp.add_folders(&folders);
     let keys = managed
         .as_ref()
         .and_then(|text| layer(text, paths).ok())
@@ -351,34 +355,54 @@ fn read_documents(place: &Path, problems: &mut Vec<DocumentError>) -> Vec<Text> 
 
 /// What tells that a file was changed: which files there are, how long, how old. A change of day counts, since
 /// assessments come up again.
-pub(crate) fn stamp(paths: &Paths, folders: &[PathBuf]) -> Stamp {
-    let places = [
-        paths.config_file(),
-        paths.managed_config_file(),
-        paths.managed_policies_dir(),
-        paths.assessments_dir(),
-        paths.managed_assessments_dir(),
-        paths.bundle_of_policies(),
-        paths.managed_bundle_of_policies(),
-        bundles::fetched(paths),
-    ];
-    let mut files = Vec::new();
-    // The default stands beside the configuration.
-    let folders: Vec<PathBuf> = folders.iter().map(|folder| paths.config_dir().join(folder)).collect();
-    for place in places.iter().chain(&folders) {
-        files.push(FileStamp::of(place));
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Stamp {
+    /// Of policy documents, as the configuration names them.
+    folders: Vec<PathBuf>,
+    files: Vec<FileStamp>,
+    today: Option<Day>,
+}
+
+impl Stamp {
+    /// Of all that lies in its own place.
+    fn of(paths: &Paths) -> Stamp {
+        let mut stamp = Stamp { today: today(), ..Stamp::default() };
+        for place in [
+            paths.config_file(),
+            paths.managed_config_file(),
+            paths.managed_policies_dir(),
+            paths.assessments_dir(),
+            paths.managed_assessments_dir(),
+            paths.bundle_of_policies(),
+            paths.managed_bundle_of_policies(),
+            bundles::fetched(paths),
+        ] {
+            stamp.add(&place);
+        }
+        stamp
+    }
+
+    /// What the same places look like now.
+    pub(crate) fn again(&self, paths: &Paths) -> Stamp {
+        let mut now = Stamp::of(paths);
+        now.add_folders(&self.folders);
+        now
+    }
+
+    fn add_folders(&mut self, folders: &[PathBuf]) {
+        for folder in folders {
+            self.add(folder);
+        }
+        self.folders.extend_from_slice(folders);
+    }
+
+    fn add(&mut self, place: &Path) {
+        self.files.push(FileStamp::of(place));
         let entries = std::fs::read_dir(place).into_iter().flatten().flatten().take(MAX_DOCUMENTS);
         let mut inside: Vec<_> = entries.map(|entry| entry.path()).collect();
         inside.sort();
-        files.extend(inside.iter().map(|file| FileStamp::of(file)));
+        self.files.extend(inside.iter().map(|file| FileStamp::of(file)));
     }
-    Stamp { files, today: today() }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stamp {
-    files: Vec<FileStamp>,
-    today: Option<Day>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -444,14 +468,32 @@ mod tests {
             if let Some(text) = config {
                 std::fs::write(paths.config_file(), text).unwrap();
             }
-            let folders = load(&paths, &|_| true).policy.snapshot.policies.value.clone();
-            let before = stamp(&paths, &folders);
-            assert_eq!(stamp(&paths, &folders), before);
+            let read = load(&paths, &|_| true).policy.stamp;
+            assert_eq!(read.again(&paths), read);
             let document = paths.policies_dir().join("mine.yaml");
             std::fs::write(&document, STRICT).unwrap();
-            assert_ne!(stamp(&paths, &folders), before, "{config:?}");
+            assert_ne!(read.again(&paths), read, "{config:?}");
             std::fs::remove_file(document).unwrap();
         }
+    }
+
+    #[test]
+    fn a_change_while_the_files_are_read_is_noticed_after_it() {
+        let (_folder, paths) = home();
+        std::fs::write(paths.config_file(), "policies: [~/elsewhere, policies]\n").unwrap();
+        let document = paths.policies_dir().join("mine.yaml");
+        // A second hand that writes between the reading and the comparing.
+        let read = load(&paths, &|_| true).policy;
+        std::fs::write(&document, STRICT).unwrap();
+        assert_eq!(read.snapshot.opaque.value, OpaquePolicy::default());
+        assert_ne!(read.stamp.again(&paths), read.stamp);
+        let read = load(&paths, &|_| true).policy;
+        assert_eq!(read.snapshot.opaque.value, OpaquePolicy::Block);
+        assert_eq!(read.stamp.again(&paths), read.stamp);
+        // What can't be used is not read again and again.
+        std::fs::write(&document, "kind: [\n").unwrap();
+        let broken = load(&paths, &|_| true).policy;
+        assert_eq!(broken.stamp.again(&paths), broken.stamp);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{Engine, Unrecorded};
 use crate::foyer::Foyer;
 use crate::health::Condition;
-use crate::policy::{self, Policy, Stamp};
+use crate::policy::{Policy, Stamp};
 use crate::record::ControlAction;
 
 /// Files are looked at this often. A change is taken when it is still the same one look later, so that a file that is
@@ -40,8 +40,7 @@ pub(crate) async fn now(engine: &Arc<Engine>, foyer: &Foyer) -> Result<String, U
 
 /// Watches the files until `stop`.
 pub(crate) async fn watch(engine: Arc<Engine>, foyer: Arc<Foyer>, stop: CancellationToken) {
-    let mut taken = look(&engine).await;
-    let mut last = taken.clone();
+    let mut last = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -49,22 +48,23 @@ pub(crate) async fn watch(engine: Arc<Engine>, foyer: Arc<Foyer>, stop: Cancella
         }
         engine.refresh_allowlist();
         engine.refresh_rules().await;
-        let seen = look(&engine).await;
-        if seen != taken && seen == last {
-            if let Err(error) = now(&engine, &foyer).await {
-                tracing::warn!(%error, "a change of policy could not be recorded");
-            }
-            // The folders themselves may be other ones now.
-            taken = look(&engine).await;
+        let policy = engine.policy();
+        let seen = look(&engine, &policy).await;
+        // Compared with what was there before the files were read, so that a change while they were is seen too.
+        let changed = seen.as_ref().is_some_and(|seen| *seen != policy.stamp);
+        if changed
+            && seen == last
+            && let Err(error) = now(&engine, &foyer).await
+        {
+            tracing::warn!(%error, "a change of policy could not be recorded");
         }
         last = seen;
     }
 }
 
-async fn look(engine: &Arc<Engine>) -> Option<Stamp> {
-    let folders = engine.policy().snapshot.policies.value.clone();
-    let paths = engine.paths.clone();
-    tokio::task::spawn_blocking(move || policy::stamp(&paths, &folders)).await.ok()
+async fn look(engine: &Arc<Engine>, policy: &Arc<Policy>) -> Option<Stamp> {
+    let (engine, policy) = (engine.clone(), policy.clone());
+    tokio::task::spawn_blocking(move || policy.stamp.again(&engine.paths)).await.ok()
 }
 
 /// Settings that the running engine was built with, and hosts that its root certificate does not cover.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sallyport_platform::Paths;
 use sallyport_platform::folders::{Change, FolderWatch};
@@ -17,6 +17,8 @@ use crate::engine::Engine;
 const SETTLES: Duration = Duration::from_millis(300);
 /// Between two loads that changes ask for.
 const REST: Duration = Duration::from_secs(2);
+/// The clock of files goes in steps.
+const TICK: Duration = Duration::from_millis(20);
 /// The system's own limit is for all programs of a user.
 const MAX_FOLDERS: usize = 16_384;
 /// How soon a watch that nobody wants any more ends, in seconds.
@@ -27,6 +29,8 @@ pub(crate) async fn keep_watch(engine: Arc<Engine>, stop: CancellationToken) {
     let mut loads = engine.loads.subscribe();
     let changed = Arc::new(Notify::new());
     let mut current: Option<(Watched, Arc<()>)> = None;
+    // What was written since may have been read before it was written.
+    let mut since = SystemTime::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -35,9 +39,10 @@ pub(crate) async fn keep_watch(engine: Arc<Engine>, stop: CancellationToken) {
                 if loaded.is_ok() && current.as_ref().is_none_or(|(watched, _)| *watched != wanted) {
                     // The one before ends when nobody holds this any more.
                     let alive = Arc::new(());
-                    start(wanted.clone(), changed.clone(), Arc::downgrade(&alive));
+                    start(wanted.clone(), since, changed.clone(), Arc::downgrade(&alive));
                     current = Some((wanted, alive));
                 }
+                since = SystemTime::now();
             }
             () = changed.notified() => {
                 tokio::time::sleep(SETTLES).await;
@@ -66,13 +71,19 @@ impl Watched {
             || self.workspaces.iter().any(|root| workspace::is_read(root, path))
     }
 
-    /// Watches a new folder and all below it. Whether a file that is read stands there already.
-    fn add(&self, watch: &mut FolderWatch, folder: &Path, room: &mut usize) -> bool {
+    /// Watches a new folder and all below it. Whether a file that is read stands there already and was written `since`.
+    fn add(
+        &self,
+        watch: &mut FolderWatch,
+        folder: &Path,
+        since: Option<SystemTime>,
+        room: &mut usize,
+    ) -> bool {
         let mut found = false;
         for root in self.workspaces.iter().filter(|root| folder.starts_with(root)) {
             for one in workspace::standing(root, folder) {
                 match one {
-                    Standing::Source(_) => found = true,
+                    Standing::Source(file) => found |= is_written_since(&file, since),
                     Standing::Folder(_) if *room == 0 => return found,
                     Standing::Folder(folder) => *room -= usize::from(watch.add(&folder)),
                 }
@@ -82,26 +93,38 @@ impl Watched {
     }
 }
 
+fn is_written_since(file: &Path, since: Option<SystemTime>) -> bool {
+    let Some(since) = since else { return true };
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).is_ok_and(|at| at + TICK >= since)
+}
+
 /// A thread of its own, since it waits for nothing but the system.
-fn start(watched: Watched, changed: Arc<Notify>, alive: Weak<()>) {
+fn start(watched: Watched, since: SystemTime, changed: Arc<Notify>, alive: Weak<()>) {
     if watched.workspaces.is_empty() && watched.files.is_empty() {
         return;
     }
     let Some(mut watch) = FolderWatch::begin() else { return };
     let run = move || {
         let mut room = MAX_FOLDERS;
+        let mut news = false;
         for root in &watched.workspaces {
-            watched.add(&mut watch, root, &mut room);
+            news |= watched.add(&mut watch, root, Some(since), &mut room);
         }
-        for folder in watched.files.iter().filter_map(|file| file.parent()) {
-            watch.add(folder);
+        for file in &watched.files {
+            if let Some(folder) = file.parent() {
+                watch.add(folder);
+            }
+            news |= is_written_since(file, Some(since));
+        }
+        if news {
+            changed.notify_one();
         }
         while alive.strong_count() > 0 {
             let mut news = false;
             for change in watch.wait(LOOKS_UP) {
                 news |= match &change {
                     Change::File(path) => watched.holds(path),
-                    Change::Folder(folder) => watched.add(&mut watch, folder, &mut room),
+                    Change::Folder(folder) => watched.add(&mut watch, folder, None, &mut room),
                     Change::Lost => true,
                 };
             }
