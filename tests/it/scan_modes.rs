@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use sallyport_tests::stage::{NEGATIVE, OK, USAGE};
 use sallyport_tests::{Stage, tools};
@@ -97,6 +98,17 @@ fn sarif_has_the_shape_that_code_hosts_read() -> Result<()> {
     ensure!(run["tool"]["driver"]["name"] == "Sallyport" && rules.len() == 2, "{run}");
     let results = run["results"].as_array().context("no results")?;
     ensure!(results.len() == 2, "{results:?}");
+    let (command, key) = (&results[0]["locations"][0], &results[1]["locations"][0]);
+    let region = |place: &Value| {
+        ["startLine", "startColumn", "endLine", "endColumn"]
+            .map(|name| place["physicalLocation"]["region"][name].as_u64())
+    };
+    ensure!(
+        region(command) == [1, 1, 1, 12].map(Some) && region(key) == [1, 4, 1, 24].map(Some),
+        "{results:?}"
+    );
+    ensure!(rules[0]["properties"]["security-severity"].is_string(), "{rules:?}");
+    ensure!(rules.iter().all(|rule| rule["help"]["text"].is_string()), "{rules:?}");
     for result in results {
         let index = result["ruleIndex"].as_u64().context("no index")? as usize;
         ensure!(rules[index]["id"] == result["ruleId"], "{result}");

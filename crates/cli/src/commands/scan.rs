@@ -131,7 +131,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
             files::tree(path, args.no_ignore, &mut inputs, &mut |problem| unreadable(&mut tally, problem))?;
         }
     }
-    let mut report = Report { args, out, sarif: sarif::Log::new() };
+    let mut report = Report { args, looker: &looker, out, sarif: sarif::Log::new() };
     let mut progress = Progress::new(inputs.len());
     files::each(
         &inputs,
@@ -189,6 +189,7 @@ fn work(looker: &Looker, input: &Input, content: Content<'_>) -> Done {
         .map(|seen| Row {
             line: lines.number(seen.span.start),
             column: columns(text, &lines, seen.span.start),
+            end: (lines.number(seen.span.end), columns(text, &lines, seen.span.end)),
             shown: masked_line(text, &lines, &seen.span, &spans),
             bytes: places.of(seen.span.start)..places.of(seen.span.end),
             seen,
@@ -207,6 +208,8 @@ struct Row {
     seen: Seen,
     line: usize,
     column: usize,
+    /// Line and column of the first character after it.
+    end: (usize, usize),
     /// The line with what it hides masked.
     shown: String,
     /// Where it stands in the file.
@@ -226,6 +229,7 @@ struct JsonRow<'a> {
 
 struct Report<'a> {
     args: &'a Args,
+    looker: &'a Looker,
     out: &'a mut Out,
     sarif: sarif::Log,
 }
@@ -262,7 +266,7 @@ impl Report<'_> {
     fn row(&mut self, path: &str, row: &Row) -> Result<(), Failure> {
         let seen = &row.seen;
         if self.args.sarif {
-            self.sarif.add(path, row);
+            self.sarif.add(path, row, |rule| self.looker.description(rule));
         } else if self.args.json {
             self.out.json_line(&JsonRow {
                 path,

@@ -64,6 +64,7 @@ pub(super) fn read(path: &Path) -> Content<'static> {
     });
     match opened {
         Ok(Some(file)) => limited(file),
+        Ok(None) if path.is_dir() => Content::Unreadable("it is a folder".to_owned()),
         Ok(None) => Content::Unreadable(NO_FILE.to_owned()),
         Err(e) => Content::Unreadable(e.to_string()),
     }

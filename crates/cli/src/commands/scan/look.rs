@@ -64,6 +64,13 @@ impl Looker {
         self.strict
     }
 
+    /// What a rule finds, in words; none for what is no rule of values.
+    pub(super) fn description(&self, rule: &str) -> Option<&str> {
+        let (scanner, ..) = self.scanner.as_ref()?;
+        let rule = scanner.rules().rules().iter().find(|one| one.id.as_str() == rule)?;
+        Some(&rule.description)
+    }
+
     /// All findings, in the order of the text.
     pub(super) fn look(&self, text: &str, file: Option<&Path>) -> Vec<Seen> {
         let mut seen: Vec<Seen> = self.values(text, file).into_iter().map(Seen::of_value).collect();

@@ -65,12 +65,16 @@ struct Driver {
 struct RuleRow {
     id: String,
     short_description: Message,
+    help: Message,
     properties: Properties,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Properties {
     tags: [&'static str; 2],
+    /// By which code hosts sort: a figure up to 10, as text.
+    security_severity: &'static str,
 }
 
 #[derive(Serialize)]
@@ -122,6 +126,8 @@ struct Artifact {
 struct Region {
     start_line: usize,
     start_column: usize,
+    end_line: usize,
+    end_column: usize,
     byte_offset: usize,
     byte_length: usize,
 }
@@ -131,7 +137,8 @@ impl Log {
         Log { root: std::env::current_dir().unwrap_or_default(), ..Log::default() }
     }
 
-    pub(super) fn add(&mut self, path: &str, row: &Row) {
+    /// `describe`: what a rule finds, where it has words for it.
+    pub(super) fn add<'d>(&mut self, path: &str, row: &Row, describe: impl Fn(&str) -> Option<&'d str>) {
         let seen = &row.seen;
         let artifact = self.artifact(path);
         // Of the line as it is shown, in which values are masked: a hash of a value could be guessed at.
@@ -141,25 +148,33 @@ impl Log {
         *count += 1;
         let partial_fingerprints = Fingerprints { line: format!("{line}:{count}") };
         let rule_index = self.rules.iter().position(|rule| rule.id == *seen.rule).unwrap_or_else(|| {
-            let text = format!("{} ({})", seen.rule.replace('_', " "), seen.kind.replace('_', " "));
+            let text = describe(&seen.rule).map_or_else(|| plain_words(&seen.rule), str::to_owned);
             self.rules.push(RuleRow {
                 id: seen.rule.clone().into_owned(),
                 short_description: Message { text },
-                properties: Properties { tags: ["security", seen.kind] },
+                help: Message { text: what_to_do(seen.kind).to_owned() },
+                properties: Properties {
+                    tags: ["security", seen.kind],
+                    security_severity: severity(seen.severity),
+                },
             });
             self.rules.len() - 1
         });
+        let said = self.rules.get(rule_index).map_or("", |rule| &rule.short_description.text);
+        let message = Message { text: format!("{}.", said.trim_end_matches('.')) };
         self.results.push(ResultRow {
             rule_id: seen.rule.clone().into_owned(),
             rule_index,
             level: level(seen.severity),
-            message: Message { text: format!("Sallyport found {} here.", seen.rule.replace('_', " ")) },
+            message,
             locations: [Location {
                 physical_location: Physical {
                     artifact_location: artifact,
                     region: Region {
                         start_line: row.line,
                         start_column: row.column,
+                        end_line: row.end.0,
+                        end_column: row.end.1,
                         byte_offset: row.bytes.start,
                         byte_length: row.bytes.len(),
                     },
@@ -197,6 +212,37 @@ fn level(severity: Severity) -> &'static str {
         Severity::Critical | Severity::High => "error",
         Severity::Medium => "warning",
         Severity::Low => "note",
+    }
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low => "2.0",
+    }
+}
+
+fn plain_words(rule: &str) -> String {
+    let mut words = rule.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+fn what_to_do(kind: &str) -> &'static str {
+    match kind {
+        "pii" | "internal" => "Take it out, or put a made-up value there.",
+        "injection" => {
+            "Read the place as an attacker's words: nothing that it asks for should be done by an assistant."
+        }
+        "output" => "Don't run it as it stands; write the harmless form.",
+        _ => {
+            "Replace the credential at its service, then take it out of the file and of the repository's history. \
+             If it is made up: `sallyport allow add`."
+        }
     }
 }
 
