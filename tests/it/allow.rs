@@ -106,6 +106,8 @@ fn a_value_allowed_from_the_trail_goes_on_until_it_is_taken_back() -> Result<()>
     ensure!(entry["state"] == "in_force" && entry["expires_at"].is_string(), "{entry}");
     ensure!(desk.sent()? == (ONE_OUT.into(), ONE_OUT.into()), "{:?}", desk.sent());
     ensure!(scan(&desk)? == OK);
+    let said = desk.stage.cli(&["scan", &file.display().to_string()])?.ok()?.stdout;
+    ensure!(said.contains("Left out, since `sallyport allow` allows it: 1 finding."), "{said}");
     let id = entry["id"].to_string();
     desk.stage.cli(&["allow", "remove", &id])?.ok()?;
     ensure!(desk.sent()? == (BOTH_OUT.into(), BOTH_OUT.into()), "{:?}", desk.sent());

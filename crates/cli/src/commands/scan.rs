@@ -146,7 +146,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
         let log = std::mem::take(&mut report.sarif).finish(tally.unreadable + tally.too_large == 0);
         report.out.json_line(&log)?;
     } else if !args.json {
-        summary(args, &tally, report.out)?;
+        summary(args, &looker, &tally, report.out)?;
     }
     Ok(match tally.findings + tally.unreadable + tally.too_large {
         0 => Exit::Ok,
@@ -360,7 +360,7 @@ impl Progress {
     }
 }
 
-fn summary(args: &Args, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
+fn summary(args: &Args, looker: &Looker, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
     if tally.findings > 0 {
         out.blank()?;
     }
@@ -388,6 +388,9 @@ fn summary(args: &Args, tally: &Tally, out: &mut Out) -> Result<(), Failure> {
         out.line(format!(
             "{values} in tests, examples and documentation left out; --profile strict shows them."
         ))?;
+    }
+    if let Some(allowed) = looker.allowed() {
+        out.line(format!("Left out, since `sallyport allow` allows it: {allowed}."))?;
     }
     if args.mode.contains(&Mode::Secrets) {
         let note = "Known secrets are looked for by the engine alone.";

@@ -4,12 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sallyport_ipc::types::{AllowEntry, AllowQuestion, AllowState};
 use sallyport_platform::Paths;
 use sallyport_policy::allowlist::AllowedPath;
 use sallyport_policy::{Finding, RuleId};
 
+use crate::commands::status::plural;
 use crate::engine;
 use crate::exit::Failure;
 use crate::output::note;
@@ -20,6 +22,8 @@ pub(super) struct Allowed {
     files: Vec<(AllowedPath, Option<RuleId>)>,
     /// Where values are asked for, if any is allowed, and what was answered.
     values: Option<(Paths, Mutex<HashMap<String, bool>>)>,
+    /// Findings that were left out.
+    left_out: AtomicUsize,
 }
 
 impl Allowed {
@@ -48,13 +52,29 @@ impl Allowed {
         });
         let files = files.collect();
         let by_value = entries.iter().any(|entry| entry.fingerprint.is_some());
-        Allowed { entries, files, values: by_value.then(|| (paths, Mutex::default())) }
+        let values = by_value.then(|| (paths, Mutex::default()));
+        Allowed { entries, files, values, left_out: AtomicUsize::new(0) }
     }
 
     /// Rules that are allowed wherever they speak.
     pub(super) fn rules(&self) -> HashSet<RuleId> {
         let rules = self.entries.iter().filter(|entry| entry.path.is_none());
         rules.filter_map(|entry| entry.rule.as_deref().map(RuleId::new)).collect()
+    }
+
+    /// What was left out so far, in words; none where nothing was.
+    pub(super) fn told(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        match self.left_out.load(Ordering::Relaxed) {
+            0 => {}
+            findings => parts.push(plural(findings as u64, "finding")),
+        }
+        let mut rules: Vec<_> = self.rules().into_iter().map(|rule| rule.as_str().to_owned()).collect();
+        rules.sort();
+        if !rules.is_empty() {
+            parts.push(format!("all of {}", rules.join(", ")));
+        }
+        (!parts.is_empty()).then(|| parts.join(" and "))
     }
 
     /// The findings that are not allowed.
@@ -64,6 +84,7 @@ impl Allowed {
         text: &str,
         file: Option<&Path>,
     ) -> Vec<Finding> {
+        let all = findings.len();
         if let Some(file) = file.filter(|_| !self.files.is_empty() && !findings.is_empty()) {
             let whole = whole(file);
             let here: Vec<_> = self.files.iter().filter(|(path, _)| path.holds(&whole)).collect();
@@ -76,6 +97,7 @@ impl Allowed {
         let allowed = self.allowed_values(&values);
         let mut allowed = allowed.into_iter();
         findings.retain(|_| !allowed.next().unwrap_or(false));
+        self.left_out.fetch_add(all - findings.len(), Ordering::Relaxed);
         findings
     }
 

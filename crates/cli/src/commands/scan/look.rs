@@ -71,6 +71,11 @@ impl Looker {
         Some(&rule.description)
     }
 
+    /// What the allowlist left out so far.
+    pub(super) fn allowed(&self) -> Option<String> {
+        self.scanner.as_ref().and_then(|(_, _, allowed)| allowed.told())
+    }
+
     /// All findings, in the order of the text.
     pub(super) fn look(&self, text: &str, file: Option<&Path>) -> Vec<Seen> {
         let mut seen: Vec<Seen> = self.values(text, file).into_iter().map(Seen::of_value).collect();
