@@ -2,6 +2,7 @@
 
 mod assigned;
 mod check;
+mod checksums;
 mod engine;
 mod file;
 mod fixture;
@@ -69,10 +70,12 @@ builtin![
     "addresses.yaml",
     "ai.yaml",
     "assignments.yaml",
+    "checked.yaml",
     "cloud.yaml",
     "command_lines.yaml",
     "commerce.yaml",
     "core.yaml",
+    "formats.yaml",
     "git.yaml",
     "headers.yaml",
     "messaging.yaml",

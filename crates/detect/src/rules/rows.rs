@@ -115,7 +115,8 @@ pub(super) fn tokens(
                 ),
             )
         })?;
-        let end = if regex.ends_with("\\b") { "" } else { r"(?:\b|$)" };
+        // Not `\b`: a token may end in `-` or `=`.
+        let end = if regex.ends_with("\\b") { "" } else { r"\b{end-half}" };
         let longest = longest(&hir).map_err(|message| (line, message))?;
         let pattern = RowPattern::Own(format!(r"\b(?:{regex}){end}"));
         Ok(Shape { keywords, longest, pattern, validator })

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 
 use super::assigned::{
     assigned, assigned_word, env_value, is_constant, names_a_secret, secret_named, user_and_password,
@@ -34,11 +34,9 @@ const ALL: &[(&str, Validator)] = &[
     ("aws_key", aws_key),
     ("aws_secret", aws_secret),
     ("basic_auth", basic_auth),
-    ("checksum_or_random", checksum_or_random),
     ("connection", connection),
     ("dense_token", dense_token),
     ("env_value", env_value),
-    ("grafana_token", grafana_token),
     ("held_password", held_password),
     ("internal_host", internal_host),
     ("jwt", jwt),
@@ -61,7 +59,7 @@ const ALL: &[(&str, Validator)] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static (&'static str, Validator)> {
-    ALL.iter().chain(super::identity::ALL)
+    ALL.iter().chain(super::checksums::ALL).chain(super::identity::ALL)
 }
 
 pub(crate) fn named(name: &str) -> Option<Validator> {
@@ -176,7 +174,7 @@ pub(crate) fn shannon(value: &[u8]) -> f32 {
 }
 
 /// A provider token's body: not filler, not an example made of words.
-fn token(seen: &Seen<'_>) -> bool {
+pub(super) fn token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let body = value.rsplit(['_', '-', '.']).find(|part| part.len() >= 8).unwrap_or(value);
     let lower = value.to_ascii_lowercase();
@@ -530,50 +528,6 @@ fn held_password(seen: &Seen<'_>) -> bool {
     !shape::is_stand_in(value) && !shape::is_place(value) && !shape::is_spelt_default(value)
 }
 
-/// A token that ends in its own checksum. A wrong one may still be a token, of a form that has
-/// changed or a character too far: what nobody would type passes too.
-fn checksum_or_random(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
-    let worded = shape::explained(value) * 4 >= value.len();
-    let dense = !worded && value.bytes().any(|byte| byte.is_ascii_digit());
-    base62_checksum(value) || token(seen) && dense && shannon(seen.value) >= 4.2
-}
-
-/// Behind the last `_` stands the CRC-32 of all before it, the lowest byte first. What the checksum does not vouch
-/// for has to look like a token.
-fn grafana_token(seen: &Seen<'_>) -> bool {
-    let proved = seen.value().rsplit_once('_').is_some_and(|(body, sum)| {
-        let expected = HEXLOWER.encode(&crc32(body.as_bytes()).to_le_bytes());
-        sum.eq_ignore_ascii_case(&expected)
-    });
-    proved || token(seen)
-}
-
-/// The last six characters are the CRC-32 of the thirty before, in base 62.
-fn base62_checksum(value: &str) -> bool {
-    let Some((_, body)) = value.split_once('_') else { return false };
-    let (Some(random), Some(sum)) = (body.get(..30), body.get(30..36)) else { return false };
-    let mut expected = crc32(random.as_bytes());
-    let mut digits = [b'0'; 6];
-    for digit in digits.iter_mut().rev() {
-        let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        *digit = alphabet.get((expected % 62) as usize).copied().unwrap_or(b'0');
-        expected /= 62;
-    }
-    digits == sum.as_bytes()
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = !0u32;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    !crc
-}
-
 /// Number ranges that the Social Security Administration has issued.
 fn ssn(seen: &Seen<'_>) -> bool {
     let value = seen.value();
@@ -621,12 +575,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-        assert!(!base62_checksum("ghp_0123456789012345678901234567890abcde"));
-    }
-
-    #[test]
     fn entropy_is_in_bits() {
         assert_eq!(shannon(b"aaaa"), 0.0);
         assert_eq!(shannon(b"abcd"), 2.0);
@@ -636,6 +584,7 @@ mod tests {
     #[test]
     fn names_are_sorted_for_people() {
         assert!(ALL.is_sorted_by_key(|(name, _)| *name));
+        assert!(crate::rules::checksums::ALL.is_sorted_by_key(|(name, _)| *name));
         assert!(crate::rules::identity::ALL.is_sorted_by_key(|(name, _)| *name));
     }
 }

@@ -106,6 +106,7 @@ impl Compiler<'_> {
                     Look::EndLF => Place::LineEnd,
                     Look::WordAscii => Place::Boundary,
                     Look::WordAsciiNegate => Place::NoBoundary,
+                    Look::WordEndHalfAscii => Place::NoWordBehind,
                     _ => return None,
                 };
                 self.emit(Step::Look { place, next })

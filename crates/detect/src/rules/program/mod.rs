@@ -108,6 +108,7 @@ enum Place {
     LineEnd,
     Boundary,
     NoBoundary,
+    NoWordBehind,
 }
 
 impl Place {
@@ -123,6 +124,7 @@ impl Place {
             Place::LineEnd => after.is_none_or(|byte| byte == b'\n'),
             Place::Boundary => is_word(before) != is_word(after),
             Place::NoBoundary => is_word(before) == is_word(after),
+            Place::NoWordBehind => !is_word(after),
         }
     }
 }
