@@ -18,10 +18,10 @@ use sallyport_detect::{Kinds, RuleSet, ScanOptions, Scanner, SecretIndex};
 use sallyport_policy::{Finding, FindingKind, Severity};
 
 /// `--dev FILE` labelled rows, `--benign DIR` real files (repeatable), `--show FILE` misses and false
-/// alarms in clear for the one who tunes, `--train FILE` makes the weights of the scored rules anew, `--only output` looks
-/// at dangerous commands alone.
+/// alarms in clear for the one who tunes, `--train FILE` makes the weights of the scored rules anew and learns from the
+/// files of `--hard DIR` too (repeatable), `--only output` looks at dangerous commands alone.
 fn main() -> std::process::ExitCode {
-    let (mut dev, mut roots, mut show, mut weights) = (None, Vec::new(), None, None);
+    let (mut dev, mut roots, mut hard, mut show, mut weights) = (None, Vec::new(), Vec::new(), None, None);
     let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let (Some(flag), value) = (args.next(), args.next()) {
@@ -29,6 +29,7 @@ fn main() -> std::process::ExitCode {
         match flag.as_str() {
             "--dev" => dev = Some(path),
             "--benign" => roots.push(path),
+            "--hard" => hard.push(path),
             "--show" => show = Some(path),
             "--train" => weights = Some(path),
             "--only" => only = value.unwrap_or_default(),
@@ -51,7 +52,7 @@ fn main() -> std::process::ExitCode {
     println!("rules read in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
     let scanner = Scanner::new(Arc::new(rules), Arc::new(SecretIndex::empty()));
     if let (Some(weights), Some(dev)) = (&weights, &dev) {
-        train::run(scanner.rules(), dev, &roots, weights);
+        train::run(scanner.rules(), dev, &train::Files { ordinary: &roots, hard: &hard }, weights);
         return std::process::ExitCode::SUCCESS;
     }
     let mut shown: Vec<String> = Vec::new();

@@ -28,6 +28,9 @@ pub(super) fn env_value(seen: &Seen<'_>) -> bool {
     let first = seen.name_start().checked_sub(1).and_then(|at| seen.text.get(at)).copied();
     let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
     let placed = if shouted { open } else { seen.begins_line() };
+    // A query goes on after the value.
+    let in_query = first.is_some_and(|byte| matches!(byte, b'?' | b'&')) && !seen.is_quoted();
+    let value = if in_query { value.split('&').next().unwrap_or(value) } else { value };
     let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
     placed
         && enough
@@ -35,6 +38,21 @@ pub(super) fn env_value(seen: &Seen<'_>) -> bool {
         && is_env_name(name)
         && is_credible(value)
         && !is_shown(name, value, seen.after())
+}
+
+/// A password by its look alone, where a word or a number may stand as well: three kinds of characters, hardly a word.
+pub(super) fn dense_password(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let has = |class: fn(&u8) -> bool| usize::from(value.bytes().any(|byte| class(&byte)));
+    let kinds = has(u8::is_ascii_digit)
+        + has(u8::is_ascii_uppercase)
+        + has(u8::is_ascii_lowercase)
+        + has(u8::is_ascii_punctuation);
+    kinds >= 3
+        && shape::explained(value) * 3 <= value.len()
+        && is_dense(value)
+        && is_credible(value)
+        && !shape::is_spelt_default(value)
 }
 
 /// What documentation shows: a word or a few, `s3cr3t`, a value that is cut short, the number of a public key.
@@ -72,7 +90,8 @@ pub(super) fn user_and_password(seen: &Seen<'_>) -> bool {
             return is_dense(user) && !shape::is_stand_in(user) && !shape::is_place(user);
         }
         let password = password.trim_matches(['"', '\'', '{', '}']);
-        let only_letters = password.bytes().all(|byte| byte.is_ascii_lowercase());
+        let only_letters =
+            password.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(password);
         password.len() >= 4
             && !names_a_secret(password)
             && !only_letters

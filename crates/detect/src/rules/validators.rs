@@ -8,7 +8,8 @@ use std::ops::Range;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 
 use super::assigned::{
-    assigned, assigned_word, env_value, is_constant, names_a_secret, secret_named, user_and_password,
+    assigned, assigned_word, dense_password, env_value, is_constant, names_a_secret, secret_named,
+    user_and_password,
 };
 use super::fixture::in_fixture;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
@@ -35,6 +36,7 @@ const ALL: &[(&str, Validator)] = &[
     ("aws_secret", aws_secret),
     ("basic_auth", basic_auth),
     ("connection", connection),
+    ("dense_password", dense_password),
     ("dense_token", dense_token),
     ("env_value", env_value),
     ("held_password", held_password),
@@ -235,15 +237,8 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && !is_name_of_many(seen)
         && !["xxxx", "***", "...", "your"].iter().any(|mark| lower.contains(mark))
         && !lower.starts_with("0x")
-        && !is_file_of_program(value)
+        && !shape::is_file_name(value)
         && shape::explained(value) * 2 < value.len() + digits
-}
-
-/// `dist/nodes/Home.node.js`
-fn is_file_of_program(value: &str) -> bool {
-    let kinds = ["css", "go", "html", "java", "js", "json", "md", "mjs", "py", "tgz", "ts", "yml"];
-    let kind = value.rsplit_once('.').map_or("", |(_, kind)| kind);
-    kinds.contains(&kind) && value.contains(['/', '.'])
 }
 
 /// A name of a program or of documentation that only looks mixed: words and numbers joined by marks, the
@@ -259,7 +254,12 @@ fn is_name_of_many(seen: &Seen<'_>) -> bool {
     let words = parts.iter().filter(is_letters).filter(beyond_hex);
     let words = words.filter(|part| part.len() >= 3 && shape::is_wordlike(part));
     let readable = parts.iter().filter(is_letters).all(|part| part.len() <= 3 || shape::is_wordlike(part));
-    let slug = marks >= 2 && readable && words.count() >= 2 && parts.len() <= 14;
+    let count = words.count();
+    // `JS-MINIMIST-2429795`
+    let numbered = !value.bytes().any(|byte| byte.is_ascii_lowercase())
+        && parts.len() <= 5
+        && parts.last().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    let slug = marks >= 2 && readable && (count >= 2 || count == 1 && numbered) && parts.len() <= 14;
     let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
     let service = lead.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(lead.len());
     let service = String::from_utf8_lossy(lead.get(..service).unwrap_or_default()).to_ascii_lowercase();
@@ -310,10 +310,21 @@ fn is_named_beside(seen: &Seen<'_>) -> bool {
         lead.iter().position(|byte| !is_name(*byte)).and_then(|end| lead.get(end..)).unwrap_or_default();
     let only_marks = !rest.iter().any(u8::is_ascii_alphanumeric);
     let told = telling.iter().any(|word| lower.contains(word));
+    // `".codecov.yml": "9f86d081…"` says what a file holds.
+    if name_of_file(lead) {
+        return false;
+    }
     // `ovhcloud_vps_model_name` and `onedrive-and-sharepoint-` speak of something that the service has.
     let name = lead.get(..lead.len() - rest.len()).and_then(|name| std::str::from_utf8(name).ok());
     let long = name.is_some_and(|name| shape::parts(name).count() >= 4);
     !part_of_word && (only_marks && !long || told)
+}
+
+/// Whether a quoted name of a file stands before the value.
+fn name_of_file(lead: &[u8]) -> bool {
+    let end = lead.iter().rposition(|byte| is_name(*byte)).map_or(0, |at| at + 1);
+    let name = lead.get(..end).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+    lead.get(end).is_some_and(|byte| b"\"'".contains(byte)) && shape::is_file_name(name)
 }
 
 /// A token that only its randomness tells from a name: all classes of characters, no words.
@@ -519,7 +530,7 @@ impl<'t> Seen<'t> {
 fn plain_secret(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let only_letters = value.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(value);
-    !shape::is_stand_in(value) && !shape::is_place(value) && !only_letters
+    !shape::is_stand_in(value) && !shape::is_place(value) && !is_constant(value) && !only_letters
 }
 
 /// A password in the field of a program that keeps passwords there: words too, if they don't stand in for one.

@@ -111,7 +111,18 @@ fn is_path(value: &str) -> bool {
         // Base64 may begin with a slash: what follows must read like names.
         return parts.iter().filter(|part| plain(part)).count() * 2 >= parts.len().max(1);
     }
-    parts.len() >= 2 && parts.iter().all(plain)
+    // `github.com/spf13/cobra`
+    let begins_with_host = parts.first().is_some_and(|first| first.contains('.') && is_host(first));
+    parts.len() >= 2 && (begins_with_host || parts.iter().all(plain))
+}
+
+/// `dist/nodes/Home.node.js`: what a program or its documentation is made of.
+pub(crate) fn is_file_name(value: &str) -> bool {
+    const KINDS: [&str; 24] = [
+        "c", "cc", "cpp", "cs", "css", "go", "h", "html", "java", "js", "json", "md", "mjs", "php", "py",
+        "rb", "rs", "sh", "tgz", "toml", "ts", "txt", "yaml", "yml",
+    ];
+    value.rsplit_once('.').is_some_and(|(_, kind)| KINDS.contains(&kind))
 }
 
 fn is_host(value: &str) -> bool {
@@ -167,6 +178,7 @@ mod tests {
             "postgres",
             "db.example.com",
             "db.prod.internal:5432",
+            "github.com/spf13/cobra",
             "user@example.com",
             "https://example.com/path",
             "2024-01-31T10:00:00Z",

@@ -262,12 +262,13 @@ pub(crate) fn is_sequence(value: &str) -> bool {
         return false;
     }
     let bytes = || value.bytes().map(|byte| byte.to_ascii_lowercase());
-    let (mut steps, mut neighbours) = (0, 0);
+    let (mut steps, mut back, mut neighbours) = (0, 0, 0);
     for (a, b) in bytes().zip(bytes().skip(1)) {
         steps += usize::from(b == a.wrapping_add(1) || a == b);
+        back += usize::from(a == b.wrapping_add(1) || a == b);
         neighbours += usize::from(are_neighbours(a, b));
     }
-    steps * 10 >= (value.len() - 1) * 8
+    steps.max(back) * 10 >= (value.len() - 1) * 8
         || neighbours >= LEAST_NEIGHBOURS.min(value.len() - 1) && is_along_keyboard(value)
         || (1..=value.len() / 3).any(|period| bytes().zip(bytes().skip(period)).all(|(a, b)| a == b))
 }

@@ -44,7 +44,7 @@ macro_rules! features {
         const PLAIN: usize = [$(stringify!($name)),*].len();
 
         /// What each is called, for the one who reads the weights; crosses come after them.
-        pub(crate) const NAMES: [&str; PLAIN] = [$(stringify!($name)),*];
+        pub(super) const NAMES: [&str; PLAIN] = [$(stringify!($name)),*];
 
         pub(super) fn of($pair: &Pair<'_>) -> Features {
             let $facts = Facts::of($pair);
@@ -97,9 +97,9 @@ const BY_NAME: usize = NAME_KINDS * VALUE_KINDS * 2;
 const BY_GLUE: usize = GLUE_KINDS * VALUE_KINDS;
 
 /// How many features there are, crosses included.
-pub(crate) const COUNT: usize = PLAIN + BY_NAME + BY_GLUE + GLUE_KINDS * NAME_KINDS;
+pub(super) const COUNT: usize = PLAIN + BY_NAME + BY_GLUE + GLUE_KINDS * NAME_KINDS;
 
-trait Number {
+pub(super) trait Number {
     fn number(self) -> f32;
 }
 

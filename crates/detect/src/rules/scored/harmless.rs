@@ -2,6 +2,7 @@
 //! labels of a form, what an editor's grammar calls a token.
 
 use super::features::Pair;
+use crate::rules::assigned::is_dense;
 use crate::shape;
 
 pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
@@ -12,6 +13,15 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || is_password_hash(value)
         || is_public(value)
         || is_time(value)
+        || is_hexadecimal_number(value)
+        || counts_bytes(value)
+        || shape::is_file_name(pair.name)
+        || is_hash_of_file(pair)
+        || bare && value.starts_with(['*', '&'])
+        || bare && !has_digit && value.contains('.') && value.trim_end_matches('=').contains('=')
+        || !bare && is_in_list(pair) && !is_dense(value)
+        || pair.glue.starts_with('>') && value.starts_with('@')
+        || !pair.name.to_ascii_lowercase().contains("pass") && is_title(value)
         || is_alphabet(pair.name)
         || !has_digit && is_label(value)
         || !has_digit && pair.glue.contains(',') && is_words_of_code(value)
@@ -52,6 +62,43 @@ fn is_time(value: &str) -> bool {
             b'T' => byte == b'T' || byte == b' ',
             mark => byte == *mark,
         })
+}
+
+/// `0x8028001D`, `0x20L`
+fn is_hexadecimal_number(value: &str) -> bool {
+    let number = value.strip_prefix("0x").or_else(|| value.strip_prefix("0X"));
+    let digits = number.map(|number| number.trim_end_matches(['L', 'U', 'l', 'u']));
+    digits.is_some_and(|digits| digits.len() <= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// `"src/secret.asm": "9f86d081…"`
+fn is_hash_of_file(pair: &Pair<'_>) -> bool {
+    pair.lead.ends_with('/')
+        && pair.glue.starts_with(['"', '\''])
+        && pair.value.len() >= 32
+        && pair.value.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `000102030405…`: bytes that count, in hexadecimal.
+fn counts_bytes(value: &str) -> bool {
+    if value.len() < 16 || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return false;
+    }
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(value.as_bytes()).unwrap_or_default();
+    let pairs = bytes.array_windows().filter(|[a, b]| *b == a.wrapping_add(1)).count();
+    pairs * 10 >= bytes.len().max(1) * 8
+}
+
+/// `["basic", "apiKey", "oauth2"]`: the name is one of several words.
+fn is_in_list(pair: &Pair<'_>) -> bool {
+    let before = pair.lead.trim_end_matches(['"', '\'']).trim_end();
+    pair.glue.starts_with(['"', '\'']) && pair.glue.contains(',') && before.ends_with(['[', ',', '{'])
+}
+
+/// `Top Secret: Confidentiel`
+fn is_title(value: &str) -> bool {
+    let mut letters = value.chars();
+    letters.next().is_some_and(char::is_uppercase) && value.len() <= 20 && letters.all(char::is_lowercase)
 }
 
 /// The letters that a program draws from.
@@ -119,6 +166,13 @@ mod tests {
             assert!(is_public(value), "{value}");
         }
         assert!(is_time("2016-11-06T15:32:17.000000"));
+        assert!(
+            counts_bytes("0102030405060708090A0B0C0D0E0F00")
+                && !counts_bytes("9c1f04b7e2a85d3370c6f1be02d94a8e")
+        );
+        assert!(is_title("Huippusalainen") && !is_title("Xqzvkw9t"));
+        assert!(is_hexadecimal_number("0x8028001D") && is_hexadecimal_number("0x0020L"));
+        assert!(!is_hexadecimal_number("0x4c0883a69102937d6231471b5dbb6204fe512961"));
         assert!(is_alphabet("ACCESS_KEY_ALPHABET"));
         for value in [
             "API-Zugriffsschlüssel",
@@ -146,6 +200,9 @@ mod tests {
                     || is_password_hash(value)
                     || is_public(value)
                     || is_time(value)
+                    || is_hexadecimal_number(value)
+                    || counts_bytes(value)
+                    || is_title(value)
                     || is_label(value)
                     || is_words_of_code(value)),
                 "{value}"

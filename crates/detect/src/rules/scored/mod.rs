@@ -3,10 +3,10 @@
 //! A logistic model over features that a person can read; its weights are made by
 //! `examples/accuracy --train` from labelled texts and real files, and are all that is kept of them.
 
+mod closer;
 mod encoded;
 mod features;
 mod harmless;
-mod margin;
 mod weights;
 
 use std::ops::Range;
@@ -53,8 +53,15 @@ fn is_likely(pair: &Pair<'_>) -> bool {
         return false;
     }
     let score = weights::BIAS + features::of(pair).weighed(weights::WEIGHTS) - weights::THRESHOLD;
-    // Most values are far from what any margin could change.
-    score >= -margin::MOST && (score >= margin::LEAST || score >= -margin::of(pair))
+    // Most values are far from what a closer look could change.
+    let (least, most) = weights::CLOSER.iter().fold((0.0, 0.0), |(least, most): (f32, f32), weight| {
+        (least + weight.min(0.0), most + weight.max(0.0))
+    });
+    score + most >= 0.0 && (score + least >= 0.0 || score + weighed_closely(pair) >= 0.0)
+}
+
+fn weighed_closely(pair: &Pair<'_>) -> f32 {
+    closer::of(pair).iter().zip(weights::CLOSER).map(|(feature, weight)| feature * weight).sum()
 }
 
 /// What no secret is, told without looking closer: most candidates end here. What costs least is asked first.
@@ -62,7 +69,19 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let named = || pair.is_named();
-    static OPEN: Needles<5> = Needles::new(["checksum", "digest", "fingerprint", "hash", "public"]);
+    static OPEN: Needles<11> = Needles::new([
+        "cache",
+        "checksum",
+        "digest",
+        "fingerprint",
+        "foreign",
+        "hash",
+        "key_id",
+        "partition",
+        "primary",
+        "public",
+        "sort",
+    ]);
     let open = || OPEN.any_in(pair.name);
     let bare = !pair.glue.ends_with(['"', '\'', '`']);
     !value.bytes().any(|byte| byte.is_ascii_alphanumeric())
@@ -129,9 +148,9 @@ fn name_start(seen: &Seen<'_>) -> usize {
 }
 
 impl RuleSet {
-    /// What each feature of [`Judged`] is called.
-    pub fn feature_names() -> &'static [&'static str] {
-        &features::NAMES
+    /// What each feature of [`Judged`] is called; crosses of two features stand between both lists.
+    pub fn feature_names() -> [&'static [&'static str]; 2] {
+        [&features::NAMES, &closer::NAMES]
     }
 
     /// Every value in `text` that a scored rule looks at, whatever comes of it.
@@ -146,7 +165,7 @@ impl RuleSet {
             (!is_hopeless(&pair)).then(|| Judged {
                 rule: rule.id.clone(),
                 span: found.span,
-                features: features::of(&pair).all(),
+                features: [features::of(&pair).all(), closer::of(&pair).to_vec()].concat(),
             })
         });
         judged.collect()
@@ -159,6 +178,7 @@ mod tests {
 
     #[test]
     fn each_feature_has_its_weight() {
-        assert_eq!(weights::WEIGHTS.len(), features::COUNT, "train anew: make weights");
+        assert_eq!(weights::WEIGHTS.len(), features::COUNT, "train anew");
+        assert_eq!(weights::CLOSER.len(), closer::COUNT, "train anew");
     }
 }

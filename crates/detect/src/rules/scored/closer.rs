@@ -1,0 +1,193 @@
+//! What is asked only of a value that the cheap features leave open: how people make passwords, what a test or
+//! documentation shows, what a request's header holds.
+//!
+//! Weighed by the same model as the rest; looking here costs more than all that came before.
+
+use super::features::{Number, Pair};
+use crate::rules::assigned::{is_credible, is_dense};
+use crate::rules::fixture::is_fixture;
+use crate::shape;
+
+macro_rules! features {
+    ($pair:ident, $facts:ident; $($name:ident: $value:expr,)*) => {
+        pub(super) const COUNT: usize = [$(stringify!($name)),*].len();
+
+        /// What each is called, for the one who reads the weights.
+        pub(super) const NAMES: [&str; COUNT] = [$(stringify!($name)),*];
+
+        pub(super) fn of($pair: &Pair<'_>) -> [f32; COUNT] {
+            let $facts = Facts::of($pair);
+            [$(Number::number($value)),*]
+        }
+    };
+}
+
+features! { pair, facts;
+    believable: facts.believable,
+    believable_and_named: facts.believable && facts.named,
+    // as people and programs make secrets
+    mixed: facts.mixed,
+    mixed_and_named: facts.mixed && facts.named && facts.believable,
+    human: facts.human,
+    human_and_named: facts.human && facts.named && facts.believable,
+    human_password_believed: facts.human && facts.of_password && facts.believable,
+    dense_password: facts.of_password && facts.believable && is_dense(pair.value) && is_credible(pair.value),
+    service_beginning: begins_like_a_token(pair.value),
+    in_header: facts.in_header,
+    believed_in_header: facts.in_header && facts.believable && (facts.human || facts.mixed),
+    // as people make up what only looks like one
+    spelt_default: shape::is_spelt_default(pair.value) && pair.value.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+    mashed: is_mashed(pair.value),
+    counts: counts(pair.value) >= 4,
+    counts_far: counts(pair.value) >= 6,
+    repeats: repeats(pair.value) >= 3,
+    few_characters: shape::distinct(pair.value) * 3 <= pair.value.len() && pair.value.len() <= 32,
+    word_and_number: is_word_and_number(pair.value),
+    // where it stands
+    in_fixture: is_fixture(&facts.before),
+    in_fixture_believed: facts.believable && is_fixture(&facts.before),
+    beside_test: holds_any(&facts.before, TESTS),
+    beside_documentation: holds_any(&facts.before, DOCUMENTATION),
+    beside_people: shape::parts(&facts.before).any(|part| PEOPLE.iter().any(|name| part.eq_ignore_ascii_case(name))),
+    name_quoted: pair.glue.starts_with(['"', '\'']),
+    name_in_brackets: pair.glue.contains(']'),
+}
+
+struct Facts<'t> {
+    before: std::borrow::Cow<'t, str>,
+    named: bool,
+    of_password: bool,
+    in_header: bool,
+    believable: bool,
+    mixed: bool,
+    human: bool,
+}
+
+impl<'t> Facts<'t> {
+    fn of(pair: &Pair<'t>) -> Facts<'t> {
+        let lower = pair.name.to_ascii_lowercase();
+        Facts {
+            before: String::from_utf8_lossy(pair.before),
+            named: pair.is_named(),
+            of_password: lower.contains("pass") || lower.contains("pwd"),
+            in_header: pair.is_in_header(),
+            believable: is_believable(pair.value),
+            mixed: is_mixed(pair.value),
+            human: is_human(pair.value),
+        }
+    }
+}
+
+/// Calls and marks of tests.
+const TESTS: &[&str] = &[
+    "describe(",
+    "it(",
+    "it '",
+    "it \"",
+    "assert",
+    "expect",
+    "should",
+    "@Test",
+    "def test",
+    "func Test",
+    "t.Run",
+    ".spec",
+    "unittest",
+    "stub",
+    "Test(",
+    "TEST",
+];
+const DOCUMENTATION: &[&str] = &[
+    "e.g.",
+    "xample",
+    "such as",
+    "```",
+    ".. code",
+    "::\n",
+    "looks like",
+    "<code",
+    "<pre",
+    "@param",
+    "sample",
+];
+/// Who and what stands in examples.
+const PEOPLE: &[&str] = &[
+    "alice", "bob", "carol", "john", "jane", "joe", "doe", "smith", "foo", "bar", "baz", "acme", "lorem",
+    "hello", "myuser", "myapp", "testuser", "someone", "somebody",
+];
+
+fn holds_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+/// Not a piece of code, markup or prose.
+fn is_believable(value: &str) -> bool {
+    value.len() >= 8
+        && !value.contains([' ', '(', ')', '[', ']', '{', '}', '<', '>', '\\', ';'])
+        && !shape::is_stand_in(value)
+        && !shape::is_place(value)
+}
+
+/// Three kinds of characters and hardly a word: nobody names anything so.
+fn is_mixed(value: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| usize::from(value.bytes().any(|byte| class(&byte)));
+    let marks =
+        has(|byte| byte.is_ascii_graphic() && !byte.is_ascii_alphanumeric() && !b"_-./:".contains(byte));
+    let kinds = has(u8::is_ascii_digit) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_lowercase) + marks;
+    kinds >= 3
+        && shape::explained(value) * 3 <= value.len()
+        && shape::distinct(value) >= 6
+        && is_credible(value)
+}
+
+/// A word or two with digits, as people make passwords: `castle-ocean-0388`, `Banana2025$`.
+fn is_human(value: &str) -> bool {
+    let parts: Vec<&str> = shape::parts(value).collect();
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let words =
+        parts.iter().filter(|part| part.len() >= 4 && part.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    (2..=6).contains(&digits) && (1..=2).contains(&words.count()) && parts.len() <= 4 && value.len() <= 24
+}
+
+/// `newpass123`: as tests make them.
+fn is_word_and_number(value: &str) -> bool {
+    let letters = value.trim_end_matches(|c: char| c.is_ascii_digit());
+    (1..=4).contains(&(value.len() - letters.len()))
+        && letters.len() >= 4
+        && letters.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// `pk_4f…`, `glx-…`: a service's short name before something dense.
+fn begins_like_a_token(value: &str) -> bool {
+    value.split_once(['_', '-']).is_some_and(|(short, rest)| {
+        (2..=5).contains(&short.len())
+            && short.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && rest.len() >= 12
+            && is_dense(rest)
+    })
+}
+
+/// Fingers that ran over the middle row: `asdfqwer`, `kjhlkdsjfh`.
+fn is_mashed(value: &str) -> bool {
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    let middle = value.bytes().filter(|byte| b"asdfghjkl".contains(&byte.to_ascii_lowercase())).count();
+    letters >= 6 && middle * 4 >= letters * 3
+}
+
+/// The longest run of characters of which each follows the one before.
+fn counts(value: &str) -> usize {
+    longest(value, |a, b| b == a.wrapping_add(1) || (a, b) == (b'9', b'0'))
+}
+
+/// The longest run of the same character, without its first.
+fn repeats(value: &str) -> usize {
+    longest(value, |a, b| a == b)
+}
+
+fn longest(value: &str, follows: impl Fn(u8, u8) -> bool) -> usize {
+    let (longest, _) = value.as_bytes().array_windows().fold((0, 0), |(longest, run), [a, b]| {
+        let run = if follows(*a, *b) { run + 1 } else { 0 };
+        (run.max(longest), run)
+    });
+    longest
+}
