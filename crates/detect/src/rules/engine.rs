@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use regex_automata::{Anchored, Input};
 
-use super::RuleSet;
-use super::file::{Pattern, Reach, Rule};
+use super::file::{Pattern, Reach, Rule, followed};
 use super::keywords::SHORTEST;
 use super::program::{Outcome, Program, Scratch, TRY};
 use super::scored::Verdicts;
 use super::starts::{Start, Trial};
 use super::validators::{Seen, shannon};
+use super::{Ready, RuleSet};
 
 /// One match of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,12 +78,24 @@ impl RuleSet {
                     hits.push(Hit { rule: *number, whole: start..end, name: *name, span, core: None });
                 }
             }
-            for (number, name) in &waiting.rules {
+            let ready = waiting.ready.get_or_init(|| {
+                let ready = |(rule, name): &(u32, u32)| {
+                    let behind = self.rules.get(*rule as usize)?.behind(*name as usize);
+                    Some(Ready { rule: *rule, behind })
+                };
+                waiting.rules.iter().filter_map(ready).collect()
+            });
+            let mut seen = None;
+            for Ready { rule: number, .. } in ready.iter().filter(|ready| ready.behind.may(text, end)) {
                 let Some(rule) = self.rules.get(*number as usize) else { continue };
+                let is_followed = rule.then.is_none_or(|then| {
+                    let seen = seen.get_or_insert_with(|| followed(text, end));
+                    !seen.is_apart_from(&then)
+                });
+                if !is_followed || !wanted(rule) {
+                    continue;
+                }
                 match rule.trial() {
-                    Some(Trial { start: Start::Keyword(behind), .. })
-                        if behind.get(*name as usize).is_some_and(|set| !set.may(text, end)) => {}
-                    _ if !rule.is_followed(text, end) || !wanted(rule) => {}
                     Some(Trial { program, start: Start::Keyword(_) }) if rule.is_short() => {
                         hits.extend(at(rule, program, *number, text, start, scratch));
                     }

@@ -67,7 +67,7 @@ pub(crate) fn mixed_text() -> impl Strategy<Value = String> {
             let (from, to) = (text.floor_char_boundary(from.index(text.len())), text.floor_char_boundary(to.index(text.len())));
             if whole || from >= to { text.clone() } else { text[from..to].to_owned() }
         }),
-        2 => "[ \n\t=:\"',.@/_-]{1,3}",
+        2 => "[ \n\t=:\"'`\\\\,.@/_-]{1,3}",
         1 => "[a-zA-Z0-9 ]{1,20}",
         1 => "\\PC{1,6}",
         1 => prop::sample::select(vec!["[REDACTED]", "[SECRET:db]", "[REDACTED_AWS_KEY]", "[SECRET:", "\\n", "password", "token="]).prop_map(str::to_owned),
@@ -81,6 +81,16 @@ proptest! {
     #[test]
     fn on_fuzzed_text(text in mixed_text()) {
         prop_assert_eq!(together(rules(), text.as_bytes()), alone(rules(), text.as_bytes()), "{}", text);
+    }
+}
+
+#[test]
+fn a_name_in_marks_is_followed_as_any_other() {
+    for (open, close) in [("`", "`"), ("\\\"", "\\\""), ("['", "']"), ("\"", "\"")] {
+        let text = format!("{{{open}api_key{close}: \"XkdinIozJie4VcgL0dgMY4oyuCN12xkS\"}}");
+        let found = together(rules(), text.as_bytes());
+        assert!(!found.is_empty(), "{text}");
+        assert_eq!(found, alone(rules(), text.as_bytes()), "{text}");
     }
 }
 

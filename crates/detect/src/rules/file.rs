@@ -16,7 +16,7 @@ use super::keywords::SHORTEST;
 use super::named::Following;
 use super::program::Set;
 use super::rows::{self, Row, RowPattern};
-use super::starts::Trial;
+use super::starts::{Start, Trial};
 use super::validators::{self, Validator};
 
 /// What is wrong with a rule file, and where.
@@ -60,7 +60,7 @@ pub struct Rule {
     regex: OnceLock<Option<meta::Regex>>,
     /// Boxed: most rules are never tried.
     trial: OnceLock<Option<Box<Trial>>>,
-    /// Bytes of which one must follow a keyword, after the rest of the name it stands in.
+    /// Bytes of which one must follow a keyword, after the rest of the name it stands in: see [`followed`].
     pub(super) then: Option<Set>,
     /// The finding's span: the first of these capture groups that took part in the match.
     pub(crate) groups: Vec<usize>,
@@ -92,22 +92,13 @@ impl Rule {
         matches!(self.reach, Reach::Bytes(_))
     }
 
-    /// Whether one of the bytes that it waits for comes after the rest of a name, a closing quote or bracket, and
-    /// blanks.
-    pub(super) fn is_followed(&self, text: &[u8], from: usize) -> bool {
-        const FURTHEST: usize = 64;
-        const BETWEEN: Set =
-            Set::of_bytes(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t\"']");
-        let Some(then) = self.then else { return true };
-        for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
-            if then.has(*byte) {
-                return true;
-            }
-            if !BETWEEN.has(*byte) {
-                return false;
-            }
+    /// What may stand behind its keyword of this number. All that a match needs there, as far as one byte tells.
+    pub(super) fn behind(&self, keyword: usize) -> Set {
+        let then = self.then.map_or(Set::ALL, |then| then.with(&BETWEEN));
+        match self.trial().map(|trial| &trial.start) {
+            Some(Start::Keyword(behind)) => behind.get(keyword).map_or(then, |behind| behind.and(&then)),
+            _ => then,
         }
-        false
     }
 
     /// The whole regex as text.
@@ -117,6 +108,24 @@ impl Rule {
             Pattern::Named(following) => Cow::Owned(following.after(&self.keywords)),
         }
     }
+}
+
+/// What may stand between a keyword and the byte that a rule waits for: the rest of a name, its closing quote or
+/// bracket, escaped or not, and blanks.
+const BETWEEN: Set =
+    Set::of_bytes(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t\"'`]\\");
+
+/// What follows a keyword: all bytes up to the first that may not stand in between, and that one.
+pub(super) fn followed(text: &[u8], from: usize) -> Set {
+    const FURTHEST: usize = 64;
+    let mut all = Set::NONE;
+    for byte in text.get(from..).unwrap_or_default().iter().take(FURTHEST) {
+        all.insert(*byte);
+        if !BETWEEN.has(*byte) {
+            break;
+        }
+    }
+    all
 }
 
 /// How a rule's regex is kept.

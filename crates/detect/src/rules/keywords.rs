@@ -29,6 +29,10 @@ pub(super) struct Keywords {
     whole: Grams,
     head: Grams,
     tail: Grams,
+    /// What stands around a gram of a word.
+    around: Around,
+    heads: Few,
+    tails: Few,
 }
 
 impl Keywords {
@@ -79,8 +83,10 @@ impl Keywords {
                 }
             }
         }
+        let around = Around::of(&words, &whole);
+        let (heads, tails) = (Few::of(&head), Few::of(&tail));
         let [whole, head, tail] = [whole, head, tail].map(Grams::new);
-        Keywords { words, filter, whole, head, tail }
+        Keywords { words, filter, whole, head, tail, around, heads, tails }
     }
 
     pub(super) fn word(&self, number: usize) -> &[u8] {
@@ -117,7 +123,10 @@ impl Keywords {
     }
 
     /// `known`: a bit for each place from `at` on that is worth a look.
-    #[cold]
+    ///
+    /// Three of four are grams of other words or of none. What tells them from the rest takes no branch, since
+    /// none could be foreseen.
+    #[inline(never)]
     fn verify(
         &self,
         text: &[u8],
@@ -126,16 +135,28 @@ impl Keywords {
         known: u32,
         hit: &mut impl FnMut(usize, usize, usize),
     ) {
-        let mut known = known;
-        while known != 0 {
-            let at = at + STRIDE * known.trailing_zeros() as usize;
-            known &= known - 1;
+        let (mut open, mut known) = (known, 0u32);
+        while open != 0 {
+            let place = open.trailing_zeros();
+            open &= open - 1;
+            let at = at + STRIDE * place as usize;
             let folded = fold(gram(text, at));
-            let rows = [self.whole.rows(folded), self.head.rows(folded & HEAD), self.tail.rows(folded >> 8)];
-            if rows.iter().all(|rows| rows.is_empty()) {
-                continue;
-            }
-            for row in rows.into_iter().flatten() {
+            let kinds = u32::from(self.around.may(text, at, folded))
+                | u32::from(self.heads.may(folded & HEAD)) << BATCH
+                | u32::from(self.tails.may(folded >> 8)) << (2 * BATCH);
+            known |= kinds << place;
+        }
+        while known != 0 {
+            let bit = known.trailing_zeros();
+            known &= known - 1;
+            let at = at + STRIDE * (bit as usize % BATCH);
+            let folded = fold(gram(text, at));
+            let rows = match bit as usize / BATCH {
+                0 => self.whole.rows(folded),
+                1 => self.head.rows(folded & HEAD),
+                _ => self.tail.rows(folded >> 8),
+            };
+            for row in rows {
                 let Some(start) = row.start(at).filter(|start| *start >= from) else { continue };
                 if let Some(end) = self.end(row, text, start) {
                     hit(row.number as usize, start, end);
@@ -238,6 +259,89 @@ impl Grams {
             _ => 0..0,
         };
         self.rows.get(range).unwrap_or_default()
+    }
+}
+
+/// For each gram what all words that hold it have around it: the two bytes before and the two behind.
+struct Around(Vec<Surroundings>);
+
+/// Eight bytes, folded, of which the gram's are the third to the sixth.
+#[derive(Clone, Copy)]
+struct Surroundings {
+    mask: u64,
+    bytes: u64,
+}
+
+impl Around {
+    /// Few words share a slot that do not share the gram.
+    const BITS: u32 = 13;
+    const BEFORE: usize = 2;
+    const FOLD: u64 = 0x2020_2020_2020_2020;
+
+    fn of(words: &[Vec<u8>], rows: &[Row]) -> Around {
+        // Where no word is, none may be.
+        let nothing = Surroundings { mask: 0, bytes: 1 };
+        let mut all = vec![nothing; 1 << Around::BITS];
+        for row in rows {
+            let word = words.get(row.number as usize).map_or(&[][..], Vec::as_slice);
+            let (mut mask, mut bytes) = ([0; EIGHT], [0; EIGHT]);
+            for ((mask, slot), at) in mask.iter_mut().zip(&mut bytes).zip(row.into as usize..) {
+                // One more is in `into`.
+                if let Some(byte) = at.checked_sub(1 + Around::BEFORE).and_then(|at| word.get(at)) {
+                    (*mask, *slot) = (u8::MAX, byte | 0x20);
+                }
+            }
+            let (mask, bytes) = (u64::from_le_bytes(mask), u64::from_le_bytes(bytes));
+            let Some(slot) = all.get_mut(Around::slot(row.folded)) else { continue };
+            *slot = match *slot {
+                Surroundings { mask: 0, bytes: 1 } => Surroundings { mask, bytes },
+                held => {
+                    let mask = mask & held.mask & !(bytes ^ held.bytes);
+                    Surroundings { mask, bytes: bytes & mask }
+                }
+            };
+        }
+        Around(all)
+    }
+
+    fn slot(folded: u32) -> usize {
+        (print(folded) >> (u32::BITS - Around::BITS)) as usize
+    }
+
+    /// Whether a word may stand around the gram at `at`.
+    #[inline(always)]
+    fn may(&self, text: &[u8], at: usize, folded: u32) -> bool {
+        let place = at.checked_sub(Around::BEFORE).and_then(|start| text.get(start..)?.first_chunk());
+        let (Some(around), Some(eight)) = (self.0.get(Around::slot(folded)), place) else { return true };
+        (u64::from_le_bytes(*eight) | Around::FOLD) & around.mask == around.bytes
+    }
+}
+
+/// A few grams, told by one bit each.
+struct Few(Vec<u64>);
+
+impl Few {
+    const BITS: u32 = 13;
+
+    fn of(rows: &[Row]) -> Few {
+        let mut all = vec![0; 1 << (Few::BITS - 6)];
+        for row in rows {
+            let place = Few::place(row.folded);
+            if let Some(word) = all.get_mut(place / 64) {
+                *word |= 1 << (place % 64);
+            }
+        }
+        Few(all)
+    }
+
+    fn place(folded: u32) -> usize {
+        (print(folded) >> (u32::BITS - Few::BITS)) as usize
+    }
+
+    #[inline(always)]
+    fn may(&self, folded: u32) -> bool {
+        let place = Few::place(folded);
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 != 0)
     }
 }
 

@@ -32,6 +32,7 @@ use file::Pattern;
 use gate::Gates;
 use keywords::Keywords;
 use opening::Openings;
+use program::Set;
 
 /// All rules in force, ready to scan in one pass.
 pub struct RuleSet {
@@ -49,8 +50,15 @@ pub struct RuleSet {
 struct Waiting {
     /// Rules with a regex of their own, and which of their keywords it is.
     rules: Vec<(u32, u32)>,
+    /// The same, each with what may stand behind the keyword: made when the keyword is first seen.
+    ready: OnceLock<Vec<Ready>>,
     /// Rules that go on behind the keyword as others do, likewise.
     named: Vec<(u32, u32)>,
+}
+
+struct Ready {
+    rule: u32,
+    behind: Set,
 }
 
 impl std::fmt::Debug for RuleSet {

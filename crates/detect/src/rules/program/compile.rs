@@ -11,6 +11,8 @@ pub(super) const MOST_GROUPS: usize = 12;
 /// Loops of one regex, at most.
 pub(super) const MOST_COUNTERS: usize = 8;
 const MOST_STEPS: usize = 4096;
+/// Bytes that a text is searched for at once, at most.
+const MOST_HEADS: usize = 3;
 
 impl Program {
     /// None for what a step can't do: bodies of loops that may be empty, boundaries of other alphabets.
@@ -26,9 +28,12 @@ impl Program {
         let mut compiler = Compiler { program: Program::default(), groups };
         let last = compiler.emit(Step::Match)?;
         let (start, first) = compiler.concat(parts, last, Set::ALL)?;
+        compiler.program.heads = first.few(MOST_HEADS).unwrap_or_default();
         let first = compiler.set(first)?;
-        let begun = compiler.program.steps.get(start as usize);
-        compiler.program.at_boundary = matches!(begun, Some(Step::Look { place: Place::Boundary, .. }));
+        compiler.program.place = match compiler.program.steps.get(start as usize) {
+            Some(Step::Look { place, .. }) => Some(*place),
+            _ => None,
+        };
         compiler.program.groups = groups.len();
         compiler.program.start = start;
         compiler.program.first = first;

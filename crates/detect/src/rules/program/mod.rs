@@ -24,8 +24,10 @@ pub(super) struct Program {
     groups: usize,
     start: u32,
     first: u16,
-    /// It begins where a word begins or ends.
-    at_boundary: bool,
+    /// Where it begins, if that is told before any byte.
+    place: Option<Place>,
+    /// The bytes that it begins with, where they are so few that the text can be searched for them.
+    heads: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +102,7 @@ enum How {
     Sure,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Start,
     End,

@@ -37,12 +37,31 @@ impl Program {
 
     /// The first place from `from` on and before `to` where a try is worth it.
     pub(in crate::rules) fn next_try(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
-        (from..to).find(|at| self.may_find(text, *at))
+        /// Stretches that are shorter are not worth a search.
+        const LEAST: usize = 32;
+        if to.saturating_sub(from) < LEAST {
+            return (from..to).find(|at| self.may_find(text, *at));
+        }
+        let mut at = from;
+        loop {
+            let rest = text.get(at..to)?;
+            at += match *self.heads.as_slice() {
+                _ if self.place == Some(Place::LineStart) => next_line(text, at, rest)?,
+                [a] => memchr::memchr(a, rest)?,
+                [a, b] => memchr::memchr2(a, b, rest)?,
+                [a, b, c] => memchr::memchr3(a, b, c, rest)?,
+                _ => return (at..to).find(|at| self.may_find(text, *at)),
+            };
+            if self.may_find(text, at) {
+                return Some(at);
+            }
+            at += 1;
+        }
     }
 
     #[inline(always)]
-    fn may_find(&self, text: &[u8], at: usize) -> bool {
-        self.may_begin(text, at) && (!self.at_boundary || Place::Boundary.is_at(text, at))
+    pub(super) fn may_find(&self, text: &[u8], at: usize) -> bool {
+        self.may_begin(text, at) && self.place.is_none_or(|place| place.is_at(text, at))
     }
 
     /// `GROWS`: is there a way that reaches the end of the text?
@@ -275,6 +294,14 @@ impl Program {
     pub(super) fn bytes(&self, from: u32, len: u32) -> &[u8] {
         self.bytes.get(from as usize..(from + len) as usize).unwrap_or_default()
     }
+}
+
+/// How far into `rest`, which begins at `at`, the next line begins.
+fn next_line(text: &[u8], at: usize, rest: &[u8]) -> Option<usize> {
+    if Place::LineStart.is_at(text, at) {
+        return Some(0);
+    }
+    memchr::memchr(b'\n', rest).map(|end| end + 1).filter(|start| *start < rest.len())
 }
 
 impl Scratch {

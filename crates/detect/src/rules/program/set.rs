@@ -8,7 +8,7 @@ pub(in crate::rules) struct Set {
 
 impl Set {
     pub(in crate::rules) const NONE: Set = Set { bits: [0; 4], end: false };
-    pub(super) const ALL: Set = Set { bits: [u64::MAX; 4], end: true };
+    pub(in crate::rules) const ALL: Set = Set { bits: [u64::MAX; 4], end: true };
 
     pub(in crate::rules) fn of(ranges: impl IntoIterator<Item = (u8, u8)>) -> Set {
         let mut set = Set::NONE;
@@ -29,7 +29,8 @@ impl Set {
         set
     }
 
-    fn insert(&mut self, byte: u8) {
+    #[inline(always)]
+    pub(in crate::rules) fn insert(&mut self, byte: u8) {
         if let Some(word) = self.bits.get_mut(usize::from(byte >> 6)) {
             *word |= 1 << (byte & 63);
         }
@@ -46,13 +47,19 @@ impl Set {
         text.get(at).map_or(self.end, |byte| self.has(*byte))
     }
 
-    pub(super) fn with(mut self, other: &Set) -> Set {
+    pub(in crate::rules) fn and(mut self, other: &Set) -> Set {
+        self.bits.iter_mut().zip(other.bits).for_each(|(word, more)| *word &= more);
+        self.end &= other.end;
+        self
+    }
+
+    pub(in crate::rules) fn with(mut self, other: &Set) -> Set {
         self.bits.iter_mut().zip(other.bits).for_each(|(word, more)| *word |= more);
         self.end |= other.end;
         self
     }
 
-    pub(super) fn is_apart_from(&self, other: &Set) -> bool {
+    pub(in crate::rules) fn is_apart_from(&self, other: &Set) -> bool {
         self.bits.iter().zip(other.bits).all(|(a, b)| a & b == 0)
     }
 

@@ -53,6 +53,19 @@ proptest! {
         }
     }
 
+    #[test]
+    fn no_place_of_a_match_is_passed_over(regex in regex(), text in "[abAB_= \n]{30,70}", from in 0usize..8) {
+        let Some(program) = Program::of(&parse_regex(&regex).unwrap(), &[]) else { return Ok(()) };
+        let worth = |at: &usize| program.may_find(text.as_bytes(), *at);
+        let mut next = from;
+        let mut found = Vec::new();
+        while let Some(at) = program.next_try(text.as_bytes(), next, text.len()) {
+            found.push(at);
+            next = at + 1;
+        }
+        prop_assert_eq!(found, (from..text.len()).filter(worth).collect::<Vec<_>>(), "{:?}", regex);
+    }
+
     /// What may grow to a match is told: some text behind it makes one, or it is one already.
     #[test]
     fn what_may_grow_is_told(regex in regex(), text in "[abAB_= \n]{0,10}", more in "[abAB_= \n]{0,10}") {
