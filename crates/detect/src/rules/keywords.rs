@@ -5,7 +5,7 @@
 //! place is looked up independently of all others, which keeps the processor busy where an automaton would wait
 //! for its last step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Bytes that are looked up at once.
 const GRAM: usize = 4;
@@ -13,6 +13,8 @@ const GRAM: usize = 4;
 const STRIDE: usize = 2;
 /// Places that are looked up before one branch is taken for all of them.
 const BATCH: usize = 8;
+/// Places that wait for a closer look together.
+const OPEN: usize = 256;
 /// Bits of a print that the filter uses: it has to hold every byte beside a short keyword.
 const FILTER_BITS: u32 = 20;
 /// The furthest into a keyword that its grams are taken from.
@@ -29,8 +31,6 @@ pub(super) struct Keywords {
     whole: Grams,
     head: Grams,
     tail: Grams,
-    /// What stands around a gram of a word.
-    around: Around,
     heads: Few,
     tails: Few,
 }
@@ -83,10 +83,9 @@ impl Keywords {
                 }
             }
         }
-        let around = Around::of(&words, &whole);
         let (heads, tails) = (Few::of(&head), Few::of(&tail));
-        let [whole, head, tail] = [whole, head, tail].map(Grams::new);
-        Keywords { words, filter, whole, head, tail, around, heads, tails }
+        let [whole, head, tail] = [whole, head, tail].map(|rows| Grams::new(&words, rows));
+        Keywords { words, filter, whole, head, tail, heads, tails }
     }
 
     pub(super) fn word(&self, number: usize) -> &[u8] {
@@ -95,23 +94,32 @@ impl Keywords {
 
     /// Calls `hit` with the number of each word that begins at `from` or after, and its place. Roughly,
     /// not exactly, in order of place.
+    ///
+    /// In three sweeps over a stretch, each over what the one before has left: no branch could be foreseen here, and
+    /// what is loaded for one place need not wait for another's.
     pub(super) fn each(&self, text: &[u8], from: usize, mut hit: impl FnMut(usize, usize, usize)) {
+        let mut open = [0; OPEN];
+        let mut count = 0;
         let mut rest = text.get(from..).unwrap_or_default();
         let mut at = from;
         while let Some(batch) = rest.first_chunk::<{ BATCH * STRIDE + GRAM - STRIDE }>() {
-            let mut known = 0u32;
             for (i, gram) in batch.array_windows::<GRAM>().step_by(STRIDE).enumerate() {
-                known |= self.maybe(fold(*gram)) << i;
-            }
-            if known != 0 {
-                self.verify(text, from, at, known, &mut hit);
+                if let Some(slot) = open.get_mut(count % OPEN) {
+                    *slot = at + i * STRIDE;
+                }
+                count += self.maybe(fold(*gram)) as usize;
             }
             rest = rest.get(BATCH * STRIDE..).unwrap_or_default();
             at += BATCH * STRIDE;
+            if count > OPEN - BATCH {
+                self.sift(text, from, &mut open, count, &mut hit);
+                count = 0;
+            }
         }
+        self.sift(text, from, &mut open, count, &mut hit);
         for start in (0..rest.len()).step_by(STRIDE) {
             if self.maybe(fold(gram(rest, start))) != 0 {
-                self.verify(text, from, at + start, 1, &mut hit);
+                self.verify(text, from, at + start, &mut hit);
             }
         }
     }
@@ -122,40 +130,42 @@ impl Keywords {
         (self.filter.get(place / 64).copied().unwrap_or(0) >> (place % 64)) as u32 & 1
     }
 
-    /// `known`: a bit for each place from `at` on that is worth a look.
-    ///
-    /// Three of four are grams of other words or of none. What tells them from the rest takes no branch, since
-    /// none could be foreseen.
+    /// Three of four are grams of other words, or of none.
     #[inline(never)]
-    fn verify(
+    fn sift(
         &self,
         text: &[u8],
         from: usize,
-        at: usize,
-        known: u32,
+        open: &mut [usize; OPEN],
+        count: usize,
         hit: &mut impl FnMut(usize, usize, usize),
     ) {
-        let (mut open, mut known) = (known, 0u32);
-        while open != 0 {
-            let place = open.trailing_zeros();
-            open &= open - 1;
-            let at = at + STRIDE * place as usize;
+        let mut left = 0;
+        for next in 0..count.min(OPEN) {
+            let Some(at) = open.get(next).copied() else { continue };
             let folded = fold(gram(text, at));
-            let kinds = u32::from(self.around.may(text, at, folded))
-                | u32::from(self.heads.may(folded & HEAD)) << BATCH
-                | u32::from(self.tails.may(folded >> 8)) << (2 * BATCH);
-            known |= kinds << place;
+            let may = self.whole.may(text, at, folded)
+                | self.heads.may(folded & HEAD)
+                | self.tails.may(folded >> 8);
+            if let Some(slot) = open.get_mut(left) {
+                *slot = at;
+            }
+            left += usize::from(may);
         }
-        while known != 0 {
-            let bit = known.trailing_zeros();
-            known &= known - 1;
-            let at = at + STRIDE * (bit as usize % BATCH);
-            let folded = fold(gram(text, at));
-            let rows = match bit as usize / BATCH {
-                0 => self.whole.rows(folded),
-                1 => self.head.rows(folded & HEAD),
-                _ => self.tail.rows(folded >> 8),
-            };
+        for at in open.iter().take(left) {
+            self.verify(text, from, *at, hit);
+        }
+    }
+
+    #[inline(always)]
+    fn verify(&self, text: &[u8], from: usize, at: usize, hit: &mut impl FnMut(usize, usize, usize)) {
+        let folded = fold(gram(text, at));
+        let rows = [
+            self.whole.rows(folded),
+            if self.heads.may(folded & HEAD) { self.head.rows(folded & HEAD) } else { &[] },
+            if self.tails.may(folded >> 8) { self.tail.rows(folded >> 8) } else { &[] },
+        ];
+        for rows in rows {
             for row in rows {
                 let Some(start) = row.start(at).filter(|start| *start >= from) else { continue };
                 if let Some(end) = self.end(row, text, start) {
@@ -229,91 +239,83 @@ impl Row {
 
 /// Rows by their grams.
 struct Grams {
-    /// Where the rows begin whose prints have the same top bits.
-    starts: Vec<u32>,
+    slots: Vec<Slot>,
     shift: u32,
     rows: Vec<Row>,
 }
 
-impl Grams {
-    /// Most places that are looked up find no row.
-    const PLACES_A_ROW: usize = 4;
+/// The rows whose prints have the same top bits, and what all of their words have around the gram.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Eight bytes, folded, of which the gram's are the third to the sixth: those that all words agree on.
+    mask: u64,
+    bytes: u64,
+    start: u32,
+    end: u32,
+}
 
-    fn new(mut rows: Vec<Row>) -> Grams {
+impl Slot {
+    const BEFORE: usize = 2;
+    const FOLD: u64 = 0x2020_2020_2020_2020;
+
+    fn of(words: &[Vec<u8>], rows: &[Row], start: usize) -> Slot {
+        // No text has what an empty slot asks for.
+        let mut slot = Slot { mask: 0, bytes: 1, start: start as u32, end: (start + rows.len()) as u32 };
+        for (row, is_first) in rows.iter().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
+            let word = words.get(row.number as usize).map_or(&[][..], Vec::as_slice);
+            let (mut mask, mut bytes) = ([0; EIGHT], [0; EIGHT]);
+            for ((mask, slot), at) in mask.iter_mut().zip(&mut bytes).zip(row.into as usize..) {
+                // One more is in `into`.
+                if let Some(byte) = at.checked_sub(1 + Slot::BEFORE).and_then(|at| word.get(at)) {
+                    (*mask, *slot) = (u8::MAX, byte | 0x20);
+                }
+            }
+            let (mask, bytes) = (u64::from_le_bytes(mask), u64::from_le_bytes(bytes));
+            slot.mask = if is_first { mask } else { mask & slot.mask & !(bytes ^ slot.bytes) };
+            slot.bytes = bytes & slot.mask;
+        }
+        slot
+    }
+}
+
+impl Grams {
+    /// Few words share a slot that do not share the gram.
+    const SLOTS_A_ROW: usize = 1;
+
+    fn new(words: &[Vec<u8>], mut rows: Vec<Row>) -> Grams {
         rows.sort_unstable_by_key(|row| (print(row.folded), row.number, row.into));
         rows.dedup_by_key(|row| (row.folded, row.number, row.into));
-        let places = (rows.len() * Grams::PLACES_A_ROW).next_power_of_two().max(2);
-        let shift = u32::BITS - places.trailing_zeros();
-        let starts = (0..=places)
-            .map(|top| rows.partition_point(|row| ((print(row.folded) >> shift) as usize) < top) as u32)
-            .collect();
-        Grams { starts, shift, rows }
+        let count = (rows.len() * Grams::SLOTS_A_ROW).next_power_of_two().max(2);
+        let shift = u32::BITS - count.trailing_zeros();
+        let mut slots = Vec::with_capacity(count);
+        let mut start = 0;
+        for top in 0..count {
+            let rest = rows.get(start..).unwrap_or_default();
+            let len = rest.iter().take_while(|row| (print(row.folded) >> shift) as usize == top).count();
+            slots.push(Slot::of(words, rest.get(..len).unwrap_or_default(), start));
+            start += len;
+        }
+        Grams { slots, shift, rows }
+    }
+
+    #[inline(always)]
+    fn slot(&self, folded: u32) -> Option<&Slot> {
+        self.slots.get((print(folded) >> self.shift) as usize)
     }
 
     /// All rows of the gram, and of some others: a row's word tells.
     #[inline(always)]
     fn rows(&self, folded: u32) -> &[Row] {
-        let top = (print(folded) >> self.shift) as usize;
-        let range = match (self.starts.get(top), self.starts.get(top + 1)) {
-            (Some(start), Some(end)) => *start as usize..*end as usize,
-            _ => 0..0,
-        };
-        self.rows.get(range).unwrap_or_default()
-    }
-}
-
-/// For each gram what all words that hold it have around it: the two bytes before and the two behind.
-struct Around(Vec<Surroundings>);
-
-/// Eight bytes, folded, of which the gram's are the third to the sixth.
-#[derive(Clone, Copy)]
-struct Surroundings {
-    mask: u64,
-    bytes: u64,
-}
-
-impl Around {
-    /// Few words share a slot that do not share the gram.
-    const BITS: u32 = 13;
-    const BEFORE: usize = 2;
-    const FOLD: u64 = 0x2020_2020_2020_2020;
-
-    fn of(words: &[Vec<u8>], rows: &[Row]) -> Around {
-        // Where no word is, none may be.
-        let nothing = Surroundings { mask: 0, bytes: 1 };
-        let mut all = vec![nothing; 1 << Around::BITS];
-        for row in rows {
-            let word = words.get(row.number as usize).map_or(&[][..], Vec::as_slice);
-            let (mut mask, mut bytes) = ([0; EIGHT], [0; EIGHT]);
-            for ((mask, slot), at) in mask.iter_mut().zip(&mut bytes).zip(row.into as usize..) {
-                // One more is in `into`.
-                if let Some(byte) = at.checked_sub(1 + Around::BEFORE).and_then(|at| word.get(at)) {
-                    (*mask, *slot) = (u8::MAX, byte | 0x20);
-                }
-            }
-            let (mask, bytes) = (u64::from_le_bytes(mask), u64::from_le_bytes(bytes));
-            let Some(slot) = all.get_mut(Around::slot(row.folded)) else { continue };
-            *slot = match *slot {
-                Surroundings { mask: 0, bytes: 1 } => Surroundings { mask, bytes },
-                held => {
-                    let mask = mask & held.mask & !(bytes ^ held.bytes);
-                    Surroundings { mask, bytes: bytes & mask }
-                }
-            };
-        }
-        Around(all)
-    }
-
-    fn slot(folded: u32) -> usize {
-        (print(folded) >> (u32::BITS - Around::BITS)) as usize
+        let slot = self.slot(folded);
+        slot.and_then(|slot| self.rows.get(slot.start as usize..slot.end as usize)).unwrap_or_default()
     }
 
     /// Whether a word may stand around the gram at `at`.
     #[inline(always)]
     fn may(&self, text: &[u8], at: usize, folded: u32) -> bool {
-        let place = at.checked_sub(Around::BEFORE).and_then(|start| text.get(start..)?.first_chunk());
-        let (Some(around), Some(eight)) = (self.0.get(Around::slot(folded)), place) else { return true };
-        (u64::from_le_bytes(*eight) | Around::FOLD) & around.mask == around.bytes
+        let place = at.checked_sub(Slot::BEFORE).and_then(|start| text.get(start..)?.first_chunk());
+        let (Some(slot), Some(eight)) = (self.slot(folded), place) else { return true };
+        (u64::from_le_bytes(*eight) | Slot::FOLD) & slot.mask == slot.bytes
     }
 }
 
@@ -382,8 +384,14 @@ fn place(print: u32) -> usize {
     (print >> (32 - FILTER_BITS)) as usize
 }
 
+/// The four letters that stand most often in source code, counted over 35 MB of it.
+const COMMON: &str = include_str!("common_grams.txt");
+
 /// How often grams stand in other text, and in other keywords: each of those has to be told apart there.
-struct Rarity(HashMap<u32, u32>);
+struct Rarity {
+    in_words: HashMap<u32, u32>,
+    common: HashSet<u32>,
+}
 
 impl Rarity {
     fn of(words: &[Vec<u8>]) -> Rarity {
@@ -391,12 +399,15 @@ impl Rarity {
         for gram in words.iter().flat_map(|word| word.array_windows::<GRAM>().take(FURTHEST)) {
             *counts.entry(fold(*gram)).or_insert(0) += 1;
         }
-        Rarity(counts)
+        let common = COMMON.lines().flat_map(|line| line.as_bytes().as_chunks::<GRAM>().0);
+        Rarity { in_words: counts, common: common.map(|gram| fold(*gram)).collect() }
     }
 
     /// Where in a word the two neighbouring grams begin that cost least.
     fn rarest(&self, word: &[u8]) -> usize {
-        let cost = |pair: &[u8]| -> u32 { pair.array_windows::<GRAM>().map(|gram| self.cost(gram)).sum() };
+        let cost = |pair: &[u8]| -> u32 {
+            pair.array_windows::<GRAM>().map(|gram| self.cost(gram)).fold(0, u32::saturating_add)
+        };
         let pairs = word.windows(GRAM + STRIDE - 1).take(FURTHEST).enumerate();
         pairs.min_by_key(|(_, pair)| cost(pair)).map_or(0, |(at, _)| at)
     }
@@ -404,13 +415,18 @@ impl Rarity {
     fn cost(&self, gram: &[u8]) -> u32 {
         // What words are made of stands in more of them than its letters tell.
         const IN_WORDS: u32 = 4;
+        const COMMON_COST: u32 = 64;
         let letters: u32 = gram.iter().map(|byte| commonness(*byte)).product();
         let in_words = if crate::shape::is_wordlike_part(gram) { IN_WORDS } else { 1 };
         let others = match *gram {
-            [a, b, c, d] => self.0.get(&fold([a, b, c, d])).copied().unwrap_or(0),
+            [a, b, c, d] => self.in_words.get(&fold([a, b, c, d])).copied().unwrap_or(0),
             _ => 1,
         };
-        letters.saturating_mul(in_words).saturating_mul(others.max(1))
+        let common = match *gram {
+            [a, b, c, d] if self.common.contains(&fold([a, b, c, d])) => COMMON_COST,
+            _ => 1,
+        };
+        letters.saturating_mul(in_words).saturating_mul(others.max(1)).saturating_mul(common)
     }
 }
 
