@@ -27,8 +27,11 @@ enum Command {
     /// List the rules: the built-in ones, and those in rules/ of the configuration folder
     ///
     /// Where policy sets detection.ownRules to forbid, rule files of your own are not read: here, by scan and by policy test.
-    #[command(after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules list --json | jq -r '.[] | select(.severity == \"critical\") | .id'\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("Examples:\n  sallyport rules list\n  sallyport rules list github token\n  sallyport rules list --json | jq -r '.[] | select(.severity == \"critical\") | .id'\n\n{EXIT_CODES}"))]
     List {
+        /// Only the rules in whose name or description each of these words stands
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
         /// Print the rules as one JSON array
         #[arg(long)]
         json: bool,
@@ -78,7 +81,7 @@ struct Problem<'a> {
 
 pub(crate) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.command {
-        Command::List { json } => list(&in_force()?, json, out),
+        Command::List { words, json } => list(&in_force()?, &words, json, out),
         Command::Check { path: None, json } => check(&builtin()?, json, out),
         Command::Check { path: Some(path), json } => check(&own(&path)?, json, out),
     }
@@ -178,13 +181,24 @@ fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
     texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 
-fn list(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
+/// No rule is a negative answer to words that ask for one.
+fn list(rules: &RuleSet, words: &[String], json: bool, out: &mut Out) -> Outcome {
+    let wanted: Vec<&Rule> = rules.rules().iter().filter(|rule| speaks_of(rule, words)).collect();
+    let answer = if wanted.is_empty() { Exit::Negative } else { Exit::Ok };
     if json {
-        out.json(&rules.rules().iter().map(row).collect::<Vec<_>>())?;
-        return Ok(Exit::Ok);
+        out.json(&wanted.into_iter().map(row).collect::<Vec<_>>())?;
+        return Ok(answer);
+    }
+    if wanted.is_empty() {
+        note(format!(
+            "no rule speaks of {}; `sallyport rules list` shows all {}",
+            words.join(" and "),
+            rules.len()
+        ));
+        return Ok(answer);
     }
     let mut table = Table::new(&["rule", "kind", "severity", "class", "what it finds"]);
-    for rule in rules.rules() {
+    for rule in wanted {
         let strict = if rule.strict_only { " (strict profile only)" } else { "" };
         table.row([
             rule.id.as_str().to_owned(),
@@ -195,7 +209,12 @@ fn list(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
         ]);
     }
     out.table(table)?;
-    Ok(Exit::Ok)
+    Ok(answer)
+}
+
+fn speaks_of(rule: &Rule, words: &[String]) -> bool {
+    let says = format!("{} {}", rule.id, rule.description).to_lowercase();
+    words.iter().all(|word| says.contains(&word.to_lowercase()))
 }
 
 fn row(rule: &Rule) -> Row<'_> {
@@ -255,8 +274,9 @@ fn check(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
             1 => "1 problem".to_owned(),
             n => format!("{n} problems"),
         };
+        let rules = if report.rules == 1 { "rule" } else { "rules" };
         out.line(format!(
-            "{} rules, {} examples, {} near misses: {verdict}.",
+            "{} {rules}, {} examples, {} near misses: {verdict}.",
             report.rules, report.examples, report.near_misses
         ))?;
     }
@@ -273,6 +293,24 @@ mod tests {
         format!(
             "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {{name: h}}\nspec: {{detection: {{ownRules: {own}}}}}\n"
         )
+    }
+
+    #[test]
+    fn words_narrow_the_list() {
+        let rules = builtin().unwrap();
+        let found = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            rules
+                .rules()
+                .iter()
+                .filter(|rule| speaks_of(rule, &words))
+                .map(|r| r.id.as_str())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[]).len(), rules.len());
+        assert!(found(&["GitHub", "token"]).contains(&"github_token"));
+        assert!(!found(&["github", "token"]).contains(&"gitlab_token"));
+        assert!(found(&["of no service at all"]).is_empty());
     }
 
     #[test]
