@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_detect::{
-    IndexKey, Placeholders, RuleSet, ScanOptions, Scanner, SecretEntry, SecretIndex, SecretSet,
+    IndexKey, Kinds, Placeholders, RuleSet, ScanOptions, Scanner, SecretEntry, SecretIndex, SecretSet,
     StreamSanitiser,
 };
+use sallyport_policy::FindingKind;
 
 const ROUNDS: usize = 21;
 const LEAST: Duration = Duration::from_millis(300);
@@ -67,6 +68,10 @@ fn main() {
     openings(&only_rules, &text);
     rate("rules", text.len(), || {
         black_box(only_rules.scan(black_box(&text), &options));
+    });
+    let personal = ScanOptions { kinds: Kinds::NONE.with(FindingKind::Pii), ..ScanOptions::default() };
+    rate("rules of personal data alone", text.len(), || {
+        black_box(only_rules.scan(black_box(&text), &personal));
     });
     let keywords = keyword_text();
     rate("rules, text full of keywords", keywords.len(), || {

@@ -222,7 +222,7 @@ pub(crate) fn read(file: &str, yaml: &str, compile_now: bool) -> Result<Vec<Rule
         file: file.to_owned(),
         line: error.location().map_or(0, |location| location.line()),
         column: error.location().map_or(0, |location| location.column()),
-        message: first_line(&error.without_snippet().to_string()),
+        message: without_place(&first_line(&error.without_snippet().to_string())),
     })?;
     let mut rules: Vec<Rule> = parsed
         .rules
@@ -330,6 +330,11 @@ fn proofs_are_enough(id: &str, examples: usize, near_misses: usize) -> Result<()
 
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The place stands before the message already.
+fn without_place(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(says, _)| says).to_owned()
 }
 
 fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {

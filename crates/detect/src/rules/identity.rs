@@ -8,6 +8,7 @@ use super::validators::{Seen, Validator};
 pub(super) const ALL: &[(&str, Validator)] = &[
     ("ahv_number", |seen| of(seen, 13, ean13)),
     ("australian_tax_number", |seen| of(seen, 9, |d| weighted(d, &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0)),
+    ("baltic_code", |seen| of(seen, 11, baltic)),
     ("belgian_number", |seen| of(seen, 11, belgian)),
     ("birth_date", |seen| date(seen.value())),
     ("brazilian_cpf", |seen| of(seen, 11, cpf)),
@@ -19,17 +20,22 @@ pub(super) const ALL: &[(&str, Validator)] = &[
     ("codice_fiscale", |seen| codice_fiscale(seen.value())),
     ("cuit", |seen| of(seen, 11, cuit)),
     ("curp", |seen| curp(seen.value())),
-    ("czech_birth_number", |seen| of(seen, 10, |d| number(d) % 11 == 0 && month_of(d, &[0, 20, 50, 70]))),
+    ("czech_birth_number", |seen| of(seen, 10, czech)),
     ("dea_number", |seen| dea(seen.value())),
     ("dni", |seen| dni(seen.value())),
     ("egn", |seen| of(seen, 10, |d| ends_with(d, weighted(d, &[2, 4, 8, 5, 10, 9, 7, 3, 6]) % 11 % 10))),
     ("finnish_hetu", |seen| hetu(seen.value())),
     ("french_nir", |seen| nir(seen.value())),
     ("german_tax_id", |seen| of(seen, 11, german_tax_id)),
+    ("greek_amka", |seen| of(seen, 11, amka)),
     ("hkid", |seen| hkid(seen.value())),
     ("iban", |seen| iban(seen.value())),
+    ("identity_card_zone", |seen| identity_card(seen.value())),
     ("indian_aadhaar", |seen| of(seen, 12, |d| d.first().is_some_and(|first| *first >= 2) && verhoeff(d))),
     ("israeli_id", |seen| of(seen, 9, luhn)),
+    ("itin", |seen| {
+        matches!(digits(seen.value()).get(3..5).map(number), Some(50..=65 | 70..=88 | 90..=92 | 94..=99))
+    }),
     ("japanese_my_number", |seen| of(seen, 12, my_number)),
     ("korean_rrn", |seen| of(seen, 13, korean)),
     ("machine_readable_zone", |seen| machine_readable(seen.value())),
@@ -50,12 +56,13 @@ pub(super) const ALL: &[(&str, Validator)] = &[
         of(seen, 9, |d| ends_with(d, 11 - weighted(d, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11))
     }),
     ("ppsn", |seen| ppsn(seen.value())),
-    ("romanian_cnp", |seen| {
-        of(seen, 13, |d| ends_with(d, weighted(d, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11))
-    }),
+    ("romanian_cnp", |seen| of(seen, 13, romanian)),
+    ("russian_snils", |seen| of(seen, 11, snils)),
     ("south_african_id", |seen| of(seen, 13, |d| luhn(d) && month_of(d, &[0]))),
     ("thai_id", |seen| {
-        of(seen, 13, |d| ends_with(d, 11 - weighted(d, &[13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11))
+        of(seen, 13, |d| {
+            ends_with(d, (11 - weighted(d, &[13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11) % 10)
+        })
     }),
     ("turkish_id", |seen| of(seen, 11, turkish)),
 ];
@@ -78,20 +85,9 @@ fn weighted(digits: &[i64], weights: &[i64]) -> i64 {
     digits.iter().zip(weights).map(|(digit, weight)| digit * weight).sum()
 }
 
-/// Whether the last digit is `expected`, where ten and eleven are written as 0 or 1 by their formulas.
+/// Whether the last digit is `expected`, where ten and eleven are written as 0.
 fn ends_with(digits: &[i64], expected: i64) -> bool {
-    let expected = match expected {
-        11 => 0,
-        10 => {
-            if digits.len() == 13 && digits.first().is_some_and(|d| *d > 0) {
-                1
-            } else {
-                0
-            }
-        }
-        other => other,
-    };
-    digits.last() == Some(&expected)
+    digits.last() == Some(&if expected > 9 { 0 } else { expected })
 }
 
 /// Whether digits three and four are a month, plus one of the offsets that tell centuries and sexes.
@@ -315,6 +311,41 @@ fn cpf(digits: &[i64]) -> bool {
     check(9) && check(10)
 }
 
+/// Before 1985 a remainder of ten was written as 0.
+fn czech(digits: &[i64]) -> bool {
+    let head = digits.get(..9).map_or(0, number);
+    let old = head % 11 == 10 && digits.last() == Some(&0);
+    (number(digits) % 11 == 0 || old) && month_of(digits, &[0, 20, 50, 70])
+}
+
+/// Sex and century, birth, the county, a serial number; a remainder of ten is written as 1.
+fn romanian(digits: &[i64]) -> bool {
+    let rest = weighted(digits, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11;
+    let county = digits.get(7..9).map_or(0, number);
+    digits.last() == Some(&if rest == 10 { 1 } else { rest })
+        && matches!(county, 1..=48 | 51 | 52 | 70 | 80..=83)
+        && month_of(digits.get(1..).unwrap_or_default(), &[0])
+}
+
+/// A remainder of ten asks for other weights, and once more for 0.
+fn baltic(digits: &[i64]) -> bool {
+    let rest = [[1, 2, 3, 4, 5, 6, 7, 8, 9, 1], [3, 4, 5, 6, 7, 8, 9, 1, 2, 3]]
+        .iter()
+        .map(|weights| weighted(digits, weights) % 11)
+        .find(|rest| *rest < 10);
+    digits.last() == Some(&rest.unwrap_or(0)) && month_of(digits.get(1..).unwrap_or_default(), &[0])
+}
+
+/// The day of birth comes first.
+fn amka(digits: &[i64]) -> bool {
+    let [a, b, c, d, ..] = digits else { return false };
+    luhn(digits) && month_of(&[0, 0, *c, *d, *a, *b], &[0])
+}
+
+fn snils(digits: &[i64]) -> bool {
+    digits.get(9..).map(number) == Some(weighted(digits, &[9, 8, 7, 6, 5, 4, 3, 2, 1]) % 101 % 100)
+}
+
 fn belgian(digits: &[i64]) -> bool {
     let (head, check) = (digits.get(..9).map_or(0, number), digits.get(9..).map_or(0, number));
     (97 - head % 97 == check || 97 - (2_000_000_000 + head) % 97 == check) && month_of(digits, &[0, 20, 40])
@@ -511,7 +542,10 @@ fn curp(value: &str) -> bool {
     let place = |c: char| c.to_digit(36).map(|value| if value > 23 { value + 1 } else { value });
     let upper = value.to_ascii_uppercase();
     let sum: u32 = upper.chars().take(17).zip((2..=18).rev()).map(|(c, w)| place(c).unwrap_or(0) * w).sum();
-    upper.len() == 18 && upper.chars().nth(17).and_then(|c| c.to_digit(10)) == Some((10 - sum % 10) % 10)
+    let born = digits(upper.get(4..10).unwrap_or_default());
+    upper.len() == 18
+        && month_of(&born, &[0])
+        && upper.chars().nth(17).and_then(|c| c.to_digit(10)) == Some((10 - sum % 10) % 10)
 }
 
 fn dea(value: &str) -> bool {
@@ -555,16 +589,23 @@ fn hkid(value: &str) -> bool {
     (7..=8).contains(&body.len()) && last == expected
 }
 
-/// The second line of a passport's machine-readable zone: weights 7, 3, 1 over number, birth and expiry.
+/// The second line of a passport's machine-readable zone: number, birth and expiry.
 fn machine_readable(value: &str) -> bool {
-    let Some(line) = value.lines().last().map(str::trim).filter(|line| line.len() == 44) else {
-        return false;
-    };
-    let check = |from: usize, to: usize| {
-        let field = line.get(from..to).unwrap_or_default();
-        let sum: u32 =
-            field.chars().zip([7, 3, 1].iter().cycle()).map(|(c, w)| c.to_digit(36).unwrap_or(0) * w).sum();
-        line.get(to..to + 1).and_then(|digit| digit.parse::<u32>().ok()) == Some(sum % 10)
-    };
-    check(0, 9) && check(13, 19) && check(21, 27)
+    let line = value.lines().last().map(str::trim).filter(|line| line.len() == 44);
+    line.is_some_and(|line| is_checked(line, 0, 9) && is_checked(line, 13, 19) && is_checked(line, 21, 27))
+}
+
+/// An identity card has the number in its first line, the dates in its second.
+fn identity_card(value: &str) -> bool {
+    let mut lines = value.lines();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return false };
+    is_checked(first, 5, 14) && is_checked(second, 0, 6) && is_checked(second, 8, 14)
+}
+
+/// Whether the digit behind a field is its checksum: weights 7, 3 and 1, by ICAO's document 9303.
+fn is_checked(line: &str, from: usize, to: usize) -> bool {
+    let field = line.get(from..to).unwrap_or_default();
+    let values = field.chars().map(|c| c.to_digit(36).unwrap_or(0));
+    let sum: u32 = values.zip([7, 3, 1].iter().cycle()).map(|(value, weight)| value * weight).sum();
+    line.get(to..to + 1).and_then(|digit| digit.parse::<u32>().ok()) == Some(sum % 10)
 }

@@ -209,32 +209,58 @@ pub(super) fn named_token(seen: &Seen<'_>) -> bool {
         && !is_said_to_stand_in(value)
         && !shape::is_place(value)
         && !is_name_of_many(seen)
-        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && (value.bytes().any(|byte| byte.is_ascii_digit())
+            || is_mixed_up(value) && value.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}
+
+/// Letters of both cases that spell nothing: no digit has to stand among them.
+fn is_mixed_up(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_uppercase())
+        && value.bytes().any(|byte| byte.is_ascii_lowercase())
+        && (shape::is_random(value)
+            || value.len() >= 12
+                && shape::odd_letters(value) > 0.5
+                // A long one holds a short word by chance.
+                && shape::explained(value) * 6 < value.len().saturating_sub(18).max(1))
+}
+
+/// `secret-key-3c0c3965368a…`: the rest of the service's name stands before the key, joined to it as its own
+/// parts are. Only where what remains is hexadecimal or a UUID, which no name is.
+fn without_rest_of_name(value: &str) -> &str {
+    const REST: [&str; 8] = ["access", "api", "auth", "key", "private", "secret", "tok", "token"];
+    const LEAST: usize = 20;
+    let mut rest = value;
+    while let Some((word, behind)) = rest.split_once(['-', '.', '_'])
+        && REST.iter().any(|known| word.eq_ignore_ascii_case(known))
+    {
+        rest = behind;
+    }
+    let digits = rest.bytes().filter(u8::is_ascii_digit).count();
+    let hexadecimal = rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if rest.len() >= LEAST && hexadecimal && digits >= 4 { rest } else { value }
 }
 
 /// A value beside the name of a service that hardly stands in a text by chance: made-up keys of
 /// documentation pass, words, code and blanked values don't.
 fn service_key(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
+    let value = without_rest_of_name(seen.value());
+    let joined = value.len() < seen.value().len();
     let lower = value.to_ascii_lowercase();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
-    let mixed = value.bytes().any(|byte| byte.is_ascii_uppercase())
-        && value.bytes().any(|byte| byte.is_ascii_lowercase())
-        && (shape::is_random(value)
-            || value.len() >= 12 && shape::odd_letters(value) > 0.5 && shape::explained(value) == 0);
+    let mixed = is_mixed_up(value);
     let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
     // Six letters over and over, behind a beginning that is the service's own.
     let counted = seen.whole.start == seen.span.start && is_counted(value);
     (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed || counted)
         && !called
-        && is_named_beside(seen)
+        && (joined || is_named_beside(seen))
         && shape::distinct(value) >= 5
         && !shape::is_reference(value)
         && !shape::is_place(value)
         && !(shape::is_camel_case(value) && shape::explained(value) * 3 >= value.len())
         && !is_constant(value)
-        && !is_name_of_many(seen)
+        && (joined || !is_name_of_many(seen))
         && !["xxxx", "***", "...", "your"].iter().any(|mark| lower.contains(mark))
         && !lower.starts_with("0x")
         && !shape::is_file_name(value)
@@ -548,11 +574,13 @@ fn ssn(seen: &Seen<'_>) -> bool {
     };
     // Two numbers that were printed in advertisements, for everyone to use.
     let published = ["078-05-1120", "219-09-9999"].contains(&value);
+    // The dash is the other one.
+    let one_digit = shape::distinct(value) <= 2;
     let joined = |byte: Option<u8>| {
         byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let alone = !joined(seen.before()) && !joined(seen.after());
-    alone && area != 0 && area != 666 && area < 900 && group != 0 && serial != 0 && !published
+    alone && area != 0 && area != 666 && area < 900 && group != 0 && serial != 0 && !published && !one_digit
 }
 
 /// Four octets of a private network, and no version number.
