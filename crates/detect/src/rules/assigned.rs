@@ -29,7 +29,9 @@ pub(super) fn env_value(seen: &Seen<'_>) -> bool {
     let open = first.is_none_or(|byte| byte.is_ascii_whitespace() || b";&|(\"'`{,?:".contains(&byte));
     let placed = if shouted { open } else { seen.begins_line() };
     // A query goes on after the value.
-    let in_query = first.is_some_and(|byte| matches!(byte, b'?' | b'&')) && !seen.is_quoted();
+    let in_query = !seen.is_quoted()
+        && (first.is_some_and(|byte| matches!(byte, b'?' | b'&'))
+            || value.split_once('&').is_some_and(|(_, next)| next.contains('=')));
     let value = if in_query { value.split('&').next().unwrap_or(value) } else { value };
     let enough = if shouted { value.len() >= 6 } else { seen.is_quoted() || is_dense(value) };
     placed
@@ -66,7 +68,16 @@ fn is_shown(name: &str, value: &str, after: Option<u8>) -> bool {
     let spelt = shape::is_spelt_default(value) && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let signs = ["gpg", "pgp"].iter().any(|kind| lower.contains(kind))
         && value.bytes().all(|byte| byte.is_ascii_hexdigit());
-    words && one || spelt || value.ends_with("...") || value.ends_with('…') || after == Some(b'`') || signs
+    let short = value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mine = digits <= 1 && ["my-", "my_"].iter().any(|begin| value.starts_with(begin));
+    words && one
+        || short
+        || mine
+        || spelt
+        || value.ends_with("...")
+        || value.ends_with('…')
+        || after == Some(b'`')
+        || signs
 }
 
 /// The words that the specification names for environment variables, and what else the name says.

@@ -538,7 +538,10 @@ fn basic_auth(seen: &Seen<'_>) -> bool {
         Err(_) => return false,
     };
     text.split_once(':').is_some_and(|(user, password)| {
-        let shows_form = user.contains("user") && password.contains("pass");
+        let lower = password.to_ascii_lowercase();
+        let says_itself = ["password", "secret"].iter().any(|word| lower.contains(word))
+            && (lower.contains('%') || shape::is_all_words(password));
+        let shows_form = user.contains("user") && password.contains("pass") || says_itself;
         password.len() >= 3
             && !text.chars().any(char::is_control)
             && !shape::is_stand_in(password)
@@ -556,7 +559,9 @@ impl<'t> Seen<'t> {
 fn plain_secret(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let only_letters = value.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(value);
-    !shape::is_stand_in(value) && !shape::is_place(value) && !is_constant(value) && !only_letters
+    // `docker run -p 8080:80`
+    let ports = value.contains(':') && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    !shape::is_stand_in(value) && !shape::is_place(value) && !is_constant(value) && !only_letters && !ports
 }
 
 /// A password in the field of a program that keeps passwords there: words too, if they don't stand in for one.

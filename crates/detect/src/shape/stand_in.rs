@@ -53,6 +53,7 @@ const PUBLISHED: &[&str] = &[
     "AKIAI44QH8DHBEXAMPLE",
     "AKIAIOSFODNN7EXAMPLE",
     "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+    "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "45ghiukldjahdnhzdauz",
     "9djdj82h48djs9d2",
@@ -85,6 +86,9 @@ pub(crate) fn is_published(value: &str) -> bool {
 /// Whether `value` is a reference (`$NAME`, `${…}`, `{{ … }}`, `<…>`, `os.environ[…]`, a call), an
 /// example (`changeme`, `xxxx`, `your-token-here`), or a placeholder of ours.
 pub fn is_stand_in(value: &str) -> bool {
+    if value.starts_with('`') && is_reference(value) {
+        return true;
+    }
     let value = value.trim_matches(['"', '\'', '`', ' ', ',', ';']);
     value.is_empty() || is_reference(value) || is_masked(value) || is_example(value)
 }

@@ -29,7 +29,6 @@ features! { pair, facts;
     mixed: facts.mixed,
     mixed_and_named: facts.mixed && facts.named && facts.believable,
     human: facts.human,
-    human_and_named: facts.human && facts.named && facts.believable,
     human_password_believed: facts.human && facts.of_password && facts.believable,
     dense_password: facts.of_password && facts.believable && is_dense(pair.value) && is_credible(pair.value),
     service_beginning: begins_like_a_token(pair.value),
@@ -40,13 +39,9 @@ features! { pair, facts;
     mashed: is_mashed(pair.value),
     counts: counts(pair.value) >= 4,
     counts_far: counts(pair.value) >= 6,
-    repeats: repeats(pair.value) >= 3,
     few_characters: shape::distinct(pair.value) * 3 <= pair.value.len() && pair.value.len() <= 32,
-    word_and_number: is_word_and_number(pair.value),
     // where it stands
     in_fixture: is_fixture(&facts.before),
-    in_fixture_believed: facts.believable && is_fixture(&facts.before),
-    beside_test: holds_any(&facts.before, TESTS),
     beside_documentation: holds_any(&facts.before, DOCUMENTATION),
     beside_people: shape::parts(&facts.before).any(|part| PEOPLE.iter().any(|name| part.eq_ignore_ascii_case(name))),
     name_quoted: pair.glue.starts_with(['"', '\'']),
@@ -78,25 +73,6 @@ impl<'t> Facts<'t> {
     }
 }
 
-/// Calls and marks of tests.
-const TESTS: &[&str] = &[
-    "describe(",
-    "it(",
-    "it '",
-    "it \"",
-    "assert",
-    "expect",
-    "should",
-    "@Test",
-    "def test",
-    "func Test",
-    "t.Run",
-    ".spec",
-    "unittest",
-    "stub",
-    "Test(",
-    "TEST",
-];
 const DOCUMENTATION: &[&str] = &[
     "e.g.",
     "xample",
@@ -149,14 +125,6 @@ fn is_human(value: &str) -> bool {
     (2..=6).contains(&digits) && (1..=2).contains(&words.count()) && parts.len() <= 4 && value.len() <= 24
 }
 
-/// `newpass123`: as tests make them.
-fn is_word_and_number(value: &str) -> bool {
-    let letters = value.trim_end_matches(|c: char| c.is_ascii_digit());
-    (1..=4).contains(&(value.len() - letters.len()))
-        && letters.len() >= 4
-        && letters.bytes().all(|byte| byte.is_ascii_lowercase())
-}
-
 /// `pk_4f…`, `glx-…`: a service's short name before something dense.
 fn begins_like_a_token(value: &str) -> bool {
     value.split_once(['_', '-']).is_some_and(|(short, rest)| {
@@ -176,15 +144,7 @@ fn is_mashed(value: &str) -> bool {
 
 /// The longest run of characters of which each follows the one before.
 fn counts(value: &str) -> usize {
-    longest(value, |a, b| b == a.wrapping_add(1) || (a, b) == (b'9', b'0'))
-}
-
-/// The longest run of the same character, without its first.
-fn repeats(value: &str) -> usize {
-    longest(value, |a, b| a == b)
-}
-
-fn longest(value: &str, follows: impl Fn(u8, u8) -> bool) -> usize {
+    let follows = |a: u8, b: u8| b == a.wrapping_add(1) || (a, b) == (b'9', b'0');
     let (longest, _) = value.as_bytes().array_windows().fold((0, 0), |(longest, run), [a, b]| {
         let run = if follows(*a, *b) { run + 1 } else { 0 };
         (run.max(longest), run)

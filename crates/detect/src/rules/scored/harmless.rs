@@ -15,13 +15,8 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || is_time(value)
         || is_hexadecimal_number(value)
         || counts_bytes(value)
-        || shape::is_file_name(pair.name)
-        || is_hash_of_file(pair)
-        || bare && value.starts_with(['*', '&'])
-        || bare && !has_digit && value.contains('.') && value.trim_end_matches('=').contains('=')
-        || !bare && is_in_list(pair) && !is_dense(value)
-        || pair.glue.starts_with('>') && value.starts_with('@')
-        || !pair.name.to_ascii_lowercase().contains("pass") && is_title(value)
+        || value.len() <= 8 && shape::is_sequence(value)
+        || is_name_in_code(pair, bare)
         || is_alphabet(pair.name)
         || !has_digit && is_label(value)
         || !has_digit && pair.glue.contains(',') && is_words_of_code(value)
@@ -29,6 +24,68 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || bare && (value.trim_end_matches('=').contains("==") || !has_digit && pair.glue.contains('\n'))
         || value.contains("[&#")
         || value.starts_with("Basic ")
+}
+
+/// Names and pieces of code that stand where a value could.
+fn is_name_in_code(pair: &Pair<'_>, bare: bool) -> bool {
+    let value = pair.value;
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let of_password = ["pass", "pwd"].iter().any(|word| pair.name.to_ascii_lowercase().contains(word));
+    shape::is_file_name(pair.name)
+        || is_hash_of_file(pair)
+        || value.starts_with(['/', '.', '~']) && shape::is_place(value)
+        || pair.glue.starts_with('>') && value.starts_with('@')
+        || pair.lead.ends_with("//")
+        || bare && value.starts_with(['*', '&'])
+        || bare && !has_digit && value.contains('.') && value.trim_end_matches('=').contains('=')
+        || bare && !has_digit && is_in_sentence(pair)
+        || !bare && is_in_list(pair) && !is_dense(value)
+        || !has_digit && is_dotted_name(value, of_password)
+        || !of_password
+            && (is_title(value) || is_snake_case(value) || is_slug(value) || is_hyphened(value) && bare)
+        || is_default_password(value)
+}
+
+/// `how do we pass AbortError?`: nothing but a blank, and no option of a command, joins both.
+fn is_in_sentence(pair: &Pair<'_>) -> bool {
+    let option = pair.lead.ends_with('-') || pair.lead.ends_with("ENV ") || pair.lead.ends_with("set ");
+    pair.glue.chars().all(|c| c == ' ' || c == '\t') && !option
+}
+
+/// `onboarding.formBody.signUp`
+fn is_dotted_name(value: &str, of_password: bool) -> bool {
+    let word = |part: &str| part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let humps =
+        value.as_bytes().array_windows().any(|[a, b]| a.is_ascii_lowercase() && b.is_ascii_uppercase());
+    value.contains('.') && value.split('.').all(word) && (humps || !of_password)
+}
+
+/// `trusted_jwks_url`
+fn is_snake_case(value: &str) -> bool {
+    value.matches('_').count() >= 2 && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// `authentication-with-a-long-name-2`
+fn is_slug(value: &str) -> bool {
+    let word = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase()) && shape::is_wordlike(part);
+    let number = |part: &str| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = value.split('-');
+    value.matches('-').count() >= 3 && parts.all(|part| number(part) || part.len() <= 2 || word(part))
+}
+
+/// `Atom-toegangssleutel`
+fn is_hyphened(value: &str) -> bool {
+    let mut parts = value.split('-');
+    let capital = |part: &str| part.bytes().skip(1).all(|byte| byte.is_ascii_lowercase());
+    value.contains('-')
+        && parts.all(|part| part.len() >= 3 && part.is_ascii() && capital(part))
+        && value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+}
+
+/// `p@ssw0rd`, `P@55w0rd!`: the word itself, however spelt, with nothing of its owner's behind it.
+fn is_default_password(value: &str) -> bool {
+    let word = value.trim_end_matches(['!', '.', '?', '#']);
+    word.len() == "password".len() && shape::is_spelt_default(word)
 }
 
 /// `sk-...xyz123`: documentation leaves the middle or the end out.
@@ -92,7 +149,9 @@ fn counts_bytes(value: &str) -> bool {
 /// `["basic", "apiKey", "oauth2"]`: the name is one of several words.
 fn is_in_list(pair: &Pair<'_>) -> bool {
     let before = pair.lead.trim_end_matches(['"', '\'']).trim_end();
-    pair.glue.starts_with(['"', '\'']) && pair.glue.contains(',') && before.ends_with(['[', ',', '{'])
+    pair.glue.starts_with(['"', '\''])
+        && pair.glue.contains(',')
+        && (before.ends_with(['[', ',', '{']) || before.ends_with("(("))
 }
 
 /// `Top Secret: Confidentiel`

@@ -69,9 +69,10 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let named = || pair.is_named();
-    static OPEN: Needles<11> = Needles::new([
+    static OPEN: Needles<12> = Needles::new([
         "cache",
         "checksum",
+        "commit",
         "digest",
         "fingerprint",
         "foreign",
