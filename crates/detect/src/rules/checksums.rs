@@ -46,7 +46,7 @@ fn is_typed(seen: &Seen<'_>) -> bool {
     let dense = !worded && value.bytes().any(|byte| byte.is_ascii_digit());
     // Upper case alone, or letters of sixteen, has less to choose from.
     let least = if value.len() < 60 { 3.8 } else { 3.5 };
-    token(seen) && dense && shannon(seen.value) >= least && !in_fixture(seen)
+    token(seen) && dense && shannon(seen.value().as_bytes()) >= least && !in_fixture(seen)
 }
 
 /// The last six characters are the CRC-32 of those before, in base 62.

@@ -107,8 +107,11 @@ impl RuleSet {
         });
         // A gate looks one match-length back, since a match may begin before its hit.
         self.gates.each(text.get(from..).unwrap_or_default(), |number, start, end| {
-            if self.rules.get(number as usize).is_some_and(wanted) {
-                places.push((number, from + start, from + end));
+            let Some(rule) = self.rules.get(number as usize).filter(|rule| wanted(rule)) else { return };
+            match rule.trial() {
+                Some(Trial { start: Start::Before { tail, .. }, .. })
+                    if !may_be(tail, text, from + start, scratch) => {}
+                _ => places.push((number, from + start, from + end)),
             }
         });
         places.sort_unstable();
@@ -277,11 +280,11 @@ pub(super) fn accepts(
     if rule.entropy.is_some_and(|least| shannon(value) < least) {
         return false;
     }
+    let seen = Seen::of(text, whole, span);
     // What everybody may read is nobody's secret; the strict profile has rules of its own for it.
-    if !rule.strict_only && std::str::from_utf8(value).is_ok_and(crate::shape::is_published) {
+    if !rule.strict_only && crate::shape::is_published(seen.value()) {
         return false;
     }
     let Some(check) = rule.check else { return true };
-    let seen = Seen { text, whole: whole.clone(), span: span.clone(), value };
     if rule.scored { verdicts.scored(&seen) } else { check(&seen) }
 }

@@ -82,7 +82,10 @@ impl Rule {
     pub(super) fn trial(&self) -> Option<&Trial> {
         let compiled = self.trial.get_or_init(|| {
             let groups: Vec<usize> = self.groups.iter().copied().chain(self.core).collect();
-            Trial::of(&self.pattern(), &self.keywords, &groups).map(Box::new)
+            // A gate that is a text stands where a keyword would.
+            let fixed: Vec<String> = self.gate.iter().filter_map(|gate| gate.text()).collect();
+            let keywords = if self.gate.is_some() { &fixed } else { &self.keywords };
+            Trial::of(&self.pattern(), keywords, &groups).map(Box::new)
         });
         compiled.as_deref()
     }

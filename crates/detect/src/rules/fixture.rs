@@ -4,17 +4,19 @@
 //! and documentation name their fixtures.
 
 use super::validators::Seen;
-use crate::shape;
+use crate::shape::{self, Needles};
 
 /// Words that make a fixture of the name that they are part of, or of the call that they are.
-const JOINED: &[&str] =
-    &["assert", "example", "examples", "expect", "expected", "fixture", "sample", "test", "testing", "tests"];
+static JOINED: Needles<10> = Needles::new([
+    "assert", "example", "examples", "expect", "expected", "fixture", "sample", "test", "testing", "tests",
+]);
 
 /// Words that nobody writes of a thing that is in use.
-const ALONE: &[&str] = &["demonstration", "dummy", "fake", "mock", "mocked"];
+static ALONE: Needles<5> = Needles::new(["demonstration", "dummy", "fake", "mock", "mocked"]);
 
 /// What may follow a word of [`JOINED`] in a comment: `test vector`, `example private key`.
-const THINGS: &[&str] = &["data", "fixture", "key", "keys", "keypair", "private", "vector", "vectors"];
+static THINGS: Needles<8> =
+    Needles::new(["data", "fixture", "key", "keys", "keypair", "private", "vector", "vectors"]);
 
 /// Whether the last lines before the match belong to a test or an example.
 pub(super) fn in_fixture(seen: &Seen<'_>) -> bool {
@@ -23,25 +25,31 @@ pub(super) fn in_fixture(seen: &Seen<'_>) -> bool {
 
 /// The same, of the text itself.
 pub(super) fn is_fixture(before: &str) -> bool {
-    let mut from = 0;
-    let parts: Vec<&str> = shape::parts(before).collect();
-    parts.iter().enumerate().any(|(at, part)| {
-        let start = before.get(from..).and_then(|rest| rest.find(part)).map_or(from, |found| from + found);
-        let end = start + part.len();
-        from = end;
-        let lower = part.to_ascii_lowercase();
-        if ALONE.contains(&lower.as_str()) {
+    let mut parts = shape::parts(before);
+    while let Some(part) = parts.next() {
+        if makes_fixture(before, part, &parts) {
             return true;
         }
-        let joins = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
-        let bytes = before.as_bytes();
-        let next = bytes.get(end);
-        JOINED.contains(&lower.as_str())
-            && (joins(next)
-                || joins(start.checked_sub(1).and_then(|last| bytes.get(last)))
-                || next.is_some_and(|byte| b"(!:]".contains(byte))
-                || parts.get(at + 1).is_some_and(|word| THINGS.contains(&word.to_ascii_lowercase().as_str())))
-    })
+    }
+    false
+}
+
+/// Whether a part of the text says so. `after`: what follows it.
+pub(super) fn makes_fixture(before: &str, part: &str, after: &shape::Parts<'_>) -> bool {
+    if ALONE.has(part.as_bytes()) {
+        return true;
+    }
+    if !JOINED.has(part.as_bytes()) {
+        return false;
+    }
+    let bytes = before.as_bytes();
+    let (start, end) = (after.end() - part.len(), after.end());
+    let joins = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
+    let next = bytes.get(end);
+    joins(next)
+        || joins(start.checked_sub(1).and_then(|last| bytes.get(last)))
+        || next.is_some_and(|byte| b"(!:]".contains(byte))
+        || after.clone().next().is_some_and(|word| THINGS.has(word.as_bytes()))
 }
 
 #[cfg(test)]

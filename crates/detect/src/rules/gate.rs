@@ -28,6 +28,14 @@ impl Gate {
         }
     }
 
+    /// What stands at every place that passes, if that is always the same.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Gate::Shape { shape, .. } if !shape.contains(&b'd') => String::from_utf8(shape.clone()).ok(),
+            _ => None,
+        }
+    }
+
     /// Calls `hit` with the start and end of every place that passes, in order.
     pub(crate) fn each(&self, text: &[u8], hit: impl FnMut(usize, usize)) {
         match self {

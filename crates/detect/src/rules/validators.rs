@@ -24,7 +24,8 @@ pub(crate) struct Seen<'t> {
     pub(crate) text: &'t [u8],
     pub(crate) whole: Range<usize>,
     pub(crate) span: Range<usize>,
-    pub(crate) value: &'t [u8],
+    /// What stands under the span; nothing if that is no UTF-8.
+    value: &'t str,
 }
 
 pub(crate) type Validator = fn(&Seen<'_>) -> bool;
@@ -78,8 +79,15 @@ pub(crate) fn names() -> String {
 }
 
 impl<'t> Seen<'t> {
+    pub(super) fn of(text: &'t [u8], whole: &Range<usize>, span: &Range<usize>) -> Seen<'t> {
+        let value = text.get(span.clone()).unwrap_or_default();
+        let value = std::str::from_utf8(value).unwrap_or_default();
+        Seen { text, whole: whole.clone(), span: span.clone(), value }
+    }
+
+    #[inline(always)]
     pub(super) fn value(&self) -> &'t str {
-        std::str::from_utf8(self.value).unwrap_or_default()
+        self.value
     }
 
     /// The text on the same line before the value.
@@ -407,7 +415,7 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     let worded = shape::explained(value);
     // A slash now and then is base64; segments that read are a path.
     let path = value.split('/').filter(|part| part.len() >= 3 && shape::is_wordlike(part)).count() >= 2;
-    let entropy = shannon(seen.value);
+    let entropy = shannon(seen.value().as_bytes());
     let joined = |byte: u8, marks: &[u8]| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     let part_of_more = seen.before().is_some_and(|byte| joined(byte, b"+/_-"))
         || seen.line_before().ends_with(b"sha256:")

@@ -11,12 +11,12 @@ mod words;
 
 pub(crate) use names::name_parts;
 pub use names::names_secret;
-pub(crate) use needles::Needles;
+pub(crate) use needles::{Marks, Needles};
 pub use stand_in::is_stand_in;
 pub(crate) use stand_in::{is_example, is_published, is_reference};
 pub use words::is_wordlike;
 pub(crate) use words::{
-    Reading, distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default,
+    Parts, Reading, distinct, explained, is_all_words, is_camel_case, is_sequence, is_spelt_default,
     is_wordlike_part, odd_letters, parts,
 };
 

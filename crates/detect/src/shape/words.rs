@@ -202,26 +202,32 @@ impl<'v> Iterator for Parts<'v> {
     type Item = &'v str;
 
     fn next(&mut self) -> Option<&'v str> {
-        let rest = self.value.as_bytes().get(self.at..).unwrap_or_default();
-        let skipped = rest.iter().position(|byte| Kind::of(*byte) != Kind::Mark)?;
-        let start = self.at + skipped;
-        let mut kinds = rest.iter().skip(skipped).map(|byte| Kind::of(*byte)).chain([Kind::Mark]);
-        let (mut before, mut here) = (Kind::Mark, kinds.next()?);
-        let mut len = 0;
+        let bytes = self.value.as_bytes();
+        let kind = |at: usize| bytes.get(at).map_or(Kind::Mark, |byte| Kind::of(*byte));
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        let start = self.at + rest.iter().position(|byte| Kind::of(*byte) != Kind::Mark)?;
+        let (mut at, mut before, mut here) = (start, Kind::Mark, kind(start));
         while here != Kind::Mark {
-            let next = kinds.next().unwrap_or(Kind::Mark);
+            let next = kind(at + 1);
             // A new part begins, with a letter or digit on both sides.
             let turns = (before == Kind::Digit) != (here == Kind::Digit)
                 || here == Kind::Upper
                     && (before == Kind::Lower || before == Kind::Upper && next == Kind::Lower);
-            if len > 0 && turns {
+            if turns && at > start {
                 break;
             }
-            len += 1;
+            at += 1;
             (before, here) = (here, next);
         }
-        self.at = start + len;
-        self.value.get(start..self.at)
+        self.at = at;
+        self.value.get(start..at)
+    }
+}
+
+impl Parts<'_> {
+    /// Where the last part ends.
+    pub(crate) fn end(&self) -> usize {
+        self.at
     }
 }
 
@@ -236,14 +242,28 @@ enum Kind {
 impl Kind {
     #[inline(always)]
     fn of(byte: u8) -> Kind {
-        match byte {
-            b'0'..=b'9' => Kind::Digit,
-            b'a'..=b'z' => Kind::Lower,
-            b'A'..=b'Z' => Kind::Upper,
-            _ => Kind::Mark,
-        }
+        KINDS.get(usize::from(byte)).copied().unwrap_or(Kind::Mark)
     }
 }
+
+/// One load a byte: values are read again and again.
+static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Mark; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            kinds[byte] = match byte as u8 {
+                b'0'..=b'9' => Kind::Digit,
+                b'a'..=b'z' => Kind::Lower,
+                b'A'..=b'Z' => Kind::Upper,
+                _ => Kind::Mark,
+            };
+        }
+        byte += 1;
+    }
+    kinds
+};
 
 /// How many different bytes.
 pub(crate) fn distinct(value: &str) -> usize {

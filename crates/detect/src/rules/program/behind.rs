@@ -52,7 +52,7 @@ impl Program {
                         all = all.with(&self.set(set));
                     }
                 }
-                Step::Branch { from, len } => {
+                Step::Branch { from, len, .. } => {
                     let branches = self.branches.get(from as usize..(from + len) as usize);
                     open.extend(branches.into_iter().flatten().map(|branch| (branch.step, at)));
                 }

@@ -11,6 +11,10 @@ pub(super) const MOST_GROUPS: usize = 12;
 /// Loops of one regex, at most.
 pub(super) const MOST_COUNTERS: usize = 8;
 const MOST_STEPS: usize = 4096;
+/// Branches of one step, at most.
+const MOST_BRANCHES: usize = 16;
+/// As many are told by one look at a table.
+const LEAST_IN_TABLE: usize = 4;
 /// Bytes that a text is searched for at once, at most.
 const MOST_HEADS: usize = 3;
 
@@ -95,11 +99,11 @@ impl Compiler<'_> {
     fn part(&mut self, hir: &Hir, next: u32, after: &Set) -> Option<u32> {
         match hir.kind() {
             HirKind::Empty => Some(next),
-            HirKind::Literal(literal) => {
+            HirKind::Literal(literal) if literal.0.len() > 1 => {
                 let (from, len) = self.bytes(&literal.0)?;
                 self.emit(Step::Bytes { from, len, next })
             }
-            HirKind::Class(_) => {
+            HirKind::Literal(_) | HirKind::Class(_) => {
                 let set = self.set(one_byte(hir)?)?;
                 self.emit(Step::One { set, next })
             }
@@ -141,11 +145,32 @@ impl Compiler<'_> {
         }
     }
 
-    fn branch(&mut self, branches: Vec<Branch>) -> Option<u32> {
+    fn branch(&mut self, mut branches: Vec<Branch>) -> Option<u32> {
+        if branches.len() > MOST_BRANCHES {
+            // The last of them is a step that has the rest.
+            let rest = branches.split_off(MOST_BRANCHES - 1);
+            let sets = rest.iter().filter_map(|branch| self.program.sets.get(usize::from(branch.first)));
+            let first = sets.fold(Set::NONE, |all, set| all.with(set));
+            branches.push(Branch { first: self.set(first)?, step: self.branch(rest)? });
+        }
+        let table = if branches.len() < LEAST_IN_TABLE { None } else { Some(self.table(&branches)?) };
         let from = u32::try_from(self.program.branches.len()).ok()?;
         let len = u32::try_from(branches.len()).ok()?;
         self.program.branches.extend(branches);
-        self.emit(Step::Branch { from, len })
+        self.emit(Step::Branch { from, len, table })
+    }
+
+    fn table(&mut self, branches: &[Branch]) -> Option<u16> {
+        let mut table = Box::new([0; 257]);
+        for (branch, number) in branches.iter().zip(0..) {
+            let first = self.program.sets.get(usize::from(branch.first))?;
+            for (slot, byte) in table.iter_mut().zip(0..=u8::MAX) {
+                *slot |= u16::from(first.has(byte)) << number;
+            }
+            *table.last_mut()? |= u16::from(first.may(&[], 0)) << number;
+        }
+        self.program.tables.push(table);
+        u16::try_from(self.program.tables.len() - 1).ok()
     }
 
     fn repetition(&mut self, repetition: &Repetition, next: u32, after: &Set) -> Option<u32> {

@@ -18,6 +18,8 @@ pub(super) use set::Set;
 pub(super) struct Program {
     steps: Vec<Step>,
     branches: Vec<Branch>,
+    /// Of many branches, those that each byte may begin, and the text's end.
+    tables: Vec<Table>,
     sets: Vec<Set>,
     bytes: Vec<u8>,
     counters: usize,
@@ -59,6 +61,7 @@ enum Step {
     Branch {
         from: u32,
         len: u32,
+        table: Option<u16>,
     },
     Save {
         slot: u8,
@@ -86,6 +89,9 @@ enum Step {
         test: u32,
     },
 }
+
+/// A bit for each of so many branches, for each byte and, last, for the text's end.
+type Table = Box<[u16; 257]>;
 
 /// A way to go on, and what it may begin with.
 #[derive(Debug, Clone, Copy)]
@@ -151,9 +157,10 @@ enum Open {
         step: u32,
         at: usize,
     },
+    /// A bit for each branch from `from` on.
     Branches {
         from: u32,
-        len: u32,
+        open: u16,
         at: usize,
     },
     /// A run from `at` that may be so long, or from so long on.

@@ -127,7 +127,10 @@ impl Program {
                         }
                     }
                 }
-                Step::Branch { from, len } => self.branch(text, from, len, at, scratch),
+                Step::Branch { from, len, table } => {
+                    let open = self.open_branches(text, from, len, table, at);
+                    self.branch(from, open, at, scratch)
+                }
                 Step::Save { slot, next } => {
                     if let Some(held) = scratch.slots.get_mut(usize::from(slot)) {
                         let held = std::mem::replace(held, at);
@@ -174,7 +177,7 @@ impl Program {
         loop {
             let way = match scratch.open.pop()? {
                 Open::Step { step, at } => Some((step, at)),
-                Open::Branches { from, len, at } => self.branch(text, from, len, at, scratch),
+                Open::Branches { from, open, at } => self.branch(from, open, at, scratch),
                 Open::Run { step, at, len } => match self.steps.get(step as usize)? {
                     Step::Run { how: How::Shortest, .. } => {
                         self.shortest::<GROWS>(text, step, at, len, scratch)
@@ -252,23 +255,29 @@ impl Program {
         }
     }
 
-    /// The first of so many branches that may be taken here.
-    fn branch(
-        &self,
-        text: &[u8],
-        from: u32,
-        len: u32,
-        at: usize,
-        scratch: &mut Scratch,
-    ) -> Option<(u32, usize)> {
-        let branches = self.branches.get(from as usize..(from + len) as usize)?;
-        let mut open = branches.iter().enumerate().filter(|(_, branch)| self.may_take(text, **branch, at));
-        let (_, first) = open.next()?;
-        if let Some((second, _)) = open.next() {
-            let second = second as u32;
-            scratch.open.push(Open::Branches { from: from + second, len: len - second, at });
+    /// A bit for each branch that may be taken here.
+    #[inline(always)]
+    fn open_branches(&self, text: &[u8], from: u32, len: u32, table: Option<u16>, at: usize) -> u16 {
+        if let Some(table) = table {
+            let byte = text.get(at).map_or(256, |byte| usize::from(*byte));
+            let table = self.tables.get(usize::from(table));
+            return table.and_then(|table| table.get(byte)).copied().unwrap_or(0);
         }
-        Some((first.step, at))
+        let branches = self.branches.get(from as usize..(from + len) as usize).unwrap_or_default();
+        let open = |(branch, number): (&Branch, u32)| u16::from(self.may_take(text, *branch, at)) << number;
+        branches.iter().zip(0..).map(open).fold(0, |all, open| all | open)
+    }
+
+    /// The first of the open branches.
+    #[inline(always)]
+    fn branch(&self, from: u32, open: u16, at: usize, scratch: &mut Scratch) -> Option<(u32, usize)> {
+        let first = open.trailing_zeros();
+        let branch = self.branches.get((from + first) as usize).filter(|_| open != 0)?;
+        let open = open & (open - 1);
+        if open != 0 {
+            scratch.open.push(Open::Branches { from, open, at });
+        }
+        Some((branch.step, at))
     }
 
     #[inline(always)]

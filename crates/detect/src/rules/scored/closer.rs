@@ -3,10 +3,12 @@
 //!
 //! Weighed by the same model as the rest; looking here costs more than all that came before.
 
+use std::cell::OnceCell;
+
 use super::features::{Number, Pair};
 use crate::rules::assigned::{is_credible, is_dense};
-use crate::rules::fixture::is_fixture;
-use crate::shape;
+use crate::rules::fixture::makes_fixture;
+use crate::shape::{self, Marks, Needles};
 
 macro_rules! features {
     ($pair:ident, $facts:ident; $($name:ident: $value:expr,)*) => {
@@ -19,7 +21,62 @@ macro_rules! features {
             let $facts = Facts::of($pair);
             [$(Number::number($value)),*]
         }
+
+        /// Whether the score of the cheap features and that of these are at least 0 together. What follows a feature
+        /// that has decided is not looked at.
+        pub(super) fn lift(score: f32, weights: &[f32], $pair: &Pair<'_>) -> bool {
+            let mut open = Open::of(score, weights);
+            if let Some(decided) = open.decided() {
+                return decided;
+            }
+            let $facts = Facts::of($pair);
+            let mut weights = weights.iter();
+            $(
+                let weight = weights.next().copied().unwrap_or_default();
+                if let Some(decided) = open.take(weight, || $value) {
+                    return decided;
+                }
+            )*
+            open.score >= 0.0
+        }
     };
+}
+
+/// A score, and by how much what is not looked at yet may change it.
+struct Open {
+    score: f32,
+    least: f32,
+    most: f32,
+}
+
+impl Open {
+    /// More than sums of so few numbers lose by rounding.
+    const ROUNDING: f32 = 1e-3;
+
+    fn of(score: f32, weights: &[f32]) -> Open {
+        let (least, most) = weights.iter().fold((0.0, 0.0), |(least, most): (f32, f32), weight| {
+            (least + weight.min(0.0), most + weight.max(0.0))
+        });
+        Open { score, least, most }
+    }
+
+    fn decided(&self) -> Option<bool> {
+        match () {
+            () if self.score + self.most < -Open::ROUNDING => Some(false),
+            () if self.score + self.least > Open::ROUNDING => Some(true),
+            () => None,
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, weight: f32, feature: impl FnOnce() -> bool) -> Option<bool> {
+        self.least -= weight.min(0.0);
+        self.most -= weight.max(0.0);
+        if feature() {
+            self.score += weight;
+        }
+        self.decided()
+    }
 }
 
 features! { pair, facts;
@@ -41,9 +98,9 @@ features! { pair, facts;
     counts_far: counts(pair.value) >= 6,
     few_characters: shape::distinct(pair.value) * 3 <= pair.value.len() && pair.value.len() <= 32,
     // where it stands
-    in_fixture: is_fixture(&facts.before),
-    beside_documentation: holds_any(&facts.before, DOCUMENTATION),
-    beside_people: shape::parts(&facts.before).any(|part| PEOPLE.iter().any(|name| part.eq_ignore_ascii_case(name))),
+    in_fixture: facts.around().fixture,
+    beside_documentation: DOCUMENTATION.any_in(&facts.before),
+    beside_people: facts.around().people,
     name_quoted: pair.glue.starts_with(['"', '\'']),
     name_in_brackets: pair.glue.contains(']'),
 }
@@ -56,6 +113,13 @@ struct Facts<'t> {
     believable: bool,
     mixed: bool,
     human: bool,
+    around: OnceCell<Around>,
+}
+
+/// What the words before the name say.
+struct Around {
+    fixture: bool,
+    people: bool,
 }
 
 impl<'t> Facts<'t> {
@@ -69,14 +133,28 @@ impl<'t> Facts<'t> {
             believable: is_believable(pair.value),
             mixed: is_mixed(pair.value),
             human: is_human(pair.value),
+            around: OnceCell::new(),
         }
+    }
+
+    fn around(&self) -> &Around {
+        self.around.get_or_init(|| {
+            let mut around = Around { fixture: false, people: false };
+            let mut parts = shape::parts(&self.before);
+            while let Some(part) = parts.next() {
+                around.fixture |= makes_fixture(&self.before, part, &parts);
+                around.people |= PEOPLE.has(part.as_bytes());
+            }
+            around
+        })
     }
 }
 
-const DOCUMENTATION: &[&str] = &[
+static DOCUMENTATION: Marks<11> = Marks::new([
     "e.g.",
     "xample",
     "such as",
+    "sample",
     "```",
     ".. code",
     "::\n",
@@ -84,17 +162,12 @@ const DOCUMENTATION: &[&str] = &[
     "<code",
     "<pre",
     "@param",
-    "sample",
-];
+]);
 /// Who and what stands in examples.
-const PEOPLE: &[&str] = &[
-    "alice", "bob", "carol", "john", "jane", "joe", "doe", "smith", "foo", "bar", "baz", "acme", "lorem",
-    "hello", "myuser", "myapp", "testuser", "someone", "somebody",
-];
-
-fn holds_any(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
-}
+static PEOPLE: Needles<19> = Needles::new([
+    "acme", "alice", "bar", "baz", "bob", "carol", "doe", "foo", "hello", "jane", "joe", "john", "lorem",
+    "myapp", "myuser", "smith", "somebody", "someone", "testuser",
+]);
 
 /// Not a piece of code, markup or prose.
 fn is_believable(value: &str) -> bool {

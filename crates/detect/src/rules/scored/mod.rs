@@ -54,14 +54,7 @@ fn is_likely(pair: &Pair<'_>) -> bool {
     }
     let score = weights::BIAS + features::of(pair).weighed(weights::WEIGHTS) - weights::THRESHOLD;
     // Most values are far from what a closer look could change.
-    let (least, most) = weights::CLOSER.iter().fold((0.0, 0.0), |(least, most): (f32, f32), weight| {
-        (least + weight.min(0.0), most + weight.max(0.0))
-    });
-    score + most >= 0.0 && (score + least >= 0.0 || score + weighed_closely(pair) >= 0.0)
-}
-
-fn weighed_closely(pair: &Pair<'_>) -> f32 {
-    closer::of(pair).iter().zip(weights::CLOSER).map(|(feature, weight)| feature * weight).sum()
+    closer::lift(score, weights::CLOSER, pair)
 }
 
 /// What no secret is, told without looking closer: most candidates end here. What costs least is asked first.
@@ -160,8 +153,7 @@ impl RuleSet {
         let matches = self.matches(text.as_bytes(), 0, scored);
         let judged = matches.into_iter().filter_map(|found| {
             let rule = self.rules().get(found.rule)?;
-            let value = text.as_bytes().get(found.span.clone())?;
-            let seen = Seen { text: text.as_bytes(), whole: found.whole, span: found.span.clone(), value };
+            let seen = Seen::of(text.as_bytes(), &found.whole, &found.span);
             let pair = pair(&seen);
             (!is_hopeless(&pair)).then(|| Judged {
                 rule: rule.id.clone(),
