@@ -109,6 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_has_its_parents_connection_is_not_who_made_it() {
+        use std::os::fd::{AsFd, OwnedFd};
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (server, peer) = listener.accept().expect("accept");
+        let owner = crate::owner_of(server.local_addr().expect("local"), peer).expect("owner");
+        let given: OwnedFd = client.as_fd().try_clone_to_owned().expect("clone");
+        let mut child = std::process::Command::new("sleep").arg("60").stdin(given).spawn().expect("sleep");
+        let found = Processes::new().of_socket(owner.inode, owner.uid);
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert_eq!(found.expect("process").pid, std::process::id());
+    }
+
+    #[test]
     fn the_environment_is_that_of_the_process() {
         let mut child = std::process::Command::new("sleep")
             .arg("60")

@@ -20,7 +20,8 @@ const MAX_ENVIRONMENT: usize = 128 << 10;
 pub(crate) fn find_socket_holder(inode: u64, uid: u32, recent: &[u32]) -> Option<u32> {
     let wanted = format!("socket:[{inode}]");
     let deadline = Instant::now() + SEARCH_TIME;
-    if let Some(pid) = recent.iter().find(|pid| holds(**pid, uid, wanted.as_bytes(), deadline)) {
+    let holds = |pid: u32| holds(pid, uid, wanted.as_bytes(), deadline);
+    if let Some(pid) = recent.iter().find(|pid| holds(**pid)) {
         return Some(*pid);
     }
     let mut pids: Vec<u32> = std::fs::read_dir("/proc")
@@ -29,9 +30,15 @@ pub(crate) fn find_socket_holder(inode: u64, uid: u32, recent: &[u32]) -> Option
         .collect();
     // Who has just connected is more often young than old.
     pids.sort_unstable_by(|a, b| b.cmp(a));
-    pids.into_iter()
-        .take_while(|_| Instant::now() < deadline)
-        .find(|pid| holds(*pid, uid, wanted.as_bytes(), deadline))
+    let mut holder = pids.into_iter().take_while(|_| Instant::now() < deadline).find(|pid| holds(*pid))?;
+    // Until it becomes another program a new child has all that its parent has, the connection too.
+    for _ in 0..MAX_ANCESTORS {
+        match Stat::of(holder) {
+            Some(stat) if stat.parent != 0 && holds(stat.parent) => holder = stat.parent,
+            _ => break,
+        }
+    }
+    Some(holder)
 }
 
 fn holds(pid: u32, uid: u32, wanted: &[u8], deadline: Instant) -> bool {
