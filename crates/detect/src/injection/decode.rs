@@ -99,7 +99,7 @@ fn lines(text: &str, views: &mut Vec<View>) {
         if views.len() >= MOST || line.len() > LONGEST {
             continue;
         }
-        if escapes && let Some(text) = unescaped(line) {
+        if escapes && let Some(text) = unescaped(line, LEAST_ESCAPES) {
             views.push(View { text, span: span.clone() });
         }
         if turned && TURNED.is_match(line) {
@@ -156,8 +156,11 @@ fn closed_up(line: &str) -> String {
         .collect()
 }
 
-/// Unicode, percent, byte and entity escapes as the characters they stand for; none where the line has few.
-fn unescaped(line: &str) -> Option<String> {
+/// So few escapes stand in a line that uses them for words.
+const LEAST_ESCAPES: usize = 4;
+
+/// Unicode, percent, byte and entity escapes as the characters they stand for; none where the line has less than `least`.
+pub(super) fn unescaped(line: &str, least: usize) -> Option<String> {
     let mut bytes = Vec::with_capacity(line.len());
     let mut rest = line;
     let mut count = 0;
@@ -181,7 +184,7 @@ fn unescaped(line: &str) -> Option<String> {
             }
         }
     }
-    (count >= 4).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    (count >= least).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 enum Decoded {

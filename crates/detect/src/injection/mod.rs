@@ -9,6 +9,7 @@ mod decode;
 pub mod features;
 mod fold;
 mod hidden;
+mod markup;
 pub mod model;
 mod source;
 
