@@ -61,7 +61,8 @@ fn base62(body: &str) -> bool {
 
 /// The last eight characters are the CRC-32 of the `len` before, in hexadecimal.
 /// Cloudflare: <https://developers.cloudflare.com/fundamentals/api/get-started/token-formats/>;
-/// Zuplo: <https://zuplo.com/docs/articles/api-key-management>.
+/// Zuplo: <https://zuplo.com/docs/articles/api-key-management>. Both only say that it is a checksum; published tokens
+/// show which.
 fn hexadecimal(body: &str, len: usize) -> bool {
     let Some((key, sum)) = body.split_at_checked(len) else { return false };
     sum.len() == 8 && format!("{:08x}", crc32(key.as_bytes())).eq_ignore_ascii_case(sum)

@@ -24,7 +24,7 @@ pub(super) enum Gap {
 
 /// Bytes of a loose gap before its last.
 const LOOSE_MOST: usize = 40;
-const LOOSE: &str = r#"[\w\s"'`=:.,<>()\[\]{}?$\\@|-]{0,40}?["'`\s=:>(,|\[-]"#;
+const LOOSE: &str = r##"[\w\s"'`=:.,<>()\[\]{}?$\\@|#*-]{0,40}?["'`\s=:>(,|\[{-]"##;
 const STRICT_NAME: &str = r"[ _.-]?(?i:[a-z_.-]{0,16}(?:key|token|secret|password|pat|auth|credentials?))";
 const STRICT_REST: &str = r#"[\w.-]{0,16}[\s"'`=:>(,\[\]\\?]{1,8}(?:string[ =]{1,3})?["'`]?"#;
 
@@ -183,12 +183,15 @@ static CLASSES: [u8; 256] = {
         let value = byte as u8;
         let last = matches!(
             value,
-            b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'(' | b',' | b'|' | b'[' | b'-' | b' ' | b'\t'
+            b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'(' | b',' | b'|' | b'[' | b'{' | b'-' | b' ' | b'\t'
                 ..=b'\r'
         );
         let inner = last
             || value.is_ascii_alphanumeric()
-            || matches!(value, b'_' | b'.' | b'<' | b')' | b']' | b'{' | b'}' | b'?' | b'$' | b'\\' | b'@');
+            || matches!(
+                value,
+                b'_' | b'.' | b'<' | b')' | b']' | b'}' | b'?' | b'$' | b'\\' | b'@' | b'#' | b'*'
+            );
         #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
         {
             table[byte] = if inner { INNER } else { 0 } | if last { LAST } else { 0 };

@@ -198,10 +198,24 @@ pub(super) fn token(seen: &Seen<'_>) -> bool {
 /// Whether a value counts at the length of a key, as people make one up where a service's own form is asked for:
 /// `1234567890abcdef…`. One character over and over stands for a key and is none.
 fn is_counted(value: &str) -> bool {
-    const LEAST: usize = 28;
+    counts(value, 28, 8)
+}
+
+fn counts(value: &str, least: usize, kinds: usize) -> bool {
     let bytes = value.as_bytes();
     let repeats = bytes.array_windows().any(|[a, b, c, d]| a == b && b == c && c == d);
-    value.len() >= LEAST && shape::distinct(value) >= 8 && !repeats
+    value.len() >= least && shape::distinct(value) >= kinds && !repeats
+}
+
+/// The same behind a service's name and a word for a key, where people write `abcdef…` of the key's own length.
+fn is_counted_for_key(seen: &Seen<'_>, value: &str) -> bool {
+    const TELLING: [&str; 5] = ["key", "token", "secret", "private", "access"];
+    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let lead = String::from_utf8_lossy(lead).to_ascii_lowercase();
+    TELLING.iter().any(|word| lead.contains(word))
+        && counts(value, 20, 6)
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && !in_fixture(seen)
 }
 
 /// A stand-in by what it says or refers to; one that only counts is none where nothing but a key can stand.
@@ -259,7 +273,9 @@ fn service_key(seen: &Seen<'_>) -> bool {
     let mixed = is_mixed_up(value);
     let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
     // Six letters over and over, behind a beginning that is the service's own.
-    let counted = seen.whole.start == seen.span.start && is_counted(value);
+    let begun = seen.whole.start == seen.span.start;
+    let counted =
+        begun && is_counted(value) || !begun && shape::is_sequence(value) && is_counted_for_key(seen, value);
     (digits >= 2 && letters >= 1 || digits >= 10 && digits == value.len() || mixed || counted)
         && !called
         && (joined || is_named_beside(seen))
