@@ -381,7 +381,11 @@ fn name_of_file(lead: &[u8]) -> bool {
 fn dense_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    token(seen) && digits >= 3 && shape::explained(value) * 4 < value.len()
+    // Of 24 letters and digits every fourth token has two digits or fewer. Base64 spells any short beginning.
+    let part_of_base64 =
+        [seen.before(), seen.after()].into_iter().flatten().any(|byte| b"+/".contains(&byte));
+    let dense = digits >= 3 || digits >= 1 && is_mixed_up(value) && !part_of_base64;
+    token(seen) && dense && shape::explained(value) * 4 < value.len()
 }
 
 /// A token whose form has no boundary of its own: nothing like it may stand on either side.
