@@ -194,13 +194,16 @@ async fn whole(
             }
         }
     };
-    let (summary, changed) = look(&ret, content_type, &plain);
+    let Looked { summary, changed, calls } = look(&ret, content_type, &plain);
     let mut closing = Closing::new(ret);
-    // Should the client go away while a person is asked.
-    closing.so_far = summary.clone();
-    let clean = changed.as_deref().unwrap_or(&plain);
-    let judged = judge(&closing.ret, content_type, clean).await;
-    let changed = judged.or(changed);
+    let changed = if calls {
+        // Should the client go away while a person is asked.
+        closing.so_far = summary.clone();
+        let clean = changed.as_deref().unwrap_or(&plain);
+        judge(&closing.ret, content_type, clean).await.or(changed)
+    } else {
+        changed
+    };
     if !codings.is_empty() && changed.is_none() {
         // A coding that stays on is no text.
         closing.said = None;
@@ -248,8 +251,17 @@ async fn judge(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Option<
     }
 }
 
-/// Reads an answer that came whole; gives what it said and its new body if something was taken out.
-fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Option<Vec<u8>>) {
+/// What an answer that came whole was found to be.
+struct Looked {
+    summary: Summary,
+    /// Its new body, if something was taken out.
+    changed: Option<Vec<u8>>,
+    /// It may hold calls of tools, which are to be judged.
+    calls: bool,
+}
+
+/// Reads an answer that came whole.
+fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Looked {
     let document = match read_response(ret.family, content_type, body, &ret.limits) {
         Ok(document) => document,
         Err(_) => return look_at_text(ret, body),
@@ -272,15 +284,17 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> (Summary, Opti
         }
     }
     let changed = (!edits.is_empty()).then(|| splice(body, edits).ok()).flatten();
-    (summary, changed)
+    Looked { summary, changed, calls: !document.tool_calls.is_empty() }
 }
 
-fn look_at_text(ret: &Return, body: &[u8]) -> (Summary, Option<Vec<u8>>) {
-    let Ok(text) = std::str::from_utf8(body) else { return (Summary::default(), None) };
+fn look_at_text(ret: &Return, body: &[u8]) -> Looked {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return Looked { summary: Summary::default(), changed: None, calls: false };
+    };
     let findings = ret.lens.scanner.scan(text, &ret.lens.options);
     let changed = (!findings.is_empty())
         .then(|| sallyport_detect::redact(text, &findings, &mut ret.lens.placeholders.lock()).into_bytes());
-    (Summary { findings, ..Summary::default() }, changed)
+    Looked { summary: Summary { findings, ..Summary::default() }, changed, calls: true }
 }
 
 /// Hands an answer on unread.

@@ -219,12 +219,13 @@ impl<'b> Parsed<'b> {
             rules.push(one.rule);
         }
         rules.append(&mut look.hid);
-        let redacted = match splice(self.body, std::mem::take(&mut look.edits)) {
-            Ok(redacted) => {
-                let edited = look.found.iter().any(|placed| placed.edit == Editable::Possible)
-                    || look.spoken.iter().any(|spoken| spoken.outcome == Outcome::Neutralised);
-                (edited || !rules.is_empty()).then_some(redacted)
-            }
+        let edits = std::mem::take(&mut look.edits);
+        let edited = !rules.is_empty()
+            || look.found.iter().any(|placed| placed.edit == Editable::Possible)
+            || look.spoken.iter().any(|spoken| spoken.outcome == Outcome::Neutralised);
+        // Most bodies go on as they are, and need no copy.
+        let redacted = match edited.then(|| splice(self.body, edits)).transpose() {
+            Ok(redacted) => redacted,
             // Two views of one attachment disagree: neither can be trusted.
             Err(_) => {
                 look.found.iter_mut().for_each(|placed| placed.edit = Editable::Impossible);
