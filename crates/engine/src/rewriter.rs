@@ -4,7 +4,7 @@
 //! Pure: chunks in, chunks out. Text is held back only while its end may still become a finding.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -48,9 +48,7 @@ impl Lens {
     pub(crate) fn edits(&self, segment: &Segment, body: &[u8]) -> Option<(Vec<Finding>, Vec<Edit>)> {
         let text = segment.text(body);
         let findings = self.scanner.scan(&text, &self.options);
-        // Calls are judged as a whole.
-        let spoken = segment.role == Role::Assistant && !segment.key;
-        let cuts = if spoken { self.output.cuts(&text) } else { Vec::new() };
+        let cuts = if is_spoken(segment) { self.output.cuts(&text) } else { Vec::new() };
         if findings.is_empty() && cuts.is_empty() {
             return None;
         }
@@ -68,6 +66,11 @@ impl Lens {
     }
 }
 
+/// Calls are judged as a whole.
+fn is_spoken(segment: &Segment) -> bool {
+    segment.role == Role::Assistant && !segment.key
+}
+
 /// Rewrites one stream of events or lines.
 pub(crate) struct Rewriter {
     lens: Lens,
@@ -83,7 +86,34 @@ pub(crate) struct Rewriter {
     held: bool,
     /// What each channel has said, for the look at its whole.
     said: HashMap<ChannelId, String>,
+    words: Words,
     summary: Summary,
+}
+
+/// Short texts beside what is said that hold nothing, by how they read and whether they are looked at as words of the model:
+/// the names and words of the protocol, which come with every event.
+#[derive(Default)]
+struct Words(HashMap<(u8, bool), HashSet<Box<[u8]>>>);
+
+impl Words {
+    /// Longer ones, and more of them than that, are looked at each time.
+    const LONGEST: usize = 64;
+    const MOST: usize = 256;
+
+    fn hold_nothing(&self, segment: &Segment, body: &[u8]) -> bool {
+        let known = self.0.get(&(segment.reading(), is_spoken(segment)));
+        known.is_some_and(|known| body.get(segment.raw.clone()).is_some_and(|raw| known.contains(raw)))
+    }
+
+    fn note(&mut self, segment: &Segment, body: &[u8]) {
+        let Some(raw) = body.get(segment.raw.clone()).filter(|raw| raw.len() <= Words::LONGEST) else {
+            return;
+        };
+        let known = self.0.entry((segment.reading(), is_spoken(segment))).or_default();
+        if known.len() < Words::MOST {
+            known.insert(raw.into());
+        }
+    }
 }
 
 impl Rewriter {
@@ -105,6 +135,7 @@ impl Rewriter {
             channels: HashMap::new(),
             lines: HashMap::new(),
             said: HashMap::new(),
+            words: Words::default(),
             summary: Summary::default(),
         }
     }
@@ -250,9 +281,15 @@ impl Rewriter {
             self.release(*channel, &rest, out);
         }
         for segment in read.segments.iter().filter(|segment| !segment.locked) {
-            if let Some((findings, replaced)) = self.lens.edits(segment, &event.raw) {
-                edits.extend(replaced);
-                self.summary.findings.extend(findings);
+            if self.words.hold_nothing(segment, &event.raw) {
+                continue;
+            }
+            match self.lens.edits(segment, &event.raw) {
+                Some((findings, replaced)) => {
+                    edits.extend(replaced);
+                    self.summary.findings.extend(findings);
+                }
+                None => self.words.note(segment, &event.raw),
             }
         }
         match rewrite(event, edits) {
@@ -396,6 +433,34 @@ mod tests {
             assert_eq!(said(&out), "the password is [SECRET:db/password] and that is it");
             assert_eq!(summary.findings.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_value_beside_the_words_is_taken_out_of_each_event() {
+        let event = format!("data: {{\"id\":\"{SECRET}\",\"model\":\"m\",\"choices\":[]}}\n\n");
+        let (out, summary) = run(&event.repeat(3), 10_000);
+        assert_eq!(out, event.replace(SECRET, "[SECRET:db/password]").repeat(3));
+        assert_eq!(summary.findings.len(), 3);
+    }
+
+    #[test]
+    fn a_word_that_holds_nothing_is_known_by_how_it_is_looked_at() {
+        let mut decoder = Decoder::new(Framing::Events, &Limits::default());
+        decoder.push(openai("x").as_bytes());
+        let event = decoder.next_event().unwrap().unwrap();
+        let read = Reader::new(Family::OpenAiChat, &Limits::default()).feed(&event);
+        let (mut words, word) = (Words::default(), read.segments[0].clone());
+        assert!(!words.hold_nothing(&word, &event.raw));
+        words.note(&word, &event.raw);
+        assert!(words.hold_nothing(&word, &event.raw));
+        let mut spoken = word;
+        (spoken.role, spoken.key) = (Role::Assistant, false);
+        assert!(!words.hold_nothing(&spoken, &event.raw));
+        for at in 0..=Words::MOST {
+            spoken.raw = 0..at;
+            words.note(&spoken, &[b'x'; Words::MOST]);
+        }
+        assert!(words.0.values().all(|known| known.iter().all(|word| word.len() <= Words::LONGEST)));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::{RuleSet, Waiting};
 pub(super) struct Openings {
     /// The keywords' numbers in the order of their letters.
     words: Vec<u32>,
+    /// Where in them those begin that start with each byte; the end comes last.
+    firsts: Vec<u32>,
     longest: usize,
     /// For each byte the rules that may begin with it.
     roaming: Vec<Vec<u32>>,
@@ -27,6 +29,14 @@ impl Openings {
         let mut words: Vec<u32> = (0..set.waiting.len() as u32).collect();
         words.sort_unstable_by(|a, b| word(a).cmp(word(b)));
         let longest = words.iter().map(|number| word(number).len()).max().unwrap_or(0);
+        let firsts = (0..=256)
+            .map(|byte| {
+                words.partition_point(|number| {
+                    word(number).first().is_none_or(|first| u16::from(*first) < byte)
+                })
+            })
+            .map(|at| at as u32)
+            .collect();
         let mut roaming = vec![Vec::new(); 256];
         let mut others = Vec::new();
         for (rule, number) in set.rules.iter().zip(0..) {
@@ -44,7 +54,14 @@ impl Openings {
             }
         }
         let engine = if others.is_empty() { None } else { Engine::of(&others) };
-        Openings { words, longest, roaming, engine }
+        Openings { words, firsts, longest, roaming, engine }
+    }
+
+    /// The keywords that start with a letter, small or capital, in order.
+    fn starting(&self, letter: u8) -> &[u32] {
+        let letter = usize::from(letter.to_ascii_lowercase());
+        let bound = |at: usize| self.firsts.get(at).map_or(0, |bound| *bound as usize);
+        self.words.get(bound(letter)..bound(letter + 1)).unwrap_or_default()
     }
 }
 
@@ -82,13 +99,14 @@ impl RuleSet {
     /// Whether the text from `at` to its end is the beginning of a keyword, and of what a rule finds there.
     fn begins_keyword(&self, openings: &Openings, text: &[u8], at: usize, scratch: &mut Scratch) -> bool {
         let end = text.get(at..).unwrap_or_default();
+        let words = end.first().map(|letter| openings.starting(*letter)).unwrap_or_default();
         let order = |number: &u32| {
             let word = self.keywords.word(*number as usize);
             let head = word.get(..end.len()).unwrap_or(word);
             head.iter().copied().cmp(end.iter().map(u8::to_ascii_lowercase))
         };
-        let from = openings.words.partition_point(|number| order(number) == Ordering::Less);
-        let begun = openings.words.get(from..).unwrap_or_default();
+        let from = words.partition_point(|number| order(number) == Ordering::Less);
+        let begun = words.get(from..).unwrap_or_default();
         begun.iter().take_while(|number| order(number) == Ordering::Equal).any(|number| {
             let waiting = self.waiting.get(*number as usize);
             waiting.is_some_and(|waiting| self.may_grow(waiting, text, at, None, scratch))
