@@ -21,6 +21,12 @@ pub(crate) fn give_back() {
     memory::give_back_program();
 }
 
+/// What exchanges have left behind.
+fn give_back_used() {
+    hudson_proxy::give_back_room();
+    memory::give_back_freed();
+}
+
 pub(crate) async fn watch(engine: Arc<Engine>, stop: CancellationToken) {
     let counters = &engine.counters;
     let rests = async {
@@ -37,7 +43,7 @@ pub(crate) async fn watch(engine: Arc<Engine>, stop: CancellationToken) {
                     break;
                 }
             }
-            let _ = tokio::task::spawn_blocking(memory::give_back_freed).await;
+            let _ = tokio::task::spawn_blocking(give_back_used).await;
         }
     };
     stop.run_until_cancelled(rests).await;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::handler::BoxError;
 use crate::lane::Driven;
+use crate::room::Pieces;
 
 /// How much of a request that nobody reads is still taken in.
 const LINGER: Duration = Duration::from_secs(10);
@@ -109,7 +110,7 @@ impl Body {
             return Ok(Gathered::TooLong(self));
         }
         let mut first: Option<Bytes> = None;
-        let mut more = BytesMut::new();
+        let mut more = Pieces::default();
         let mut trailers = None;
         while let Some(frame) = self.frame().await {
             match frame?.into_data() {
@@ -118,12 +119,12 @@ impl Body {
                     let too_long = have + data.len() > limit;
                     match first.take() {
                         // A body of one frame is passed on without a copy.
-                        None if more.is_empty() => first = Some(data),
-                        None => more.extend_from_slice(&data),
+                        None if have == 0 => first = Some(data),
+                        None => more.push(&data),
                         Some(start) => {
-                            more.reserve(expected.unwrap_or(0).max(start.len() + data.len()));
-                            more.extend_from_slice(&start);
-                            more.extend_from_slice(&data);
+                            more = Pieces::of(expected.unwrap_or(0).max(start.len() + data.len()));
+                            more.push(&start);
+                            more.push(&data);
                         }
                     }
                     if too_long {
@@ -413,6 +414,22 @@ mod tests {
             panic!("over the limit")
         };
         assert_eq!(body.size_hint().exact(), Some(4));
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_put_together_whether_or_not_their_length_was_announced() {
+        let piece: &'static str = Box::leak("abcdefg".repeat(50_000).into_boxed_str());
+        let rest = Body::from([piece, piece].concat());
+        let announced = Body(Kind::Replayed { head: Some(piece.into()), rest: Box::new(rest) });
+        for body in [announced, in_frames(&[piece, piece, piece])] {
+            let Gathered::Whole { data, .. } = body.gather(2 << 20).await.unwrap() else {
+                panic!("within the limit")
+            };
+            assert!(
+                data.len() > crate::room::LARGE
+                    && data.chunks(piece.len()).all(|part| part == piece.as_bytes())
+            );
+        }
     }
 
     #[tokio::test]

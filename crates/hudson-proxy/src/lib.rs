@@ -25,6 +25,7 @@ mod limits;
 mod noproxy;
 mod one_go;
 mod proxy;
+mod room;
 mod tls;
 mod tunnel;
 mod upstream;
@@ -42,4 +43,5 @@ pub use handler::{
 pub use limits::Limits;
 pub use noproxy::NoProxy;
 pub use proxy::{Drained, Proxy, ProxyBuilder};
+pub use room::give_back_room;
 pub use upstream::Upstream;

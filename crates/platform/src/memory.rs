@@ -19,22 +19,23 @@ pub fn harden_process() -> Hardening {
     crate::imp::harden_process()
 }
 
-/// Has the allocator keep what is freed for what comes next, up to `bytes` a pool. Buffers of a megabyte that come from the
-/// system and go back to it with each request cost a page fault for each of their pages. There are as many pools as cores:
-/// threads come and go, and each had one of its own, eight to a core. To be called before there are other threads.
-pub fn keep_freed(bytes: i32) {
+/// Has the allocator keep what is freed for what comes next, up to `bytes` a pool: what comes from the system and goes back
+/// to it with each request costs a page fault for each of its pages. What is as large as `large` does all the same: kept among
+/// small things it would pin theirs. There are as many pools as cores: threads come and go, and each had one of its own, eight to
+/// a core. To be called before there are other threads.
+pub fn keep_freed(bytes: i32, large: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         // SAFETY: settings of the allocator, which takes any number.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, large);
             libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
             libc::mallopt(libc::M_ARENA_MAX, i32::try_from(cores).unwrap_or(i32::MAX));
         }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = bytes;
+    let _ = (bytes, large);
 }
 
 /// Gives pages back to the system that the allocator keeps after much was freed. For rare moments: it walks the heap.

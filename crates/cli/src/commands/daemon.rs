@@ -13,6 +13,8 @@ use crate::variables::{self, Undo};
 
 /// What one exchange frees the next one has use for: a body of a megabyte is held in four buffers.
 const KEPT: i32 = 4 << 20;
+/// The proxy keeps room for bodies of such a size by itself.
+const LARGE: i32 = 512 << 10;
 
 /// An exchange of 2 KB takes about as long. What it waits for most on a busy machine is a core.
 const TURN: Duration = Duration::from_micros(100);
@@ -31,7 +33,7 @@ pub(crate) fn run() -> Outcome {
     if !undo.is_empty() {
         return restart_without(undo);
     }
-    sallyport_platform::memory::keep_freed(KEPT);
+    sallyport_platform::memory::keep_freed(KEPT, LARGE);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_start(|| sallyport_platform::turns::take_short_turns(TURN))
