@@ -382,9 +382,9 @@ fn dense_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     // Of 24 letters and digits every fourth token has two digits or fewer. Base64 spells any short beginning.
-    let part_of_base64 =
-        [seen.before(), seen.after()].into_iter().flatten().any(|byte| b"+/".contains(&byte));
-    let dense = digits >= 3 || digits >= 1 && is_mixed_up(value) && !part_of_base64;
+    let short =
+        value.len() < 40 && ![seen.before(), seen.after()].into_iter().flatten().any(|b| b"+/".contains(&b));
+    let dense = digits >= 3 || digits >= 1 && short && is_mixed_up(value);
     token(seen) && dense && shape::explained(value) * 4 < value.len()
 }
 
