@@ -8,6 +8,7 @@ mod words;
 use sallyport_policy::Severity;
 use sallyport_policy::shell::SimpleCommand;
 
+use crate::shape::Marks;
 use crate::shell;
 
 type Judgement = (&'static str, Severity);
@@ -15,14 +16,15 @@ type Judgement = (&'static str, Severity);
 /// Whether a line holds a word that any judgement here needs; most lines hold none and are not taken apart.
 pub(super) fn may_hold(line: &str) -> bool {
     use std::sync::LazyLock;
+    // The boundaries of ASCII are more than those of Unicode, and an automaton knows no others.
     static WORDS: LazyLock<Option<regex_automata::meta::Regex>> = LazyLock::new(|| {
         regex_automata::meta::Regex::new(
-            r"(?:\b(?:rm|dd|mkfs|mke2fs|chmod|chown|chattr|wipefs|shred|blkdiscard|fdisk|sgdisk|parted|hdparm|mkswap|cryptsetup|lvremove|vgremove|pvremove|zpool|diskutil|truncate|find|mv|cp|ln|rsync|history|unset|export|journalctl|crontab|setenforce|ufw|iptables|nft|systemctl|service|kill|pkill|killall|docker|podman|kubectl|terraform|tofu|helm|aws|gcloud|gsutil|az|dropdb|psql|mysql|redis-cli|mongo|mongosh|git|apt|apt-get|yum|dnf|dpkg|pacman|pip|userdel|useradd|usermod|passwd|visudo|auditctl|csrutil|spctl|sysctl|insmod|curl|wget|fetch|aria2c|nc|ncat|netcat|socat|telnet|scp|tar|base64|xxd|openssl|eval|source|python[0-9.]*|perl|ruby|php|node|lua|awk|gawk|bash|sh|zsh|mkfifo|nohup|launchctl|nvme|at|env|printenv|cat|tee|echo|printf|set|HISTFILE|HISTSIZE|reboot|busybox|doas|sudo|exec)\b|/dev/|>\s*[/~]|:\(\)|\(\)\s*\{)",
+            r"(?:(?-u:\b)(?:rm|dd|mkfs|mke2fs|chmod|chown|chattr|wipefs|shred|blkdiscard|fdisk|sgdisk|parted|hdparm|mkswap|cryptsetup|lvremove|vgremove|pvremove|zpool|diskutil|truncate|find|mv|cp|ln|rsync|history|unset|export|journalctl|crontab|setenforce|ufw|iptables|nft|systemctl|service|kill|pkill|killall|docker|podman|kubectl|terraform|tofu|helm|aws|gcloud|gsutil|az|dropdb|psql|mysql|redis-cli|mongo|mongosh|git|apt|apt-get|yum|dnf|dpkg|pacman|pip|userdel|useradd|usermod|passwd|visudo|auditctl|csrutil|spctl|sysctl|insmod|curl|wget|fetch|aria2c|nc|ncat|netcat|socat|telnet|scp|tar|base64|xxd|openssl|eval|source|python[0-9.]*|perl|ruby|php|node|lua|awk|gawk|bash|sh|zsh|mkfifo|nohup|launchctl|nvme|at|env|printenv|cat|tee|echo|printf|set|HISTFILE|HISTSIZE|reboot|busybox|doas|sudo|exec)(?-u:\b)|/dev/|>\s*[/~]|:\(\)|\(\)\s*\{)",
         )
         .ok()
     });
     // Nothing is destroyed, opened or sent without one of these.
-    const MARKS: &[&str] = &[
+    static MARKS: Marks<26> = Marks::new([
         "/",
         "~",
         "|",
@@ -36,21 +38,21 @@ pub(super) fn may_hold(line: &str) -> bool {
         "a+",
         "HIST",
         "setenforce",
-        "disable",
         "stop",
+        "disable",
         "dropdb",
         "destroy",
         "delete",
+        "drop",
         "flush",
         "killall5",
         "clean",
         "DROP",
-        "drop",
         "FLUSH",
         "nc ",
         " .",
-    ];
-    MARKS.iter().any(|mark| line.contains(mark)) && WORDS.as_ref().is_some_and(|words| words.is_match(line))
+    ]);
+    MARKS.any_in(line) && WORDS.as_ref().is_some_and(|words| words.is_match(line))
 }
 
 /// What is worst about a command line.

@@ -53,8 +53,15 @@ static INSTALL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// Names of which one stands in every installation.
+static INSTALLERS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new("pip|uv|poetry|pdm|np[mx]|yarn|bun|cargo").ok());
+
 /// Where in `line` a look-alike is installed.
 pub(super) fn look_alikes(line: &str) -> Vec<Range<usize>> {
+    if !INSTALLERS.as_ref().is_some_and(|names| names.is_match(line)) {
+        return Vec::new();
+    }
     let Some(pattern) = &*INSTALL else { return Vec::new() };
     let mut found = Vec::new();
     for hit in pattern.find_iter(line) {

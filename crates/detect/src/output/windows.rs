@@ -96,9 +96,10 @@ static ALL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new_many(&patterns).ok()
 });
 
-/// Words of which one stands in every line that is looked at.
+/// Words of which one stands in every line that is looked at. Their boundaries are those of ASCII, which are more: an
+/// automaton knows no others.
 static GATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:\biex\b|invoke-|downloadstring|downloadfile|\biwr\b|\birm\b|bitstransfer|certutil|bitsadmin|mshta|regsvr32|rundll32|msiexec|wmic|powershell|pwsh|frombase64|remove-item|\br(?:d|mdir)\s+/|\bdel\s|format|disk|cipher|\bclean\b|vssadmin|wbadmin|bcdedit|shadow|mppreference|netsh|netfirewall|\bsc\b|defend|amsi|stop-service|executionpolicy|wevtutil|clear-|psreadline|fsutil|\breg\b|schtasks|\bnet1?\b|local(?:user|group)|scheduledtask|startup|itemproperty|eventfilter|mimikatz|sekurlsa|lsass|comsvcs|ntdsutil)").ok()
+    Regex::new(r"(?i)(?:(?-u:\b)iex(?-u:\b)|invoke-|downloadstring|downloadfile|(?-u:\b)iwr(?-u:\b)|(?-u:\b)irm(?-u:\b)|bitstransfer|certutil|bitsadmin|mshta|regsvr32|rundll32|msiexec|wmic|powershell|pwsh|frombase64|remove-item|(?-u:\b)r(?:d|mdir)\s+/|(?-u:\b)del\s|format|disk|cipher|(?-u:\b)clean(?-u:\b)|vssadmin|wbadmin|bcdedit|shadow|mppreference|netsh|netfirewall|(?-u:\b)sc(?-u:\b)|defend|amsi|stop-service|executionpolicy|wevtutil|clear-|psreadline|fsutil|(?-u:\b)reg(?-u:\b)|schtasks|(?-u:\b)net1?(?-u:\b)|local(?:user|group)|scheduledtask|startup|itemproperty|eventfilter|mimikatz|sekurlsa|lsass|comsvcs|ntdsutil)").ok()
 });
 
 pub(super) fn judge(line: &str) -> Option<(&'static str, Severity, Range<usize>)> {

@@ -191,7 +191,12 @@ fn around(
         Start::Before { most, .. } => {
             places.iter().map(|(_, start, _)| start.saturating_sub(*most)..start + 1).collect()
         }
-        Start::Anywhere => windows(rule, text, from, places),
+        Start::Anywhere => match (&rule.gate, rule.reach) {
+            (Some(gate), Reach::Bytes(longest)) if gate.is_all_of(longest) => {
+                places.iter().map(|(_, start, _)| *start..start + 1).collect()
+            }
+            _ => windows(rule, text, from, places),
+        },
     };
     let mut budget = text.len().saturating_sub(from).saturating_mul(TRIES_A_BYTE).saturating_add(TRY);
     // Behind the last match, and nowhere twice.

@@ -28,6 +28,11 @@ impl Gate {
         }
     }
 
+    /// Whether no match that is `longest` bytes at most can hold more than a place that passes.
+    pub(super) fn is_all_of(&self, longest: usize) -> bool {
+        matches!(self, Gate::Base64Run { len } if *len == longest)
+    }
+
     /// What stands at every place that passes, if that is always the same.
     pub(super) fn text(&self) -> Option<String> {
         match self {

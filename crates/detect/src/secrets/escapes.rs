@@ -388,7 +388,8 @@ pub(super) fn wrap(before: &[u8], input: &[u8], newline: usize) -> Option<Wrap> 
 /// Whether [`WRAPPED`] bytes of a token stand before `at`.
 pub(super) fn ends_long_token(before: &[u8], input: &[u8], at: usize) -> bool {
     let own = input.get(at.saturating_sub(WRAPPED)..at).unwrap_or_default();
-    if !own.iter().copied().all(is_token) {
+    // From its end, where most lines tell.
+    if !own.iter().rev().copied().all(is_token) {
         return false;
     }
     let missing = WRAPPED - own.len();

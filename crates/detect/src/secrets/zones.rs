@@ -25,8 +25,14 @@ impl Zones {
         let mut zones = Zones::default();
         let mut last = Last { kind: 0, end: 0, byte: 0 };
         let mut counted = None;
+        let quiet = Quiet::of(contexts);
         for at in memchr::memchr3_iter(b'\\', b'%', b'&', text) {
             if at < last.end {
+                continue;
+            }
+            let is_near = counted.is_some_and(|counted| at < counted + NEAR);
+            if let Some(byte) = quiet.escape(text, at).filter(|_| !is_near) {
+                last = Last { kind: b'\\', end: at + 2, byte };
                 continue;
             }
             let counts = match escape(text.get(at..).unwrap_or_default()) {
@@ -34,8 +40,7 @@ impl Zones {
                 Escaped::Perhaps => true,
                 Escaped::One { len, byte } => {
                     let end = at + usize::from(len);
-                    let near = counted.is_some_and(|counted| at < counted + NEAR);
-                    let counts = near || !harmless(contexts, pluses, text, at, end, byte, last);
+                    let counts = is_near || !harmless(contexts, pluses, text, at, end, byte, last);
                     last = Last { kind: text.get(at).copied().unwrap_or(0), end, byte };
                     counts
                 }
@@ -107,6 +112,34 @@ impl Zones {
     }
 }
 
+/// The escapes of two characters that most texts are full of, where no known value holds what they stand for.
+struct Quiet(u128);
+
+impl Quiet {
+    const ALL: [(u8, u8); 5] = [(b'n', b'\n'), (b'r', b'\r'), (b't', b'\t'), (b'"', b'"'), (b'\'', b'\'')];
+
+    fn of(contexts: &Contexts) -> Quiet {
+        let quiet = Quiet::ALL.iter().filter(|(_, byte)| !contexts.hold(*byte));
+        Quiet(quiet.fold(0, |all, (kind, _)| all | 1 << kind))
+    }
+
+    /// What such an escape at `at` stands for; none where a value may be wrapped.
+    #[inline(always)]
+    fn escape(&self, text: &[u8], at: usize) -> Option<u8> {
+        let [b'\\', kind @ ..=0x7f] = *text.get(at..)?.first_chunk()? else { return None };
+        if self.0 >> kind & 1 == 0 {
+            return None;
+        }
+        match kind {
+            b'n' | b'r' if ends_long_token(b"", text, at) => None,
+            b'n' => Some(b'\n'),
+            b'r' => Some(b'\r'),
+            b't' => Some(b'\t'),
+            mark => Some(mark),
+        }
+    }
+}
+
 /// The escape before, and what it stands for.
 #[derive(Clone, Copy)]
 struct Last {
@@ -165,6 +198,23 @@ mod tests {
         assert_eq!(zones.widened(100..310), 0..420);
         assert_eq!(zones.widened(200..210), 200..210);
         assert!(zones.touches(&(100..200)) && !zones.touches(&(117..308)));
+    }
+
+    #[test]
+    fn escapes_that_are_passed_over_are_those_that_harm_nobody() {
+        let nothing = Contexts::default();
+        let quiet = Quiet::of(&nothing);
+        for (kind, byte) in Quiet::ALL {
+            let text = [b'{', b'\\', kind, b'x'];
+            assert_eq!(quiet.escape(&text, 1), Some(byte));
+            assert!(matches!(escape(&text[1..]), Escaped::One { len: 2, byte: read } if read == byte));
+            assert_eq!(Quiet::of(&everything()).escape(&text, 1), None);
+        }
+        for text in [r"\\", r"\u000a", r"\x0a", r"\", "%0a"] {
+            assert_eq!(quiet.escape(text.as_bytes(), 0), None, "{text}");
+        }
+        let wrapped = [&[b'a'; 24][..], br"\nx"].concat();
+        assert_eq!(quiet.escape(&wrapped, 24), None);
     }
 
     #[test]
