@@ -60,9 +60,10 @@ pub(super) fn dense_password(seen: &Seen<'_>) -> bool {
 /// What documentation shows: a word or a few, `s3cr3t`, a value that is cut short, the number of a public key.
 fn is_shown(name: &str, value: &str, after: Option<u8>) -> bool {
     let lower = name.to_ascii_lowercase();
-    let words =
-        value.bytes().all(|byte| byte.is_ascii_lowercase() || b"-_".contains(&byte) || byte.is_ascii_digit())
-            && shape::parts(value).all(|part| part.len() <= 2 || shape::is_wordlike(part));
+    let words = value
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || b"-_,".contains(&byte) || byte.is_ascii_digit())
+        && shape::parts(value).all(|part| part.len() <= 2 || shape::is_wordlike(part));
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let one = digits == 0 && value.len() <= 8 || digits <= 1 && value.contains(['-', '_']);
     let spelt = shape::is_spelt_default(value) && value.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -485,10 +485,13 @@ fn connection(seen: &Seen<'_>) -> bool {
     let in_example = shown.contains(&site) || is_reserved(site);
     // `user:pass%20word` shows how a password is written, not which.
     let escaped = password.contains('%');
+    // A word for the password in another language.
+    let foreign = !password.is_ascii() && password.chars().all(char::is_alphabetic);
     let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
     let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
     let plain = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
     let shown_to_all = only_says_password
+        || foreign
         || names_a_secret(&plain)
         || shape::is_place(&plain) && plain.contains('/')
         || taught.contains(&lower.as_str())
@@ -569,7 +572,8 @@ fn basic_auth(seen: &Seen<'_>) -> bool {
         let lower = password.to_ascii_lowercase();
         let says_itself = ["password", "secret"].iter().any(|word| lower.contains(word))
             && (lower.contains('%') || shape::is_all_words(password));
-        let shows_form = user.contains("user") && password.contains("pass") || says_itself;
+        let foreign = !password.is_ascii() && password.chars().all(char::is_alphabetic);
+        let shows_form = user.contains("user") && password.contains("pass") || says_itself || foreign;
         password.len() >= 3
             && !text.chars().any(char::is_control)
             && !shape::is_stand_in(password)

@@ -7,9 +7,12 @@ use std::path::{Component, Path};
 const RULES: &[&str] = &[
     "basic_auth_header",
     "connection_string",
+    "database_call",
     "env_assignment",
+    "password_argument",
     "password_assignment",
     "password_hash",
+    "password_told",
     "private_key",
     "secret_after_name",
     "url_credentials",

@@ -3,7 +3,7 @@
 
 use super::features::Pair;
 use crate::rules::assigned::is_dense;
-use crate::shape;
+use crate::shape::{self, Needles};
 
 pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
     let value = pair.value;
@@ -16,6 +16,12 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || is_hexadecimal_number(value)
         || counts_bytes(value)
         || value.len() <= 8 && shape::is_sequence(value)
+        || value.strip_prefix("0x").is_some_and(shape::is_sequence)
+        || counts_in_pieces(value)
+        || says_only_foo(value)
+        || [".com", ".net", ".org"].iter().any(|end| value.ends_with(end))
+        || value.contains("%2F") && shape::is_place(&value.replace("%2F", "/"))
+        || is_hex_of_fillers(value)
         || is_name_in_code(pair, bare)
         || is_alphabet(pair.name)
         || !has_digit && is_label(value)
@@ -38,18 +44,54 @@ fn is_name_in_code(pair: &Pair<'_>, bare: bool) -> bool {
         || pair.lead.ends_with("//")
         || bare && value.starts_with(['*', '&'])
         || bare && !has_digit && value.contains('.') && value.trim_end_matches('=').contains('=')
-        || bare && !has_digit && is_in_sentence(pair)
+        || bare && is_in_sentence(pair) && !is_more_than_a_name(value)
+        || bare && value.len() <= 7 && value.bytes().all(|byte| byte.is_ascii_lowercase())
+        || !of_password && (value.contains(".*") || value.ends_with(".+"))
         || !bare && is_in_list(pair) && !is_dense(value)
-        || !has_digit && is_dotted_name(value, of_password)
+        || !has_digit && (is_dotted_name(value, of_password) || shape::is_camel_case(value) && is_word(value))
         || !of_password
             && (is_title(value) || is_snake_case(value) || is_slug(value) || is_hyphened(value) && bare)
         || is_default_password(value)
+        || is_slug(value) && says_what_it_is(value)
+        || !has_digit && value.starts_with("test") && value.bytes().all(|byte| byte.is_ascii_alphabetic())
+        || bare && !of_password && value.split('.').count() >= 3 && value.split('.').all(is_short_or_word)
+}
+
+/// `passphrase-for-development-only`
+fn says_what_it_is(value: &str) -> bool {
+    static SAID: Needles<8> =
+        Needles::new(["change", "default", "development", "pass", "password", "secret", "token", "use"]);
+    SAID.any_in(value)
+}
+
+fn is_word(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+}
+
+/// A part of a dotted key: `zyxel.4728f.contact`
+fn is_short_or_word(part: &str) -> bool {
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=6).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        || part.len() <= 12 && part.bytes().all(small)
+        || shape::is_wordlike(part)
 }
 
 /// `how do we pass AbortError?`: nothing but a blank, and no option of a command, joins both.
 fn is_in_sentence(pair: &Pair<'_>) -> bool {
     let option = pair.lead.ends_with('-') || pair.lead.ends_with("ENV ") || pair.lead.ends_with("set ");
     pair.glue.chars().all(|c| c == ' ' || c == '\t') && !option
+}
+
+/// What stands behind a blank is a word, a constant or a version as a rule: `force_zip64`, `DISPID_KEY+2`,
+/// `1:4.13+dfsg1-1`.
+fn is_more_than_a_name(value: &str) -> bool {
+    let count = |class: fn(&u8) -> bool| value.bytes().filter(class).count();
+    let (digits, upper, lower) =
+        (count(u8::is_ascii_digit), count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
+    let version =
+        value.split_once(':').is_some_and(|(epoch, _)| epoch.bytes().all(|byte| byte.is_ascii_digit()));
+    let constant = value.contains('_') && lower == 0;
+    !version && !constant && digits > 0 && (digits >= 3 || upper > 0 && lower > 0)
 }
 
 /// `onboarding.formBody.signUp`
@@ -67,10 +109,11 @@ fn is_snake_case(value: &str) -> bool {
 
 /// `authentication-with-a-long-name-2`
 fn is_slug(value: &str) -> bool {
-    let word = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase()) && shape::is_wordlike(part);
+    let lower = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase());
     let number = |part: &str| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut parts = value.split('-');
-    value.matches('-').count() >= 3 && parts.all(|part| number(part) || part.len() <= 2 || word(part))
+    value.matches('-').count() >= 3
+        && parts.all(|part| number(part) || lower(part) && (part.len() <= 3 || shape::is_wordlike(part)))
 }
 
 /// `Atom-toegangssleutel`
@@ -105,7 +148,9 @@ fn is_password_hash(value: &str) -> bool {
 /// A public key as SSH writes it, or the groups of four in which a fingerprint is read aloud.
 fn is_public(value: &str) -> bool {
     let ssh =
-        ["ssh-rsa ", "ssh-dss ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|kind| value.starts_with(kind));
+        ["ssh-rsa ", "ssh-dss ", "ssh-ed25519 ", "ecdsa-sha2-", "SHA256:", "sha256-", "sha384-", "sha512-"]
+            .iter()
+            .any(|kind| value.starts_with(kind));
     let four = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     ssh || value.split_ascii_whitespace().count() >= 4 && value.split_ascii_whitespace().all(four)
 }
@@ -121,11 +166,14 @@ fn is_time(value: &str) -> bool {
         })
 }
 
-/// `0x8028001D`, `0x20L`
+/// `0x8028001D`, `0x20L`, `0xC000090A_u32`
 fn is_hexadecimal_number(value: &str) -> bool {
-    let number = value.strip_prefix("0x").or_else(|| value.strip_prefix("0X"));
-    let digits = number.map(|number| number.trim_end_matches(['L', 'U', 'l', 'u']));
-    digits.is_some_and(|digits| digits.len() <= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    let number = value.strip_prefix("0x").or_else(|| value.strip_prefix("0X")).unwrap_or_default();
+    let digits = number.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let suffix = number.get(digits..).unwrap_or_default();
+    (1..=16).contains(&digits)
+        && suffix.len() <= 6
+        && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// `"src/secret.asm": "9f86d081…"`
@@ -144,6 +192,32 @@ fn counts_bytes(value: &str) -> bool {
     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(value.as_bytes()).unwrap_or_default();
     let pairs = bytes.array_windows().filter(|[a, b]| *b == a.wrapping_add(1)).count();
     pairs * 10 >= bytes.len().max(1) * 8
+}
+
+/// `7f1b0264000000000000cccccccccccc`: a vector of a test.
+fn is_hex_of_fillers(value: &str) -> bool {
+    let same = |eight: &[u8; 8]| eight.iter().all(|byte| Some(byte) == eight.first());
+    value.len() >= 16
+        && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && value.as_bytes().array_windows().any(same)
+}
+
+/// `abc123def456ghi789`
+fn counts_in_pieces(value: &str) -> bool {
+    let rises = |part: &str| part.as_bytes().array_windows().all(|[a, b]| *b == a.wrapping_add(1));
+    let pieces = shape::parts(value).filter(|part| part.len() == 3).count();
+    pieces >= 4 && shape::parts(value).all(rises)
+}
+
+/// `foo$bar`
+fn says_only_foo(value: &str) -> bool {
+    static FOO: Needles<10> =
+        Needles::new(["bar", "baz", "eggs", "foo", "foobar", "my", "qux", "spam", "test", "user"]);
+    let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let mut parts = shape::parts(value).filter(|part| letters(part)).peekable();
+    value.bytes().filter(u8::is_ascii_digit).count() <= 1
+        && parts.peek().is_some()
+        && parts.all(|part| FOO.has(part.as_bytes()))
 }
 
 /// `["basic", "apiKey", "oauth2"]`: the name is one of several words.
@@ -230,6 +304,17 @@ mod tests {
                 && !counts_bytes("9c1f04b7e2a85d3370c6f1be02d94a8e")
         );
         assert!(is_title("Huippusalainen") && !is_title("Xqzvkw9t"));
+        assert!(is_hexadecimal_number("0xC000090A_u32"));
+        assert!(is_hex_of_fillers("7f1b0264000000000000cccccccccccc"));
+        assert!(!is_more_than_a_name("force_zip64") && !is_more_than_a_name("1:4.13+dfsg1-1+deb12u1"));
+        assert!(
+            !is_more_than_a_name("DISPID_STORAGE_1234+6") && is_more_than_a_name("4kQz8vLm2XwTn7RbYp3sHd9c")
+        );
+        assert!(counts_in_pieces("abc123def456ghi789") && !counts_in_pieces("abc123xqw456ghi789"));
+        assert!(says_only_foo("foo$bar") && !says_only_foo("foo$Kx9w"));
+        assert!(is_snake_case("trusted_jwks_url") && is_dotted_name("onboarding.formBody.signUp", true));
+        assert!(is_default_password("P@55w0rd!") && !is_default_password("P@ssw0rd123"));
+        assert!(is_slug("authentication-with-a-long-name-2") && !is_slug("castle-ocean-0388"));
         assert!(is_hexadecimal_number("0x8028001D") && is_hexadecimal_number("0x0020L"));
         assert!(!is_hexadecimal_number("0x4c0883a69102937d6231471b5dbb6204fe512961"));
         assert!(is_alphabet("ACCESS_KEY_ALPHABET"));

@@ -129,7 +129,12 @@ fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
     let (name, glue) = named.split_at(named.bytes().position(|byte| !is_name(byte)).unwrap_or(named.len()));
     let name = name.trim_start_matches('-');
     let before = seen.text.get(start.saturating_sub(AROUND)..start).unwrap_or_default();
-    Pair { name, glue, value: seen.value(), lead, before, after: seen.after() }
+    // A query or a form goes on after the value.
+    let value = match seen.value().split_once('&') {
+        Some((field, rest)) if rest.contains('=') && !glue.ends_with(['"', '\'', '`']) => field,
+        _ => seen.value(),
+    };
+    Pair { name, glue, value, lead, before, after: seen.after() }
 }
 
 const LONGEST_NAME: usize = 60;
