@@ -124,6 +124,8 @@ pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
             ("suites", false, include_str!("apart/suites_user_benign.txt")),
             ("later", true, include_str!("apart/later_user_attacks.txt")),
             ("later", false, include_str!("apart/later_user_benign.txt")),
+            ("last", true, include_str!("apart/last_user_attacks.txt")),
+            ("last", false, include_str!("apart/last_user_benign.txt")),
         ],
         Lane::Tool => [
             ("first", true, include_str!("apart/tool_attacks.txt")),
@@ -132,6 +134,8 @@ pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
             ("suites", false, include_str!("apart/suites_tool_benign.txt")),
             ("later", true, include_str!("apart/later_tool_attacks.txt")),
             ("later", false, include_str!("apart/later_tool_benign.txt")),
+            ("last", true, include_str!("apart/last_tool_attacks.txt")),
+            ("last", false, include_str!("apart/last_tool_benign.txt")),
         ],
     };
     let lines = |(name, attack, text): (&'static str, bool, &'static str)| {

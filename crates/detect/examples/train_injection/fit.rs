@@ -44,6 +44,10 @@ impl Sink for Collecting {
         self.document.structure.push(bucket);
     }
 
+    fn meaning(&mut self, bucket: u32) {
+        self.structure(bucket);
+    }
+
     fn word(&mut self, span: Range<usize>, classes: u32) {
         if self.words == 0 {
             self.span.start = span.start;

@@ -56,6 +56,8 @@ impl Grammar {
             include_str!("grammar/asides.txt"),
             include_str!("grammar/wild.txt"),
             include_str!("grammar/workshop.txt"),
+            include_str!("grammar/voices.txt"),
+            include_str!("grammar/strangers.txt"),
         ];
         for text in texts {
             let mut name = String::new();

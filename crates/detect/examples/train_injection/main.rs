@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p sallyport-detect --example train_injection -- SET.jsonl.gz OUT_DIR FOLDER…`: the labelled
 //! set, where the weights go, and folders of innocent developer text. The same input gives the same weights.
-//! `ONLY=user` or `ONLY=tool` trains one lane, `SHOW=1` prints the texts it is wrong about, `QUICK=1` leaves out
-//! what is only measured and gives the same weights.
+//! `ONLY=user` or `ONLY=tool` trains one lane, `SHOW=1` prints the texts it is wrong about, `HALVES=1` leaves half of the
+//! sources out together instead of each alone, `QUICK=1` leaves out what is only measured; all give the same weights.
 #![allow(clippy::print_stdout)]
 
 mod corpus;
@@ -50,7 +50,7 @@ fn megabytes(samples: &[Sample]) -> usize {
 /// How each lane learns.
 fn plan(lane: Lane) -> Plan {
     match lane {
-        Lane::User => Plan { epochs: 12, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
+        Lane::User => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
         Lane::Tool => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
     }
 }
@@ -71,7 +71,7 @@ fn documents(samples: &[Sample]) -> Vec<Document> {
 
 /// What a lane learns from besides the labelled set.
 fn made(grammar: &Grammar, lane: Lane, seed: u64, machine: &[Sample]) -> Vec<Sample> {
-    let count = if lane == Lane::User { 12_000 } else { 20_000 };
+    let count = if lane == Lane::User { 26_000 } else { 20_000 };
     let mut dice = Dice::new(seed);
     let mut samples = corpus::generated(grammar, lane, count, &mut dice);
     if lane == Lane::User {

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::classes::{self, Class};
+use super::meanings::{self, Meaning};
 
 /// Features are hashed to this many bits.
 pub const BITS: u32 = 19;
@@ -18,6 +19,10 @@ pub trait Sink {
     fn feature(&mut self, bucket: u32);
     /// A feature of the sentence that ended: how classes of words stand in it.
     fn structure(&mut self, bucket: u32);
+    /// A feature of what the word that ends next means.
+    fn meaning(&mut self, bucket: u32);
+    /// A sentence has ended, before the word that ends next.
+    fn sentence(&mut self) {}
     /// A word has ended. `classes`: a bit for each class of word it belongs to.
     fn word(&mut self, span: Range<usize>, classes: u32);
 }
@@ -52,6 +57,14 @@ enum Tag {
     Opened = 0xcccc_cccc_0000_0017,
     Follows = 0xdddd_dddd_0000_0019,
     Near = 0xeeee_eeee_0000_001b,
+    Meaning = 0x1357_1357_0000_001d,
+    MeaningAfter = 0x2468_2468_0000_001f,
+    MeaningBefore = 0x3579_3579_0000_0021,
+    Meanings = 0x468a_468a_0000_0023,
+    GroupPair = 0x579b_579b_0000_0025,
+    Group = 0x8ace_8ace_0000_002b,
+    Fields = 0x79bd_79bd_0000_0029,
+    OpenedMeaning = 0x68ac_68ac_0000_0027,
 }
 
 fn bucket(tag: Tag, hash: u64) -> u32 {
@@ -117,6 +130,10 @@ struct Walker<'s, S> {
     sentence: u32,
     opening: u32,
     opening_before: u32,
+    /// The meanings of the last words, and the fields of meanings in the sentence.
+    meanings: [Meaning; 2],
+    opening_meaning: Meaning,
+    fields: u64,
 }
 
 /// Walks `text` and tells `sink` what it is made of.
@@ -139,6 +156,9 @@ pub fn walk(text: &str, sink: &mut impl Sink) {
         sentence: 0,
         opening: 0,
         opening_before: 0,
+        meanings: [Meaning::default(); 2],
+        opening_meaning: Meaning::default(),
+        fields: 0,
     };
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -163,6 +183,7 @@ pub fn walk(text: &str, sink: &mut impl Sink) {
         at += 1;
     }
     walker.end(bytes.len());
+    walker.marks = 0;
     walker.close_sentence();
 }
 
@@ -269,6 +290,7 @@ impl<S: Sink> Walker<'_, S> {
                 class |= Class::ORDER;
             }
         }
+        self.meaning(word);
         self.class_age += 1;
         if class != 0 {
             if self.class_age > 6 {
@@ -330,9 +352,55 @@ impl<S: Sink> Walker<'_, S> {
         if self.words > 0 {
             self.opening_before = self.opening;
         }
+        if self.opening_meaning.number != 0 {
+            let mut rest = self.fields;
+            while rest != 0 {
+                let both = u64::from(self.opening_meaning.group) << 8 | u64::from(rest.trailing_zeros());
+                self.sink.meaning(bucket(Tag::OpenedMeaning, both));
+                rest &= rest - 1;
+            }
+        }
+        // An apostrophe ends nothing.
+        if self.marks != u64::from(b'\'') {
+            self.sink.sentence();
+        }
         self.words = 0;
         self.sentence = 0;
         self.opening = 0;
+        self.meanings = [Meaning::default(); 2];
+        self.opening_meaning = Meaning::default();
+        self.fields = 0;
+    }
+
+    /// What the word says by its meaning: alone, beside the word before, and beside the meanings before.
+    #[inline]
+    fn meaning(&mut self, word: u64) {
+        let [older, newer] = self.meanings;
+        if newer.number != 0 {
+            self.sink.meaning(bucket(Tag::MeaningBefore, u64::from(newer.number) << 48 ^ word));
+        }
+        let Some(meaning) = meanings::of(word) else {
+            self.meanings = [newer, Meaning::default()];
+            return;
+        };
+        let number = u64::from(meaning.number);
+        self.sink.meaning(bucket(Tag::Meaning, number));
+        self.sink.meaning(bucket(Tag::Group, u64::from(meaning.group)));
+        self.sink.meaning(bucket(Tag::MeaningAfter, number << 48 ^ self.last));
+        if newer.number != 0 {
+            self.sink.meaning(bucket(Tag::Meanings, number << 16 | u64::from(newer.number)));
+            self.sink
+                .feature(bucket(Tag::GroupPair, u64::from(meaning.group) << 16 | u64::from(newer.group)));
+            if older.number != 0 {
+                let three = [meaning, newer, older].map(|one| u64::from(one.field));
+                self.sink.meaning(bucket(Tag::Fields, three[0] << 16 | three[1] << 8 | three[2]));
+            }
+        }
+        if self.words == 0 {
+            self.opening_meaning = meaning;
+        }
+        self.fields |= 1 << (meaning.field & 63);
+        self.meanings = [newer, meaning];
     }
 }
 
@@ -370,6 +438,8 @@ mod tests {
         fn structure(&mut self, bucket: u32) {
             self.0.push(bucket);
         }
+
+        fn meaning(&mut self, _: u32) {}
 
         fn word(&mut self, _: Range<usize>, _: u32) {}
     }

@@ -10,6 +10,7 @@ pub mod features;
 mod fold;
 mod hidden;
 mod markup;
+mod meanings;
 pub mod model;
 mod source;
 
@@ -35,14 +36,14 @@ pub enum Lane {
 }
 
 /// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
-const USER_THRESHOLD: f32 = 0.25;
-const TOOL_THRESHOLD: f32 = 0.2;
+const USER_THRESHOLD: f32 = 0.4;
+const TOOL_THRESHOLD: f32 = 0.3;
 /// An assistant may well speak about attacks, so it must be surer.
 const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
 const SURE: f32 = 3.0;
-/// Words that somebody hid need less to be an instruction. The highest of 2,007 innocent comments has -1.25.
-const HIDDEN_THRESHOLD: f32 = -1.0;
+/// Words that somebody hid need less to be an instruction. The highest of 997 innocent comments has 0.03.
+const HIDDEN_THRESHOLD: f32 = 0.05;
 
 static USER: LazyLock<Option<Model>> =
     LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-user.bin")));

@@ -11,6 +11,10 @@ use super::features::{self, BUCKETS, Sink};
 pub const BLOCK: usize = 12;
 /// Windows, in blocks, each with the blocks from one to the next.
 pub const SCALES: [(usize, usize); 3] = [(2, 1), (5, 1), (16, 4)];
+/// A sentence of so many words is also heard by itself: among innocent words a short order would not be.
+const SENTENCE: Range<usize> = 7..24;
+/// So much more is asked of a sentence by itself, since there are many of them.
+const ALONE: f32 = 1.25;
 /// A short window counts as if it had this many features, so that two odd words don't make an attack.
 pub const LEAST_FEATURES: u32 = 60;
 /// The same for what sentences are made of.
@@ -49,29 +53,59 @@ struct Summing<'m> {
     blocks: Vec<Block>,
     words: usize,
     block: Block,
+    /// The sentence that is being read, how many words it has, and the word that is being read.
+    sentence: Block,
+    sentence_words: usize,
+    word: (i32, u32),
+    sentences: Vec<Block>,
 }
 
 impl Sink for Summing<'_> {
     #[inline]
     fn feature(&mut self, bucket: u32) {
-        self.block.sum += weight(self.weights, bucket);
-        self.block.features += 1;
+        self.word.0 += weight(self.weights, bucket);
+        self.word.1 += 1;
     }
 
     #[inline]
     fn structure(&mut self, bucket: u32) {
-        self.block.structure_sum += weight(self.weights, bucket);
-        self.block.structure += 1;
+        let weight = weight(self.weights, bucket);
+        for block in [&mut self.block, &mut self.sentence] {
+            block.structure_sum += weight;
+            block.structure += 1;
+        }
+    }
+
+    #[inline]
+    fn sentence(&mut self) {
+        let sentence = std::mem::take(&mut self.sentence);
+        if SENTENCE.contains(&self.sentence_words) {
+            self.sentences.push(sentence);
+        }
+        self.sentence_words = 0;
+    }
+
+    /// What words mean is weighed with what sentences are made of.
+    #[inline]
+    fn meaning(&mut self, bucket: u32) {
+        self.structure(bucket);
     }
 
     #[inline]
     fn word(&mut self, span: Range<usize>, classes: u32) {
-        if self.words == 0 {
-            self.block.span.start = span.start;
+        let (sum, features) = std::mem::take(&mut self.word);
+        for (block, words) in
+            [(&mut self.block, &mut self.words), (&mut self.sentence, &mut self.sentence_words)]
+        {
+            if *words == 0 {
+                block.span.start = span.start;
+            }
+            block.span.end = span.end;
+            block.classes |= classes;
+            block.sum += sum;
+            block.features += features;
+            *words += 1;
         }
-        self.block.span.end = span.end;
-        self.block.classes |= classes;
-        self.words += 1;
         if self.words == BLOCK {
             self.close();
         }
@@ -121,12 +155,26 @@ impl Model {
 
     /// Every window of `text` that scores `least` or more, in the order of scales, then of the text.
     pub fn windows_above(&self, text: &str, least: f32) -> Vec<Window> {
-        let mut summing =
-            Summing { weights: self.weights, blocks: Vec::new(), words: 0, block: Block::default() };
+        let mut summing = Summing {
+            weights: self.weights,
+            blocks: Vec::new(),
+            words: 0,
+            block: Block::default(),
+            sentence: Block::default(),
+            sentence_words: 0,
+            word: (0, 0),
+            sentences: Vec::new(),
+        };
         features::walk(text, &mut summing);
         summing.close();
         let blocks = summing.blocks;
         let mut found = Vec::new();
+        for sentence in &summing.sentences {
+            let score = self.score(0, std::slice::from_ref(sentence)) - ALONE;
+            if score >= least {
+                found.push(Window { span: sentence.span.clone(), score });
+            }
+        }
         for (scale, range) in windows(blocks.len()) {
             let Some(inside) = blocks.get(range) else { continue };
             let score = self.score(scale, inside);
