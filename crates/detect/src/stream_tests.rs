@@ -164,6 +164,18 @@ fn prose_is_hardly_delayed() {
     assert!(most <= 24 && all / pieces.len() <= 12, "held at most {most}, on average {}", all / pieces.len());
 }
 
+/// A stream of a model comes word by word.
+#[test]
+fn a_word_that_has_ended_is_passed_on() {
+    let mut stream = StreamSanitiser::new(scanner().clone(), ScanOptions::default());
+    let numbered = (100..200).map(|n| format!("word {n} "));
+    let plain = "so we look at it again now and then do it all over ".split_inclusive(' ').map(str::to_owned);
+    for piece in numbered.chain(plain) {
+        stream.push(&piece, &mut placeholders());
+        assert_eq!(stream.held(), 0, "{piece:?}");
+    }
+}
+
 #[test]
 fn plain_text_is_passed_on_without_a_copy() {
     let mut stream = StreamSanitiser::new(scanner().clone(), ScanOptions::default());

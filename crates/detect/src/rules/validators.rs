@@ -42,6 +42,7 @@ const ALL: &[(&str, Validator)] = &[
     ("env_value", env_value),
     ("held_password", held_password),
     ("internal_host", internal_host),
+    ("joined_token", joined_token),
     ("jwt", jwt),
     ("kubernetes_data", kubernetes_data),
     ("lone_token", lone_token),
@@ -181,6 +182,15 @@ pub(crate) fn shannon(value: &[u8]) -> f32 {
         }
     }
     bits
+}
+
+/// Behind a name, or a sign that joins the two.
+fn joined_token(seen: &Seen<'_>) -> bool {
+    let named = match seen.text.get(..seen.whole.start).unwrap_or_default() {
+        [.., name, b'-' | b'_' | b'.' | b' '] | [.., name] => name.is_ascii_alphanumeric(),
+        [] => false,
+    };
+    named && token(seen)
 }
 
 /// A provider token's body: not filler, not an example made of words.
