@@ -88,12 +88,18 @@ mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
 
-    #[test]
-    fn finds_ourselves_by_socket() {
+    /// Its two ends, and to whom the system says that the client's belongs.
+    fn connection() -> (TcpStream, TcpStream, crate::SocketOwner) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let _client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         let (server, peer) = listener.accept().expect("accept");
         let owner = crate::owner_of(server.local_addr().expect("local"), peer).expect("owner");
+        (client, server, owner)
+    }
+
+    #[test]
+    fn finds_ourselves_by_socket() {
+        let (_client, _server, owner) = connection();
         let processes = Processes::new();
         for _ in 0..2 {
             let process = processes.of_socket(owner.inode, owner.uid).expect("process");
@@ -111,10 +117,7 @@ mod tests {
     #[test]
     fn a_child_that_has_its_parents_connection_is_not_who_made_it() {
         use std::os::fd::{AsFd, OwnedFd};
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
-        let (server, peer) = listener.accept().expect("accept");
-        let owner = crate::owner_of(server.local_addr().expect("local"), peer).expect("owner");
+        let (client, _server, owner) = connection();
         let given: OwnedFd = client.as_fd().try_clone_to_owned().expect("clone");
         let mut child = std::process::Command::new("sleep").arg("60").stdin(given).spawn().expect("sleep");
         let found = Processes::new().of_socket(owner.inode, owner.uid);

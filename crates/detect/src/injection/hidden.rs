@@ -130,10 +130,11 @@ fn conceals(code: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn rules(text: &str) -> Vec<&'static str> {
+    /// The rules of what is found where only words that hold `obey` are suspicious.
+    pub(in crate::injection) fn rules(text: &str) -> Vec<&'static str> {
         let mut found = Vec::new();
         find(text, &|words| words.contains("obey"), &mut found);
         for one in &found {

@@ -228,16 +228,8 @@ fn pictured(text: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hidden::tests::rules;
     use super::*;
-
-    fn rules(text: &str) -> Vec<&'static str> {
-        let mut found = Vec::new();
-        find(text, &|words| words.contains("obey"), &mut found);
-        for one in &found {
-            assert!(text.get(one.span.clone()).is_some());
-        }
-        found.into_iter().map(|one| one.rule).collect()
-    }
 
     #[test]
     fn the_patterns_compile() {
