@@ -10,6 +10,7 @@ use sallyport_policy::{FindingKind, Level, Severity};
 use serde::Serialize;
 
 use crate::cli::EXIT_CODES;
+use crate::commands::status::plural;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, Table, note};
@@ -271,13 +272,12 @@ fn check(rules: &RuleSet, json: bool, out: &mut Out) -> Outcome {
         }
         let verdict = match report.problems.len() {
             0 => "every rule does what it says".to_owned(),
-            1 => "1 problem".to_owned(),
-            n => format!("{n} problems"),
+            n => plural(n as u64, "problem"),
         };
-        let rules = if report.rules == 1 { "rule" } else { "rules" };
+        let rules = plural(report.rules as u64, "rule");
         out.line(format!(
-            "{} {rules}, {} examples, {} near misses: {verdict}.",
-            report.rules, report.examples, report.near_misses
+            "{rules}, {} examples, {} near misses: {verdict}.",
+            report.examples, report.near_misses
         ))?;
     }
     Ok(if report.passed { Exit::Ok } else { Exit::Negative })
