@@ -58,6 +58,12 @@ impl Grammar {
             include_str!("grammar/workshop.txt"),
             include_str!("grammar/voices.txt"),
             include_str!("grammar/strangers.txt"),
+            include_str!("grammar/errands.txt"),
+            include_str!("grammar/orders.txt"),
+            include_str!("grammar/tongues.txt"),
+            include_str!("grammar/vessels.txt"),
+            include_str!("grammar/desk.txt"),
+            include_str!("grammar/papers.txt"),
         ];
         for text in texts {
             let mut name = String::new();
