@@ -64,6 +64,12 @@ impl Grammar {
             include_str!("grammar/vessels.txt"),
             include_str!("grammar/desk.txt"),
             include_str!("grammar/papers.txt"),
+            include_str!("grammar/spoken_games.txt"),
+            include_str!("grammar/spoken_lines.txt"),
+            include_str!("grammar/spoken_wild.txt"),
+            include_str!("grammar/spoken_honest.txt"),
+            include_str!("grammar/spoken_chat.txt"),
+            include_str!("grammar/spoken_fair.txt"),
         ];
         for text in texts {
             let mut name = String::new();
