@@ -67,9 +67,11 @@ impl Grammar {
             include_str!("grammar/spoken_games.txt"),
             include_str!("grammar/spoken_lines.txt"),
             include_str!("grammar/spoken_wild.txt"),
+            include_str!("grammar/spoken_tales.txt"),
             include_str!("grammar/spoken_honest.txt"),
             include_str!("grammar/spoken_chat.txt"),
             include_str!("grammar/spoken_fair.txt"),
+            include_str!("grammar/spoken_day.txt"),
         ];
         for text in texts {
             let mut name = String::new();
