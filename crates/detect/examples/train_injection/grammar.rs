@@ -60,6 +60,8 @@ impl Grammar {
             include_str!("grammar/strangers.txt"),
             include_str!("grammar/errands.txt"),
             include_str!("grammar/orders.txt"),
+            include_str!("grammar/scenes.txt"),
+            include_str!("grammar/doubles.txt"),
             include_str!("grammar/tongues.txt"),
             include_str!("grammar/vessels.txt"),
             include_str!("grammar/desk.txt"),
