@@ -62,6 +62,7 @@ impl Grammar {
             include_str!("grammar/orders.txt"),
             include_str!("grammar/scenes.txt"),
             include_str!("grammar/doubles.txt"),
+            include_str!("grammar/singles.txt"),
             include_str!("grammar/tongues.txt"),
             include_str!("grammar/vessels.txt"),
             include_str!("grammar/desk.txt"),
