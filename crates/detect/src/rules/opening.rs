@@ -7,7 +7,7 @@ use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input, MatchKind};
 
 use super::file::{Pattern, Rule, syntax_config};
-use super::program::Scratch;
+use super::program::{Place, Scratch};
 use super::starts::{Start, Trial};
 use super::{RuleSet, Waiting};
 
@@ -18,8 +18,9 @@ pub(super) struct Openings {
     /// Where in them those begin that start with each byte; the end comes last.
     firsts: Vec<u32>,
     longest: usize,
-    /// For each byte the rules that may begin with it.
-    roaming: Vec<Vec<u32>>,
+    /// For each byte the rules that may begin with it, and where alone they do: most want a boundary, and most bytes
+    /// stand at none.
+    roaming: Vec<Vec<(Option<Place>, u32)>>,
     engine: Option<Engine>,
 }
 
@@ -49,7 +50,7 @@ impl Openings {
                         .iter_mut()
                         .zip(0..=u8::MAX)
                         .filter(|(_, byte)| program.may_begin(&[*byte], 0));
-                    may.for_each(|(rules, _)| rules.push(number));
+                    may.for_each(|(rules, _)| rules.push((program.place(), number)));
                 }
             }
         }
@@ -75,7 +76,11 @@ impl RuleSet {
         // A letter alone may begin a long run that some rule looks for: what is left to ask is little, then.
         let roams = |at: &usize| {
             let rules = text.get(*at).and_then(|byte| openings.roaming.get(usize::from(*byte)));
-            let trials = rules.into_iter().flatten().map(|number| self.rules.get(*number as usize)?.trial());
+            let here = rules
+                .into_iter()
+                .flatten()
+                .filter(|(place, _)| place.is_none_or(|place| place.is_at(text, *at)));
+            let trials = here.map(|(_, number)| self.rules.get(*number as usize)?.trial());
             trials.flatten().any(|trial| trial.program.may_grow(text, *at, &mut scratch))
         };
         let mut first = (start..text.len()).find(roams).unwrap_or(text.len());

@@ -109,7 +109,7 @@ enum How {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Start,
     End,
     LineStart,
@@ -120,7 +120,7 @@ enum Place {
 }
 
 impl Place {
-    fn is_at(self, text: &[u8], at: usize) -> bool {
+    pub(super) fn is_at(self, text: &[u8], at: usize) -> bool {
         let byte = |at: Option<usize>| at.and_then(|at| text.get(at)).copied();
         let (before, after) = (byte(at.checked_sub(1)), byte(Some(at)));
         let is_word =

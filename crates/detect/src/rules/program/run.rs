@@ -35,6 +35,11 @@ impl Program {
         self.sets.get(usize::from(self.first)).is_none_or(|first| first.may(text, at))
     }
 
+    /// Where alone it begins, if that is told before any byte.
+    pub(in crate::rules) fn place(&self) -> Option<Place> {
+        self.place
+    }
+
     /// The first place from `from` on and before `to` where a try is worth it.
     pub(in crate::rules) fn next_try(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
         /// Stretches that are shorter are not worth a search.
