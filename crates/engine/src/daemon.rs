@@ -447,6 +447,7 @@ async fn build(
         reload: Notify::new(),
         loads: watch::channel(0).0,
         loading: AtomicBool::new(false),
+        words: Arc::new(crate::words::Words::new(installation.memory.clone())),
         memory: ScanMemory::new(installation.memory),
         threads: Threads::new(installation.threads, installation.tags),
         looks: Default::default(),

@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     pub(crate) looks: crate::exchange::Looks,
     /// What blocks of requests were found to hold.
     pub(crate) memory: ScanMemory<Found>,
+    /// Words of answers that hold nothing.
+    pub(crate) words: Arc<crate::words::Words>,
     /// Blocks that were looked at for injected instructions.
     pub(crate) conduct: crate::conduct::Memory,
     pub(crate) injections: crate::injections::Injections,

@@ -41,6 +41,7 @@ use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
 use crate::threads;
+use crate::words::Known;
 pub(crate) use look::Looks;
 use look::{Look, Seen};
 use refused::Stop;
@@ -169,6 +170,7 @@ impl Exchange<'_> {
         };
         let Seen { inspected, marks, placeholders } =
             look.over(&plain, content_type.as_deref(), session.as_deref());
+        let generations = look.generations();
         drop(turn);
         self.parties.provider.model = inspected.model.clone();
 
@@ -318,10 +320,11 @@ impl Exchange<'_> {
             family: self.family,
             guard: Arc::new(guard),
             lens: Lens {
+                known: Known::new(self.engine.words.clone(), generations),
                 scanner,
                 options: self.policy.answer.clone(),
                 placeholders,
-                output: crate::output::Output::of(&self.policy.snapshot),
+                output: self.policy.output.clone(),
             },
             started: self.started,
             limits,
@@ -355,7 +358,7 @@ impl Exchange<'_> {
             self.account.name.clone(),
             self.parties.actor.agent_id.clone().unwrap_or_default(),
         ))
-        .with_output(crate::output::Output::of(&self.policy.snapshot))
+        .with_output(self.policy.output.clone())
         .with_restore(Restore::of(&self.policy.snapshot, scanner))
     }
 

@@ -58,6 +58,7 @@ mod undo_ca;
 mod waiting;
 mod watching;
 mod way_out;
+mod words;
 
 pub use bundles::{FetchError, acceptable, fetch_bundle};
 pub use daemon::{DaemonError, run};

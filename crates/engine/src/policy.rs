@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::ServiceAccount;
 use crate::bundles;
+use crate::output::Output;
 
 /// A folder of policy documents is read one level deep; more files than this are a mistake.
 const MAX_DOCUMENTS: usize = 256;
@@ -31,6 +32,8 @@ pub(crate) struct Policy {
     pub(crate) request: ScanOptions,
     /// What is looked for in answers: credentials only, since addresses and names in code are what it is about.
     pub(crate) answer: ScanOptions,
+    /// How answers are looked at for dangerous words.
+    pub(crate) output: Output,
     /// The account of flows that belong to no session.
     pub(crate) account: ServiceAccount,
     /// A number that no other policy of this run has.
@@ -52,9 +55,10 @@ impl Policy {
             ..request.clone()
         };
         let account = ServiceAccount::configured(snapshot.agents.class());
+        let output = Output::of(&snapshot);
         static LAST: AtomicU64 = AtomicU64::new(0);
         let generation = LAST.fetch_add(1, Ordering::Relaxed);
-        Policy { snapshot, request, answer, account, generation, stamp: Stamp::default() }
+        Policy { snapshot, request, answer, output, account, generation, stamp: Stamp::default() }
     }
 
     pub(crate) fn is_open_on_failure(&self) -> bool {

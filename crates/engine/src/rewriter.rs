@@ -4,7 +4,7 @@
 //! Pure: chunks in, chunks out. Text is held back only while its end may still become a finding.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use crate::conduct;
 use crate::guard::{BACKLOG, Guard, Hearing};
 use crate::hold::{Hold, Step};
 use crate::output::{Lines, Output, Spoke};
+use crate::words::{Known, OfStream, Reading};
 
 /// What is known of an answer when it has ended.
 #[derive(Debug, Clone, Default)]
@@ -41,11 +42,17 @@ pub(crate) struct Lens {
     pub(crate) options: ScanOptions,
     pub(crate) placeholders: Arc<Mutex<Placeholders>>,
     pub(crate) output: Output,
+    /// Texts that held nothing under all this.
+    pub(crate) known: Known,
 }
 
 impl Lens {
     /// What stands in one segment, and the edits that take it out; none where nothing stands there.
     pub(crate) fn edits(&self, segment: &Segment, body: &[u8]) -> Option<(Vec<Finding>, Vec<Edit>)> {
+        self.known.or_look(raw(segment, body), reading(segment), || self.look(segment, body))
+    }
+
+    fn look(&self, segment: &Segment, body: &[u8]) -> Option<(Vec<Finding>, Vec<Edit>)> {
         let text = segment.text(body);
         let findings = self.scanner.scan(&text, &self.options);
         let cuts = if is_spoken(segment) { self.output.cuts(&text) } else { Vec::new() };
@@ -64,6 +71,14 @@ impl Lens {
         let edits = segment.edits(body, &replacements).unwrap_or_default();
         Some((findings, edits))
     }
+}
+
+fn raw<'b>(segment: &Segment, body: &'b [u8]) -> &'b [u8] {
+    body.get(segment.raw.clone()).unwrap_or_default()
+}
+
+fn reading(segment: &Segment) -> Reading {
+    (segment.reading(), is_spoken(segment))
 }
 
 /// Calls are judged as a whole.
@@ -86,34 +101,8 @@ pub(crate) struct Rewriter {
     held: bool,
     /// What each channel has said, for the look at its whole.
     said: HashMap<ChannelId, String>,
-    words: Words,
+    words: OfStream,
     summary: Summary,
-}
-
-/// Short texts beside what is said that hold nothing, by how they read and whether they are looked at as words of the model:
-/// the names and words of the protocol, which come with every event.
-#[derive(Default)]
-struct Words(HashMap<(u8, bool), HashSet<Box<[u8]>>>);
-
-impl Words {
-    /// Longer ones, and more of them than that, are looked at each time.
-    const LONGEST: usize = 64;
-    const MOST: usize = 256;
-
-    fn hold_nothing(&self, segment: &Segment, body: &[u8]) -> bool {
-        let known = self.0.get(&(segment.reading(), is_spoken(segment)));
-        known.is_some_and(|known| body.get(segment.raw.clone()).is_some_and(|raw| known.contains(raw)))
-    }
-
-    fn note(&mut self, segment: &Segment, body: &[u8]) {
-        let Some(raw) = body.get(segment.raw.clone()).filter(|raw| raw.len() <= Words::LONGEST) else {
-            return;
-        };
-        let known = self.0.entry((segment.reading(), is_spoken(segment))).or_default();
-        if known.len() < Words::MOST {
-            known.insert(raw.into());
-        }
-    }
 }
 
 impl Rewriter {
@@ -135,7 +124,7 @@ impl Rewriter {
             channels: HashMap::new(),
             lines: HashMap::new(),
             said: HashMap::new(),
-            words: Words::default(),
+            words: OfStream::default(),
             summary: Summary::default(),
         }
     }
@@ -281,7 +270,8 @@ impl Rewriter {
             self.release(*channel, &rest, out);
         }
         for segment in read.segments.iter().filter(|segment| !segment.locked) {
-            if self.words.hold_nothing(segment, &event.raw) {
+            let (word, reading) = (raw(segment, &event.raw), reading(segment));
+            if self.words.hold_nothing(word, reading) {
                 continue;
             }
             match self.lens.edits(segment, &event.raw) {
@@ -289,7 +279,7 @@ impl Rewriter {
                     edits.extend(replaced);
                     self.summary.findings.extend(findings);
                 }
-                None => self.words.note(segment, &event.raw),
+                None => self.words.note(word, reading),
             }
         }
         match rewrite(event, edits) {
@@ -378,6 +368,7 @@ mod tests {
             options: ScanOptions::default(),
             placeholders: Arc::new(Mutex::new(Placeholders::new([2; 32]))),
             output: Output::of(&sallyport_policy::settings::resolve(&Default::default()).unwrap()),
+            known: crate::words::tests::known(0, 0),
         }
     }
 
@@ -444,23 +435,15 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_holds_nothing_is_known_by_how_it_is_looked_at() {
+    fn what_the_model_says_is_remembered_apart_from_other_words() {
         let mut decoder = Decoder::new(Framing::Events, &Limits::default());
         decoder.push(openai("x").as_bytes());
         let event = decoder.next_event().unwrap().unwrap();
-        let read = Reader::new(Family::OpenAiChat, &Limits::default()).feed(&event);
-        let (mut words, word) = (Words::default(), read.segments[0].clone());
-        assert!(!words.hold_nothing(&word, &event.raw));
-        words.note(&word, &event.raw);
-        assert!(words.hold_nothing(&word, &event.raw));
-        let mut spoken = word;
+        let word = Reader::new(Family::OpenAiChat, &Limits::default()).feed(&event).segments.remove(0);
+        let mut spoken = word.clone();
         (spoken.role, spoken.key) = (Role::Assistant, false);
-        assert!(!words.hold_nothing(&spoken, &event.raw));
-        for at in 0..=Words::MOST {
-            spoken.raw = 0..at;
-            words.note(&spoken, &[b'x'; Words::MOST]);
-        }
-        assert!(words.0.values().all(|known| known.iter().all(|word| word.len() <= Words::LONGEST)));
+        assert_eq!(raw(&word, &event.raw), raw(&spoken, &event.raw));
+        assert_ne!(reading(&word), reading(&spoken));
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl Look<'_> {
         }
     }
 
+    /// What all that is remembered of looks at this exchange depends on.
+    pub(super) fn generations(&self) -> Generations {
+        Generations { scanner: self.scanner.generation(), policy: self.policy.generation }
+    }
+
     fn at(&self, plain: &[u8], content_type: Option<&str>, session: Option<&str>) -> Seen {
         let parsed = Parsed::read(self.family, content_type, plain, &self.limits);
         let opening = if session.is_some() { String::new() } else { parsed.opening() };
@@ -72,8 +77,7 @@ impl Look<'_> {
         let (withheld, hidden) = parsed.withheld(self.guard);
         let from_files =
             FromFiles { withheld, hidden, allowed: parsed.allowed(self.guard, &self.engine.allow.files()) };
-        let generations = Generations { scanner: self.scanner.generation(), policy: self.policy.generation };
-        let remembered = Remembered { memory: &self.engine.memory, generations };
+        let remembered = Remembered { memory: &self.engine.memory, generations: self.generations() };
         let instructions = InjectionGuard::new(&self.engine.conduct, &self.policy.snapshot, !self.signed);
         let inspected = parsed.inspect(
             self.scanner,

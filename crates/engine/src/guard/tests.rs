@@ -241,6 +241,7 @@ fn rewritten(guard: Guard, family: Family, stream: &str) -> String {
         options: ScanOptions::default(),
         placeholders: Arc::new(thread()),
         output: crate::output::Output::of(&resolve(&Layers::default()).unwrap()),
+        known: crate::words::tests::known(0, 0),
     };
     let mut rewriter = Rewriter::new(family, Framing::Events, &Limits::default(), lens, Arc::new(guard));
     let mut out = Vec::new();
