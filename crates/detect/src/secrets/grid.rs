@@ -2,9 +2,9 @@
 //!
 //! A value of 20 bytes holds a window of 8 at one multiple of 13, wherever it stands; one of 15 bytes at one
 //! multiple of 8; one of 8 bytes holds a window of 5 at one multiple of 4. So all windows of a value go into a filter, and a text
-//! is asked on that grid. A filter has two bits per hash: it says *perhaps*, and keeps no order.
+//! is asked on that grid. A filter has three bits per hash: it says *perhaps*, and keeps no order.
 
-use super::key::{WINDOW, WindowHash};
+use super::key::{FirstFive, WINDOW, WindowHash};
 
 /// Values shorter than this are looked for on the middle or the fine grid.
 pub(super) const LONG: usize = COARSE + WINDOW - 1;
@@ -38,17 +38,15 @@ impl Print {
 
     /// The first five of eight bytes.
     #[inline(always)]
-    fn fine(hasher: WindowHash, [first, second]: [[u8; FINE]; 2]) -> Print {
+    fn fine(hasher: FirstFive, [first, second]: [[u8; FINE]; 2]) -> Print {
         let window = u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(second)) << 32;
-        Print::of(hasher, (window | FOLD) << 24 | 0x0040_4040)
+        let folded = window | FOLD;
+        Print { hash: hasher.folded(folded), token: outside(folded) & 0x80_8080_8080 == 0 }
     }
 
     #[inline(always)]
     fn of(hasher: WindowHash, folded: u64) -> Print {
-        // A byte below `+` sets a top bit. A borrow may set one more, and some bytes beyond ASCII none; it is the same
-        // for the same window, which is all that counts.
-        let outside = folded.wrapping_sub(0x2b2b_2b2b_2b2b_2b2b);
-        Print { hash: hasher.folded(folded), token: outside & 0x8080_8080_8080_8080 == 0 }
+        Print { hash: hasher.folded(folded), token: outside(folded) & 0x8080_8080_8080_8080 == 0 }
     }
 
     fn code(self) -> u32 {
@@ -59,20 +57,51 @@ impl Print {
         Print { hash: u64::from(code >> 1) << (64 - PLACE_BITS), token: code & 1 != 0 }
     }
 
-    /// Its word in a filter of `N`. Ordinary text has a space or a quote in most windows: beside a filter that is
-    /// larger than the processor's nearer caches these have a small part of their own, which stays there.
+    /// Its word in a filter of `N`. Ordinary text has a space or a quote in most windows: in a filter that is larger than
+    /// the processor's nearer caches these stand in the first few words, which stay there.
     #[inline(always)]
-    fn word<const N: usize>(self, shared: usize) -> usize {
+    fn word<const N: usize>(self, few: usize) -> usize {
         let word = (self.hash >> (64 - N.trailing_zeros())) as usize;
-        if N <= NEAR || self.token { word } else { word & shared | N }
+        if N <= NEAR || self.token { word } else { word & few }
     }
 
-    /// The two bits of a window in its word: those below the ones that choose it, and the last that are kept.
+    /// The bits of a window in its word.
     #[inline(always)]
-    fn bits<const N: usize>(self) -> [u64; 2] {
-        [self.hash >> (58 - N.trailing_zeros()) & 63, self.hash >> (64 - PLACE_BITS) & 63]
+    fn bits<const N: usize>(self) -> u64 {
+        let choice = (self.hash >> (64 - N.trailing_zeros() - CHOICE_BITS)) as usize;
+        CHOICES.get(choice % CHOICES.len()).copied().unwrap_or(0)
     }
 }
+
+/// A byte below `+` sets its top bit. A borrow may set one more, and some bytes beyond ASCII none; it is the same
+/// for the same window, which is all that counts.
+#[inline(always)]
+fn outside(folded: u64) -> u64 {
+    folded.wrapping_sub(0x2b2b_2b2b_2b2b_2b2b)
+}
+
+/// Bits of a hash that choose the bits in a word: those below the ones that choose the word.
+const CHOICE_BITS: u32 = 9;
+
+/// Which three bits of a word a window may have. From a table, since a processor can load more at once than it can shift.
+static CHOICES: [u64; 1 << CHOICE_BITS] = {
+    let mut choices = [0u64; 1 << CHOICE_BITS];
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = 0;
+    while next < choices.len() {
+        let mut bits = 0u64;
+        while bits.count_ones() < 3 {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            bits |= 1 << (state >> 58);
+        }
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            choices[next] = bits;
+        }
+        next += 1;
+    }
+    choices
+};
 
 /// What a set of values puts into the filters: sorted, apart, and without a tie to its value.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -174,7 +203,7 @@ pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, grids: &mut Gri
             let mut window = [[0; FINE]; 2];
             let from = own.iter().skip(start).take(FINE_WINDOW);
             window.as_flattened_mut().iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            fine.push(Print::fine(hasher, window).code());
+            fine.push(Print::fine(hasher.first_five(), window).code());
             zeroize::Zeroize::zeroize(window.as_flattened_mut());
         }
     }
@@ -215,10 +244,10 @@ impl Grid {
         self.middle.eights::<MIDDLE>(hasher, text, &mut walk.middle);
         match &self.fine {
             Filter::Empty => {}
-            Filter::Small(bits) => fine(bits, hasher, text, &mut walk.fine),
-            Filter::Medium(bits) => fine(bits, hasher, text, &mut walk.fine),
-            Filter::Large(bits) => fine(bits, hasher, text, &mut walk.fine),
-            Filter::Huge(bits) => fine(bits, hasher, text, &mut walk.fine),
+            Filter::Small(bits) => fine(bits, hasher.first_five(), text, &mut walk.fine),
+            Filter::Medium(bits) => fine(bits, hasher.first_five(), text, &mut walk.fine),
+            Filter::Large(bits) => fine(bits, hasher.first_five(), text, &mut walk.fine),
+            Filter::Huge(bits) => fine(bits, hasher.first_five(), text, &mut walk.fine),
         }
         let places = walk.coarse.iter_mut().chain(&mut walk.middle).chain(&mut walk.fine);
         places.for_each(|place| *place += from);
@@ -237,31 +266,28 @@ fn eights<const N: usize, const APART: usize>(
     places: &mut Vec<usize>,
 ) {
     let Some(bits) = bits.fixed() else { return };
+    let known =
+        |cell: &[u8]| cell.first_chunk().is_some_and(|window| bits.has(Print::coarse(hasher, *window)));
     let (cells, rest) = text.as_chunks::<APART>();
-    let bit =
-        |cell: &[u8; APART]| cell.first_chunk().map_or(0, |window| bits.bit(Print::coarse(hasher, *window)));
     let (batches, last) = cells.as_chunks::<BATCH>();
     for (batch, at) in batches.iter().zip((0..).step_by(BATCH * APART)) {
-        let known = batch.iter().fold(0, |known, cell| known << 1 | bit(cell));
-        if known != 0 {
-            push(known, at, APART, places);
+        if batch.iter().fold(false, |any, cell| any | known(cell)) {
+            each_known(batch.iter().map(|cell| known(cell)), at, APART, places);
         }
     }
     let at = batches.len() * BATCH * APART;
-    places
-        .extend(last.iter().zip((at..).step_by(APART)).filter(|(cell, _)| bit(cell) != 0).map(|(_, at)| at));
-    let known = rest.first_chunk().is_some_and(|window| bits.bit(Print::coarse(hasher, *window)) != 0);
-    places.extend(known.then_some(text.len() - rest.len()));
+    let last = last.iter().map(|cell| known(cell)).chain([known(rest)]);
+    places.extend(last.zip((at..).step_by(APART)).filter(|(known, _)| *known).map(|(_, at)| at));
 }
 
-fn fine<const N: usize>(bits: &Bits<N>, hasher: WindowHash, text: &[u8], places: &mut Vec<usize>) {
+fn fine<const N: usize>(bits: &Bits<N>, hasher: FirstFive, text: &[u8], places: &mut Vec<usize>) {
     let Some(bits) = bits.fixed() else { return };
+    let known = |window: &[[u8; FINE]; 2]| bits.has(Print::fine(hasher, *window));
     let (mut rest, mut at) = (text, 0);
     while let Some(block) = rest.first_chunk::<{ (BATCH + 1) * FINE }>() {
         let windows = block.as_chunks::<FINE>().0.array_windows::<2>();
-        let known = windows.fold(0, |known, window| known << 1 | bits.bit(Print::fine(hasher, *window)));
-        if known != 0 {
-            push(known, at, FINE, places);
+        if windows.clone().fold(false, |any, window| any | known(window)) {
+            each_known(windows.map(known), at, FINE, places);
         }
         rest = rest.get(BATCH * FINE..).unwrap_or_default();
         at += BATCH * FINE;
@@ -271,21 +297,20 @@ fn fine<const N: usize>(bits: &Bits<N>, hasher: WindowHash, text: &[u8], places:
         for (to, from) in window.as_flattened_mut().iter_mut().zip(rest) {
             *to = *from;
         }
-        places.extend((bits.bit(Print::fine(hasher, window)) != 0).then_some(at));
+        places.extend(known(&window).then_some(at));
         zeroize::Zeroize::zeroize(window.as_flattened_mut());
         rest = rest.get(FINE..).unwrap_or_default();
         at += FINE;
     }
 }
 
-/// `known`: a bit for each window of a batch, the first in the highest.
+/// Of a batch in which a window is known, those that are.
 #[cold]
-fn push(known: u32, at: usize, apart: usize, places: &mut Vec<usize>) {
-    let windows = (0..BATCH).filter(|i| known >> (BATCH - 1 - i) & 1 != 0);
-    places.extend(windows.map(|i| at + apart * i));
+fn each_known(known: impl Iterator<Item = bool>, at: usize, apart: usize, places: &mut Vec<usize>) {
+    places.extend(known.zip((at..).step_by(apart)).filter(|(known, _)| *known).map(|(_, at)| at));
 }
 
-/// Bits of a filter for each window in it, two of which are set.
+/// Bits of a filter for each window in it, three of which say that it is there.
 const SPARSE: u64 = 16;
 
 /// A filter as large as its content needs, of a number of words that the compiler knows.
@@ -325,28 +350,27 @@ impl Filter {
 /// Words of the largest filter that a processor's own caches hold.
 const NEAR: usize = 1 << 15;
 
-/// `N` words, a power of two, and those that windows outside tokens share.
+/// `N` words, a power of two. A bit that is not set is one that some window has.
 struct Bits<const N: usize> {
     words: Vec<u64>,
-    shared: usize,
+    /// The last of the words for windows outside tokens.
+    few: usize,
 }
 
 impl<const N: usize> Bits<N> {
     fn new<'p>(all: impl Iterator<Item = &'p Places> + Clone) -> Bits<N> {
         let mut outside = 0;
         for places in all.clone() {
-            places.each(|code| outside += usize::from(!Print::of_code(code).token));
+            places.each(|code| outside += u64::from(!Print::of_code(code).token));
         }
-        let shared = match N <= NEAR {
-            true => 0,
-            false => (outside * SPARSE as usize / 64).next_power_of_two().clamp(1 << 9, N),
-        };
-        let mut bits = Bits { words: vec![0u64; N + shared], shared: shared.saturating_sub(1) };
+        // As many again stand there anyway.
+        let few = (2 * outside * SPARSE / 64).next_power_of_two().clamp(1 << 9, N as u64) as usize - 1;
+        let mut bits = Bits { words: vec![u64::MAX; N], few };
         for places in all {
             places.each(|code| {
                 let print = Print::of_code(code);
-                if let Some(word) = bits.words.get_mut(print.word::<N>(bits.shared)) {
-                    *word = print.bits::<N>().iter().fold(*word, |word, bit| word | 1 << bit);
+                if let Some(word) = bits.words.get_mut(print.word::<N>(few)) {
+                    *word &= !print.bits::<N>();
                 }
             });
         }
@@ -355,27 +379,21 @@ impl<const N: usize> Bits<N> {
 
     /// For one walk.
     fn fixed(&self) -> Option<Fixed<'_, N>> {
-        let near = self.words.first_chunk()?;
-        Some(Fixed { near, words: &self.words, shared: self.shared })
+        Some(Fixed { words: self.words.first_chunk()?, few: self.few })
     }
 }
 
 #[derive(Clone, Copy)]
 struct Fixed<'b, const N: usize> {
-    /// All words of a near filter, its length known.
-    near: &'b [u64; N],
-    words: &'b [u64],
-    shared: usize,
+    words: &'b [u64; N],
+    few: usize,
 }
 
 impl<const N: usize> Fixed<'_, N> {
     #[inline(always)]
-    fn bit(self, print: Print) -> u32 {
-        let place = print.word::<N>(self.shared);
-        let word = if N <= NEAR { self.near.get(place) } else { self.words.get(place) };
-        let word = word.copied().unwrap_or(0);
-        let [first, second] = print.bits::<N>();
-        (word >> first & word >> second & 1) as u32
+    fn has(self, print: Print) -> bool {
+        let word = self.words.get(print.word::<N>(self.few)).copied().unwrap_or(u64::MAX);
+        word & print.bits::<N>() == 0
     }
 }
 

@@ -154,8 +154,12 @@ impl SecretIndex {
         let mut doubtful = Vec::new();
         self.each_window(text, &walk, |at, print| search.verify_plain(at, print, &zones, &mut doubtful));
         hits.append(&mut search.hits);
-        for zone in doubtful.into_iter().chain(zones.iter()) {
-            self.look(text, zone, &zones, &mut looked, &mut hits);
+        for zone in doubtful {
+            self.look(text, zone, &zones, |search| search.everywhere(), &mut looked, &mut hits);
+        }
+        // What stands there as it is was seen just now.
+        for zone in zones.iter() {
+            self.look(text, zone, &zones, |search| search.in_readings(), &mut looked, &mut hits);
         }
         sorted(hits)
     }
@@ -166,6 +170,7 @@ impl SecretIndex {
         text: &[u8],
         zone: Range<usize>,
         zones: &Zones,
+        search_in: impl Fn(&mut Search<'_>),
         looked: &mut Vec<Range<usize>>,
         hits: &mut Vec<SecretHit>,
     ) {
@@ -180,7 +185,7 @@ impl SecretIndex {
             let views = Views::of(before, area, self.spaces);
             let mut search = Search::new(self, until, zone.start, &views);
             search.cut = (zone.start > 0, zone.end < text.len());
-            search.everywhere();
+            search_in(&mut search);
             if !search.doubt {
                 hits.append(&mut search.hits);
                 looked.push(zone);
@@ -271,10 +276,15 @@ impl<'a> Search<'a> {
     }
 
     fn everywhere(&mut self) {
-        let (index, area, views) = (self.index, self.area, self.views);
-        let hash = index.hasher.windows();
-        let walk = index.grid.walk(hash, area, 0);
+        let (index, area) = (self.index, self.area);
+        let walk = index.grid.walk(index.hasher.windows(), area, 0);
         index.each_window(area, &walk, |at, print| self.verify(None, at, print));
+        self.in_readings();
+    }
+
+    fn in_readings(&mut self) {
+        let (index, views) = (self.index, self.views);
+        let hash = index.hasher.windows();
         // A value whose places on the grid no escape touches was seen in the text itself, or in the
         // reading below.
         for (number, view) in views.iter() {

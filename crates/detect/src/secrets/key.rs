@@ -165,10 +165,39 @@ impl WindowHash {
         (folded ^ self.add).wrapping_mul(self.multiply)
     }
 
+    /// The hash of windows of which only the first five bytes count.
+    pub(crate) fn first_five(self) -> FirstFive {
+        FirstFive {
+            add: self.add >> CUT,
+            multiply: self.multiply << CUT,
+            rest: (FILL ^ self.add & !(u64::MAX << CUT)).wrapping_mul(self.multiply),
+        }
+    }
+
     /// The kept part of a window's hash: the upper half, which every byte of the window reaches.
     #[inline(always)]
     pub(crate) fn print(hash: u64) -> u32 {
         (hash >> 32) as u32
+    }
+}
+
+/// Bits of a window that do not count among its first five bytes, and what stands there instead.
+const CUT: u32 = 24;
+const FILL: u64 = 0x0040_4040;
+
+/// See [`WindowHash::first_five`].
+#[derive(Clone, Copy)]
+pub(crate) struct FirstFive {
+    add: u64,
+    multiply: u64,
+    rest: u64,
+}
+
+impl FirstFive {
+    /// What [`WindowHash::folded`] says of `folded << CUT | FILL`, without a shift for each window.
+    #[inline(always)]
+    pub(crate) fn folded(self, folded: u64) -> u64 {
+        (folded ^ self.add).wrapping_mul(self.multiply).wrapping_add(self.rest)
     }
 }
 
@@ -179,6 +208,14 @@ mod tests {
     #[test]
     fn the_key_is_not_printed() {
         assert_eq!(format!("{:?}", IndexKey::new([7; 32])), "IndexKey(..)");
+    }
+
+    #[test]
+    fn the_first_five_bytes_are_hashed_as_all_eight_would_be() {
+        let hash = IndexKey::new([5; 32]).hasher().windows();
+        for window in [0, 1, u64::MAX, 0x6162_6364_6566_6768, 0x2d5f_3031_3233_ff00] {
+            assert_eq!(hash.first_five().folded(window), hash.folded(window << CUT | FILL));
+        }
     }
 
     #[test]

@@ -8,13 +8,13 @@ mod escapes;
 mod grid;
 mod index;
 mod key;
+mod marks;
 mod opening;
 mod set;
 #[cfg(test)]
 mod tests;
 mod variants;
 pub(crate) mod views;
-mod wraps;
 mod zones;
 
 pub use index::{SecretHit, SecretIndex, Variant};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::contexts::Contexts;
 use super::escapes::{Escaped, Wrap, ends_long_token, escape, wrap};
-use super::wraps;
+use super::marks::{self, Kinds, Marks};
 
 /// Escapes that are nearer to each other than this share a stretch.
 const APART: usize = 96;
@@ -22,47 +22,38 @@ pub(super) struct Zones(Vec<Range<usize>>);
 impl Zones {
     /// `pluses`: as for [`super::views::Views::of`].
     pub(super) fn of(text: &[u8], pluses: bool, contexts: &Contexts) -> Zones {
-        let mut zones = Zones::default();
-        let mut last = Last { kind: 0, end: 0, byte: 0 };
-        let mut counted = None;
         let quiet = Quiet::of(contexts);
-        for at in memchr::memchr3_iter(b'\\', b'%', b'&', text) {
-            if at < last.end {
-                continue;
+        let last = Last { kind: 0, end: 0, byte: 0 };
+        let mut escapes =
+            Escapes { text, pluses, contexts, quiet: &quiet, last, near: 0, zones: Zones::default() };
+        let mut wrapped = Zones::default();
+        marks::each(text, &quiet.kinds(), |block, marks| {
+            if marks.loud != 0 || block < escapes.near {
+                escapes.look_in(block, marks);
             }
-            let is_near = counted.is_some_and(|counted| at < counted + NEAR);
-            if let Some(byte) = quiet.escape(text, at).filter(|_| !is_near) {
-                last = Last { kind: b'\\', end: at + 2, byte };
-                continue;
+            if marks.breaks != 0 {
+                wrapped.add_wraps(text, block, marks.breaks);
             }
-            let counts = match escape(text.get(at..).unwrap_or_default()) {
-                Escaped::No => continue,
-                Escaped::Perhaps => true,
-                Escaped::One { len, byte } => {
-                    let end = at + usize::from(len);
-                    let counts = is_near || !harmless(contexts, pluses, text, at, end, byte, last);
-                    last = Last { kind: text.get(at).copied().unwrap_or(0), end, byte };
-                    counts
-                }
-            };
-            if counts {
-                counted = Some(at);
-                zones.add(at, text.len());
-            }
-        }
+        });
+        let mut zones = escapes.zones;
         let mut others = Zones::default();
         if pluses {
             memchr::memchr_iter(b'+', text).for_each(|at| others.add(at, text.len()));
         }
         zones.join(others);
-        let mut wrapped = Zones::default();
-        wraps::each(text, |newline| {
-            if let Some(Wrap::Is(gap)) = wrap(b"", text, newline) {
-                wrapped.add(gap.start, text.len());
-            }
-        });
         zones.join(wrapped);
         zones
+    }
+
+    /// `breaks`: a bit for each place of a block.
+    fn add_wraps(&mut self, text: &[u8], block: usize, breaks: u64) {
+        let mut breaks = breaks;
+        while breaks != 0 {
+            if let Some(Wrap::Is(gap)) = wrap(b"", text, block + breaks.trailing_zeros() as usize) {
+                self.add(gap.start, text.len());
+            }
+            breaks &= breaks - 1;
+        }
     }
 
     fn add(&mut self, at: usize, len: usize) {
@@ -112,6 +103,68 @@ impl Zones {
     }
 }
 
+/// So many of the lowest bits.
+#[inline(always)]
+fn below(count: usize) -> u64 {
+    if count < 64 { !(u64::MAX << count) } else { u64::MAX }
+}
+
+/// A walk over the escapes of a text that may count, in order.
+struct Escapes<'a> {
+    text: &'a [u8],
+    pluses: bool,
+    contexts: &'a Contexts,
+    quiet: &'a Quiet,
+    last: Last,
+    /// Before this place quiet escapes are looked at too.
+    near: usize,
+    zones: Zones,
+}
+
+impl Escapes<'_> {
+    #[inline(never)]
+    fn look_in(&mut self, block: usize, marks: Marks) {
+        let mut left = u64::MAX;
+        loop {
+            let near = below(self.near.saturating_sub(block));
+            let next = (marks.loud | marks.escapes & near) & left;
+            if next == 0 {
+                return;
+            }
+            let bit = next.trailing_zeros();
+            left = u64::MAX << bit << 1;
+            self.look(block + bit as usize);
+        }
+    }
+
+    fn look(&mut self, at: usize) {
+        let text = self.text;
+        if at < self.last.end {
+            return;
+        }
+        if let Some(before) = at.checked_sub(2).filter(|before| *before >= self.last.end)
+            && let Some(byte) = self.quiet.escape(text, before)
+        {
+            self.last = Last { kind: b'\\', end: at, byte };
+        }
+        let counts = match escape(text.get(at..).unwrap_or_default()) {
+            Escaped::No => return,
+            Escaped::Perhaps => true,
+            Escaped::One { len, byte } => {
+                let end = at + usize::from(len);
+                let harmless = || harmless(self.contexts, self.pluses, text, at, end, byte, self.last);
+                let counts = at < self.near || !harmless();
+                self.last = Last { kind: text.get(at).copied().unwrap_or(0), end, byte };
+                counts
+            }
+        };
+        if counts {
+            self.near = at + NEAR;
+            self.zones.add(at, text.len());
+        }
+    }
+}
+
 /// The escapes of two characters that most texts are full of, where no known value holds what they stand for.
 struct Quiet(u128);
 
@@ -123,20 +176,21 @@ impl Quiet {
         Quiet(quiet.fold(0, |all, (kind, _)| all | 1 << kind))
     }
 
+    fn has(&self, kind: u8) -> bool {
+        kind < 0x80 && self.0 >> kind & 1 != 0
+    }
+
+    fn kinds(&self) -> Kinds {
+        let [n, r, others @ ..] = Quiet::ALL.map(|(kind, _)| if self.has(kind) { kind } else { Kinds::NONE });
+        Kinds { breaks: [n, r], others }
+    }
+
     /// What such an escape at `at` stands for; none where a value may be wrapped.
-    #[inline(always)]
     fn escape(&self, text: &[u8], at: usize) -> Option<u8> {
-        let [b'\\', kind @ ..=0x7f] = *text.get(at..)?.first_chunk()? else { return None };
-        if self.0 >> kind & 1 == 0 {
-            return None;
-        }
-        match kind {
-            b'n' | b'r' if ends_long_token(b"", text, at) => None,
-            b'n' => Some(b'\n'),
-            b'r' => Some(b'\r'),
-            b't' => Some(b'\t'),
-            mark => Some(mark),
-        }
+        let [b'\\', kind] = *text.get(at..)?.first_chunk()? else { return None };
+        let (_, byte) = Quiet::ALL.into_iter().find(|(quiet, _)| *quiet == kind && self.has(kind))?;
+        let wraps = matches!(kind, b'n' | b'r') && ends_long_token(b"", text, at);
+        (!wraps).then_some(byte)
     }
 }
 
@@ -183,6 +237,7 @@ fn harmless(
 mod tests {
     use super::super::contexts::ROWS;
     use super::*;
+    use proptest::prelude::*;
 
     fn everything() -> Contexts {
         Contexts::from_rows([u64::MAX; ROWS])
@@ -198,6 +253,69 @@ mod tests {
         assert_eq!(zones.widened(100..310), 0..420);
         assert_eq!(zones.widened(200..210), 200..210);
         assert!(zones.touches(&(100..200)) && !zones.touches(&(117..308)));
+    }
+
+    /// As [`Zones::of`], by looking at each place alone.
+    fn one_by_one(text: &[u8], pluses: bool, contexts: &Contexts) -> Vec<Range<usize>> {
+        let (mut zones, mut pluses_alone, mut wrapped) =
+            (Zones::default(), Zones::default(), Zones::default());
+        let mut last = Last { kind: 0, end: 0, byte: 0 };
+        let mut near = 0;
+        for at in memchr::memchr3_iter(b'\\', b'%', b'&', text).filter(|at| *at < text.len()) {
+            if at < last.end {
+                continue;
+            }
+            let counts = match escape(&text[at..]) {
+                Escaped::No => continue,
+                Escaped::Perhaps => true,
+                Escaped::One { len, byte } => {
+                    let end = at + usize::from(len);
+                    let counts = at < near || !harmless(contexts, pluses, text, at, end, byte, last);
+                    last = Last { kind: text[at], end, byte };
+                    counts
+                }
+            };
+            if counts {
+                near = at + NEAR;
+                zones.add(at, text.len());
+            }
+        }
+        for at in memchr::memchr_iter(b'+', text).filter(|_| pluses) {
+            pluses_alone.add(at, text.len());
+        }
+        zones.join(pluses_alone);
+        for at in memchr::memchr_iter(b'\n', text) {
+            if let Some(Wrap::Is(gap)) = wrap(b"", text, at) {
+                wrapped.add(gap.start, text.len());
+            }
+        }
+        zones.join(wrapped);
+        zones.0
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<u8>> {
+        let some = [
+            "\\n", "\\\"", "\\\\", "\\\\n", "\\t", "\\'", "\\r\\n", "\\d", "\\u0041", "\\", "%20", "%0A",
+            "%zz", "%", "&lt;", "&quot;", "&amp;lt;", "&x", "&#39;", "&", ";", "\n", "\r\n", "+", "a", "b7",
+            "{", "\u{e9}",
+        ];
+        let long = [" ".repeat(70), "x".repeat(23), "y/Z0".repeat(6), "word ".repeat(8), "q".repeat(40)];
+        let all: Vec<String> = some.map(str::to_owned).into_iter().chain(long).collect();
+        prop::collection::vec(prop::sample::select(all), 0..40)
+            .prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_tell_what_each_place_alone_would(text in pieces(), value in "[ -~\n\t]{0,12}", pluses: bool) {
+            let mut contexts = Contexts::default();
+            contexts.add(value.as_bytes());
+            for cut in 0..text.len().min(4) {
+                let text = &text[cut..];
+                let zones: Vec<_> = Zones::of(text, pluses, &contexts).iter().collect();
+                prop_assert_eq!(zones, one_by_one(text, pluses, &contexts));
+            }
+        }
     }
 
     #[test]
