@@ -64,6 +64,8 @@ impl Grammar {
             include_str!("grammar/doubles.txt"),
             include_str!("grammar/singles.txt"),
             include_str!("grammar/abroad.txt"),
+            include_str!("grammar/brands.txt"),
+            include_str!("grammar/results.txt"),
             include_str!("grammar/tongues.txt"),
             include_str!("grammar/vessels.txt"),
             include_str!("grammar/desk.txt"),
