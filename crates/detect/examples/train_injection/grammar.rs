@@ -74,6 +74,7 @@ impl Grammar {
             include_str!("grammar/spoken_lines.txt"),
             include_str!("grammar/spoken_wild.txt"),
             include_str!("grammar/spoken_tales.txt"),
+            include_str!("grammar/spoken_abroad.txt"),
             include_str!("grammar/spoken_honest.txt"),
             include_str!("grammar/spoken_chat.txt"),
             include_str!("grammar/spoken_fair.txt"),
