@@ -61,6 +61,7 @@ impl Grammar {
             include_str!("grammar/errands.txt"),
             include_str!("grammar/orders.txt"),
             include_str!("grammar/scenes.txt"),
+            include_str!("grammar/doors.txt"),
             include_str!("grammar/doubles.txt"),
             include_str!("grammar/singles.txt"),
             include_str!("grammar/abroad.txt"),
