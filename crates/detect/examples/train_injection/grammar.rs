@@ -66,6 +66,7 @@ impl Grammar {
             include_str!("grammar/singles.txt"),
             include_str!("grammar/abroad.txt"),
             include_str!("grammar/brands.txt"),
+            include_str!("grammar/wants.txt"),
             include_str!("grammar/results.txt"),
             include_str!("grammar/tongues.txt"),
             include_str!("grammar/vessels.txt"),
