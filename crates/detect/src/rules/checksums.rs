@@ -5,6 +5,7 @@
 
 use data_encoding::BASE32_NOPAD;
 
+use super::carried::{pypi, sentry};
 use super::fixture::in_fixture;
 use super::validators::{Seen, Validator, shannon, token};
 use crate::shape;
@@ -19,24 +20,32 @@ pub(super) const ALL: &[(&str, Validator)] = &[
 fn is_right(value: &str) -> Option<bool> {
     if let Some((prefix, body)) = value.split_once('_') {
         let known = match prefix {
-            "ghp" | "gho" | "ghu" | "ghs" | "ghr" | "npm" | "nbp" if body.len() == 36 => Some(base62(body)),
+            "ghp" | "gho" | "ghu" | "ghs" | "ghr" | "npm" | "nbp" if body.len() == 36 => {
+                Some(crc_in_base62(body))
+            }
             "cfk" | "cfut" | "cfat" => Some(hexadecimal(body, 40)),
             "zpka" => body.split_once('_').map(|(key, sum)| hexadecimal(&format!("{key}{sum}"), 32)),
             "glsa" => Some(grafana(value)),
             "cio" => body.strip_prefix("tp_").map(crates_io),
+            "jsrp" | "jsrd" | "jsrw" if body.len() == 35 => Some(crc_in_base62(value)),
+            "polar" => body.rsplit('_').next().filter(|body| body.len() == 43).map(crc_in_base62),
+            "sntrys" => Some(sentry(body)),
             _ => None,
         };
         if known.is_some() {
             return known;
         }
     }
-    if value.starts_with("AGE-SECRET-KEY-1") || value.starts_with("nsec1") {
+    if let Some(body) = value.strip_prefix("pypi-") {
+        return Some(pypi(body));
+    }
+    if ["AGE-SECRET-KEY-1", "nsec1", "suiprivkey1"].iter().any(|form| value.starts_with(form)) {
         return Some(bech32(&value.to_ascii_lowercase()));
     }
     if value.starts_with("gl") && value.contains('.') {
         return Some(gitlab(value));
     }
-    (value.len() == 58 && value.starts_with('S')).then(|| nkey(value))
+    ([56, 58].contains(&value.len()) && value.starts_with('S')).then(|| nkey(value))
 }
 
 /// What somebody made up so that it looks like a token, outside a test: it may be one with a slip in it.
@@ -52,9 +61,12 @@ fn is_typed(seen: &Seen<'_>) -> bool {
 /// The last six characters are the CRC-32 of those before, in base 62.
 /// GitHub: <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>;
 /// npm: <https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/>;
-/// NetBird: `PATChecksumLength` in netbirdio/netbird.
-fn base62(body: &str) -> bool {
-    let Some((random, sum)) = body.split_at_checked(30) else { return false };
+/// NetBird: `PATChecksumLength` in netbirdio/netbird; Polar: polarsource/polar, `server/polar/kit/crypto.py`;
+/// JSR, which counts its beginning in: jsr-io/jsr, `api/src/token.rs`.
+fn crc_in_base62(body: &str) -> bool {
+    let Some((random, sum)) = body.len().checked_sub(6).and_then(|at| body.split_at_checked(at)) else {
+        return false;
+    };
     digits(
         crc32fast::hash(random.as_bytes()),
         b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
@@ -118,7 +130,8 @@ fn bech32(value: &str) -> bool {
     sum == 1
 }
 
-/// The last two of its bytes are the CRC-16 of the others, the lowest first: nats-io/nkeys.
+/// The last two of its bytes are the CRC-16 of the others, the lowest first: nats-io/nkeys, and Stellar's seeds,
+/// <https://github.com/stellar/stellar-protocol/blob/master/ecosystem/sep-0023.md>.
 fn nkey(value: &str) -> bool {
     let Ok(bytes) = BASE32_NOPAD.decode(value.as_bytes()) else { return false };
     let Some((body, sum)) = bytes.split_last_chunk::<2>() else { return false };
@@ -146,7 +159,8 @@ fn digits(mut number: u32, alphabet: &[u8], width: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Made by other programs: Python's zlib, the test vectors of BIP 173's family, nkeys' own, crates.io's own.
+    /// Made by other programs: Python's zlib, base64 and bech32, the test vectors of BIP 173's family, nkeys' own,
+    /// crates.io's own.
     const RIGHT: &[&str] = &[
         "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",
         "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",
@@ -167,6 +181,12 @@ mod tests {
         "cio_tp_Z19cy0rNoJjSRbW38sVzAGT5XolHAdnW",
         "AGE-SECRET-KEY-1N84CR29PJTUQA22ALHP4YDL5ZFMXPW5GVETVY3UK58ZD6NPNPDLS4MCZFS",
         "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5",
+        "polar_oat_Ky9Pf34qY6Nb3wWD25RQ4F5ZR3qa7yEeeby3a1xuc93",
+        "polar_at_u_nKTbxTNJFoBinF5aJXVuLkSIc47WQAmL9xVQ23ydJfx",
+        "jsrp_HjQMhuOzE95B9EgE0VrbBGI09QYNd3PJ3Ws",
+        "jsrd_aKy8isWydfhl3TvtnythpZPPPP6Ue3it6HB",
+        "suiprivkey1qzrvpqv36hgv6pxn472uee9k4m6trfp6z5rs5g4rtn635cx4ww8qce6gyas",
+        "SA2DXPNG7F2X5WDBCN5OTL2JYQFZ3INEGIJZSJKUIGTL5MKNT6ISFPMT",
         "SUAGDLNBWI2SGHDRYBHD63NH5FGZSVJUW2J7GAJZXWANQFLDW6G5SXZESU",
         "SUAAVWRZG6M5FA5VRRGWSCIHKTOJC7EWNIT4JV3FTOIPO4OBFR5WA7X5TE",
     ];
@@ -176,7 +196,8 @@ mod tests {
         for value in RIGHT {
             assert_eq!(is_right(value), Some(true), "{value}");
             // Each of the characters behind the service's own beginning, one place on.
-            let own = value.rfind(['_', '-']).map_or(5, |at| at.min(value.len() - 12)) + 2;
+            let mark = value.rfind(['_', '-']).or_else(|| value.find("key1").map(|at| at + 3));
+            let own = mark.map_or(5, |at| at.min(value.len() - 12)) + 2;
             for at in own..value.len() {
                 let mut changed = value.as_bytes().to_vec();
                 changed[at] = match changed[at] {

@@ -50,6 +50,8 @@ pub struct Rule {
     pub validator: Option<String>,
     /// Bits per character that a value needs at least.
     pub entropy: Option<f32>,
+    /// Where its service says what the token looks like; none where no such page was found.
+    pub source: Option<String>,
     pub examples: Vec<Example>,
     pub near_misses: Vec<String>,
     /// Only in the strict profile.
@@ -192,6 +194,8 @@ struct Entry {
     kind: Spanned<FindingKind>,
     #[serde(default)]
     profile: Profile,
+    #[serde(default)]
+    source: Option<Spanned<String>>,
     examples: Spanned<Vec<ExampleEntry>>,
     near_misses: Spanned<Vec<String>>,
 }
@@ -284,6 +288,7 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         kind: FindingKind::Secret,
         validator: Some(row.validator.to_owned()),
         entropy: None,
+        source: row.source,
         examples: row.examples,
         near_misses: row.near_misses,
         strict_only: false,
@@ -409,6 +414,10 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
             Lacks::NearMisses => fail(entry.near_misses.referenced.line(), message),
         },
     )?;
+    let source = match &entry.source {
+        None => None,
+        Some(address) => Some(rows::source(&address.value).map_err(|m| fail(address.referenced.line(), m))?),
+    };
     let examples = entry.examples.value.into_iter().map(|example| match example {
         ExampleEntry::Text(text) => Example { text, finds: None },
         ExampleEntry::Exact(exact) => Example { text: exact.text, finds: Some(exact.finds) },
@@ -423,6 +432,7 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
         kind: entry.kind.value,
         validator: entry.validator.map(|name| name.value),
         entropy: entry.entropy,
+        source,
         examples: examples.collect(),
         near_misses: entry.near_misses.value,
         strict_only: entry.profile == Profile::Strict,

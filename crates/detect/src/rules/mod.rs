@@ -1,6 +1,7 @@
 //! Detection rules: their files, the set they make, and the proof that each does what it says.
 
 mod assigned;
+mod carried;
 mod check;
 mod checksums;
 mod engine;
@@ -17,6 +18,7 @@ mod rows;
 mod scored;
 mod starts;
 mod validators;
+mod wallets;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -1,7 +1,8 @@
 //! The compact half of a rule file: one line for each service whose tokens share a shape with many others.
 //!
 //! A row becomes the same [`Rule`](super::Rule) that a full entry makes, with the same proofs below it:
-//! `+` lines are examples, the secret between `{{` and `}}`; `-` lines are near misses.
+//! `+` lines are examples, the secret between `{{` and `}}`; `-` lines are near misses; a `@` line is the address
+//! where the service says what its tokens look like.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub(super) struct Row {
     /// The longest match there is.
     pub(super) longest: usize,
     pub(super) validator: &'static str,
+    pub(super) source: Option<String>,
     pub(super) examples: Vec<Example>,
     pub(super) near_misses: Vec<String>,
 }
@@ -172,6 +174,9 @@ fn read(
             rows.last_mut().ok_or_else(orphan)?.examples.push(marked(example));
         } else if let Some(near_miss) = content.strip_prefix("- ") {
             rows.last_mut().ok_or_else(orphan)?.near_misses.push(unescaped(near_miss));
+        } else if let Some(address) = content.strip_prefix("@ ") {
+            let source = source(address).map_err(|message| (line, message))?;
+            rows.last_mut().ok_or_else(orphan)?.source = Some(source);
         } else {
             let fields: Vec<&str> = content.split(" | ").map(str::trim).collect();
             let [id, description, rest @ ..] = fields.as_slice() else {
@@ -186,12 +191,22 @@ fn read(
                 pattern,
                 longest,
                 validator,
+                source: None,
                 examples: Vec::new(),
                 near_misses: Vec::new(),
             });
         }
     }
     Ok(rows)
+}
+
+/// An address that a person can open.
+pub(super) fn source(address: &str) -> Result<String, String> {
+    let address = address.trim();
+    if !address.starts_with("https://") || address.contains(char::is_whitespace) {
+        return Err(format!("the source {address:?} must be one address that begins with https://"));
+    }
+    Ok(address.to_owned())
 }
 
 /// `before {{secret}} after`.

@@ -64,6 +64,7 @@ fn mistakes_are_named_with_file_and_line() {
         ("[abcd1234, abcd5678]", "[abcd1234]", 9, "two examples"),
         ("[abcd, abcdefgh]", "[]", 10, "two near_misses"),
         ("severity: high", "severity: loud", 6, "loud"),
+        ("kind: secret", "kind: secret\n    source: the manual", 9, "https://"),
     ] {
         let error = error(from, to);
         assert_eq!((error.file.as_str(), error.line), ("own.yaml", line), "{error}");
@@ -94,6 +95,22 @@ fn rows_become_rules_and_their_mistakes_have_a_line() {
         let error = RuleSet::compile(&[("own.yaml", &yaml.replace("  - acme is a company\n", ""))]);
         assert!(error.expect_err("one near miss").message.contains("two near_misses"));
     }
+}
+
+#[test]
+fn a_rule_says_where_its_form_is_told() {
+    let address = "https://docs.acme.dev/tokens";
+    let entry = RULE.replace("kind: secret", &format!("kind: secret\n    source: {address}"));
+    let row = format!(
+        "tokens: |\n  acme_ticket | Acme ticket | ACME-[0-9A-F]{{12}}\n  @ {address}\n  + {{{{ACME-09AF3C71D2E8}}}}\n  + id={{{{ACME-5B7D90E1C3A2}}}}\n  - ACME-12\n  - ACME-\n"
+    );
+    for yaml in [&entry, &row] {
+        let rules = RuleSet::compile(&[("own.yaml", yaml)]).unwrap();
+        assert_eq!(rules.rules()[0].source.as_deref(), Some(address));
+        assert_eq!(rules.check(), Vec::new());
+    }
+    let error = RuleSet::compile(&[("own.yaml", &row.replace("https://", "see "))]).expect_err("no address");
+    assert_eq!((error.line, error.message.contains("https://")), (3, true), "{error}");
 }
 
 #[test]

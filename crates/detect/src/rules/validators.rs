@@ -63,7 +63,7 @@ const ALL: &[(&str, Validator)] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static (&'static str, Validator)> {
-    ALL.iter().chain(super::checksums::ALL).chain(super::identity::ALL)
+    ALL.iter().chain(super::checksums::ALL).chain(super::identity::ALL).chain(super::wallets::ALL)
 }
 
 pub(crate) fn named(name: &str) -> Option<Validator> {
@@ -672,5 +672,6 @@ mod tests {
         assert!(ALL.is_sorted_by_key(|(name, _)| *name));
         assert!(crate::rules::checksums::ALL.is_sorted_by_key(|(name, _)| *name));
         assert!(crate::rules::identity::ALL.is_sorted_by_key(|(name, _)| *name));
+        assert!(crate::rules::wallets::ALL.is_sorted_by_key(|(name, _)| *name));
     }
 }
