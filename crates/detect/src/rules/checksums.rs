@@ -30,6 +30,7 @@ fn is_right(value: &str) -> Option<bool> {
             "jsrp" | "jsrd" | "jsrw" if body.len() == 35 => Some(crc_in_base62(value)),
             "polar" => body.rsplit('_').next().filter(|body| body.len() == 43).map(crc_in_base62),
             "sntrys" => Some(sentry(body)),
+            "packagist" if value.len() == 82 => Some(hexadecimal(value, 74)),
             _ => None,
         };
         if known.is_some() {
@@ -77,7 +78,7 @@ fn crc_in_base62(body: &str) -> bool {
 /// The last eight characters are the CRC-32 of the `len` before, in hexadecimal.
 /// Cloudflare: <https://developers.cloudflare.com/fundamentals/api/get-started/token-formats/>;
 /// Zuplo: <https://zuplo.com/docs/articles/api-key-management>. Both only say that it is a checksum; published tokens
-/// show which.
+/// show which. Packagist counts its beginning in: packagist/private-packagist-docs, `docs/composer-authentication.md`.
 fn hexadecimal(body: &str, len: usize) -> bool {
     let Some((key, sum)) = body.split_at_checked(len) else { return false };
     sum.len() == 8 && format!("{:08x}", crc32fast::hash(key.as_bytes())).eq_ignore_ascii_case(sum)
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     /// Made by other programs: Python's zlib, base64 and bech32, the test vectors of BIP 173's family, nkeys' own,
-    /// crates.io's own.
+    /// crates.io's own, those of Sui's proposal 15.
     const RIGHT: &[&str] = &[
         "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",
         "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",
@@ -183,8 +184,11 @@ mod tests {
         "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5",
         "polar_oat_Ky9Pf34qY6Nb3wWD25RQ4F5ZR3qa7yEeeby3a1xuc93",
         "polar_at_u_nKTbxTNJFoBinF5aJXVuLkSIc47WQAmL9xVQ23ydJfx",
+        "packagist_ort_37b07790226acaeaf5bb1952153c76cff875d116e923fb7dabe18386d88d525909f2",
+        "packagist_cut_e676e4f41f5a2c8b907cd226d5ffcf7f5ebd8f7b5d21f644d467fd3ca57550f76d1c",
         "jsrp_HjQMhuOzE95B9EgE0VrbBGI09QYNd3PJ3Ws",
         "jsrd_aKy8isWydfhl3TvtnythpZPPPP6Ue3it6HB",
+        "suiprivkey1qzwant3kaegmjy4qxex93s0jzvemekkjmyv3r2sjwgnv2y479pgsywhveae",
         "suiprivkey1qzrvpqv36hgv6pxn472uee9k4m6trfp6z5rs5g4rtn635cx4ww8qce6gyas",
         "SA2DXPNG7F2X5WDBCN5OTL2JYQFZ3INEGIJZSJKUIGTL5MKNT6ISFPMT",
         "SUAGDLNBWI2SGHDRYBHD63NH5FGZSVJUW2J7GAJZXWANQFLDW6G5SXZESU",

@@ -9,6 +9,7 @@ mod file;
 mod fixture;
 mod gate;
 mod identity;
+mod jwt;
 mod keywords;
 mod named;
 mod opening;

@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use data_encoding::BASE64_NOPAD;
 
 use super::assigned::{
     assigned, assigned_word, dense_password, env_value, is_constant, names_a_secret, secret_named,
     user_and_password,
 };
 use super::fixture::in_fixture;
+use super::jwt::jwt;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
 use super::scored::scored;
 use crate::shape;
@@ -297,6 +298,8 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && (joined || !is_name_of_many(seen))
         && !["xxxx", "***", "...", "your"].iter().any(|mark| lower.contains(mark))
         && !lower.starts_with("0x")
+        // A cell of a table beside another.
+        && !value.contains("||")
         && !shape::is_file_name(value)
         && shape::explained(value) * 2 < value.len() + digits
 }
@@ -510,7 +513,13 @@ fn connection(seen: &Seen<'_>) -> bool {
         || plain.bytes().filter(u8::is_ascii_alphanumeric).count() < 3;
     let taught_user = ["user", "username", "foo", "user^", "my%20user", "name"]
         .contains(&user.to_ascii_lowercase().as_str());
-    let shows_form = lower.contains("pass") && (taught_user || escaped)
+    // `http://127.0.0.1:(\\d+)!` is a pattern, and `SSH://j.random:jRaY@HST` what a test of addresses makes up.
+    let pattern = ["\\d", "(\\", "[^", "(?:"].iter().any(|mark| password.contains(mark));
+    let plain_host = !site.contains(['.', ':']) && password.len() < 6;
+    let made_up = plain_host && password.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let shows_form = pattern
+        || made_up
+        || lower.contains("pass") && (taught_user || escaped)
         || escaped && shape::distinct(password) < 8
         || user.contains('%') && escaped;
     password.len() >= 4 && !shows_form && !shown_to_all && !shape::is_stand_in(password)
@@ -536,19 +545,6 @@ fn internal_host(seen: &Seen<'_>) -> bool {
         "foo.local",
     ];
     !common.iter().any(|host| lower.ends_with(host)) && !seen.is_continued()
-}
-
-fn jwt(seen: &Seen<'_>) -> bool {
-    let mut parts = seen.value().split('.');
-    let header = parts.next().and_then(json);
-    let claims = parts.next().and_then(json);
-    header.is_some_and(|header| header.get("alg").is_some_and(serde_json::Value::is_string))
-        && claims.is_some_and(|claims| claims.is_object())
-}
-
-fn json(part: &str) -> Option<serde_json::Value> {
-    let bytes = BASE64URL_NOPAD.decode(part.trim_end_matches('=').as_bytes()).ok()?;
-    serde_json::from_slice(&bytes).ok()
 }
 
 /// Lines `key: value`, of which one holds more than a stand-in, encoded or not.
@@ -601,9 +597,16 @@ impl<'t> Seen<'t> {
 fn plain_secret(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let only_letters = value.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(value);
+    // The password of a story that everybody knows.
+    let told = value.trim_end_matches(|c: char| c.is_ascii_digit()).eq_ignore_ascii_case("hunter");
     // `docker run -p 8080:80`
     let ports = value.contains(':') && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
-    !shape::is_stand_in(value) && !shape::is_place(value) && !is_constant(value) && !only_letters && !ports
+    !shape::is_stand_in(value)
+        && !shape::is_place(value)
+        && !is_constant(value)
+        && !only_letters
+        && !ports
+        && !told
 }
 
 /// A password in the field of a program that keeps passwords there: words too, if they don't stand in for one.

@@ -80,6 +80,7 @@ mod tests {
         "tprv8ZgxMBicQKsPeziVWndk2Evvgmx4oL7GoiuXMzQxn2GxCwQm5wc9HayMbLoYZYFkPZ2ZxZnopDEoVKzwr5xYw41d5buLh7Gwp5aPVGeUXoF",
         "5KBGBnFVXBgdtxudXyqSf4kDBT1iDic1NLzcjKmhbfNAiGmTpko",
         "L5CBnXjSERp8SABjodbogiD4kHnYv5xxJ5NyrsvKtuqn8ztCheDC",
+        "edsk3QoqBuvdamxouPhin7swCvkQNgq4jP5KZPbwWNnwdZpSpJiEbq",
         "edsk3ye23HFtcikkkBkJaixwakRQNqPbZTLvRkwXizDQfB4jzJg6d1",
         "edskRpiTJkGoLJRzMbSetkQn7mKYm17pGR7svQa5oXYXPZ57imjWERA4QDWxwmv2TrEV7uE7CmEqiQ7GepNkKqTECYrWdnmnW3",
     ];

@@ -85,6 +85,8 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || shape::is_published(value)
         || bare && pair.after.is_some_and(|byte| b"([".contains(&byte))
         || value.starts_with("--")
+        // `$self->{password}`
+        || value.starts_with('$') && value.ends_with('-') && pair.after == Some(b'>')
         || value.as_bytes().array_windows().any(|two| two == b"[]")
         || value.len() == 36 && pair.lead.contains("GUID(")
         || pair.name.eq_ignore_ascii_case("pass") && pair.glue.ends_with('`') && digits < 2
