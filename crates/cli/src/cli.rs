@@ -95,6 +95,16 @@ mod tests {
     }
 
     #[test]
+    fn no_example_is_broken_by_the_width_of_the_help() {
+        for (path, command) in visible() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines() {
+                assert!(line.chars().count() <= 100, "{path}: {line}");
+            }
+        }
+    }
+
+    #[test]
     fn every_reading_command_speaks_json() {
         let acting = [
             "daemon",

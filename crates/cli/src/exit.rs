@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::text::printable_lines;
+
 /// The exit codes every command shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -97,9 +99,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Names of files and answers of servers are in it.
+        write!(f, "error: {}", printable_lines(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", printable_lines(hint))?;
         }
         Ok(())
     }
@@ -123,6 +126,12 @@ mod tests {
         let failure = Failure::caused("could not read x", &cause).hint("put it out");
         assert_eq!(failure.to_string(), "error: could not read x: disk on fire\nhint: put it out");
         assert_eq!(failure.exit(), Exit::Negative);
+    }
+
+    #[test]
+    fn a_failure_commands_no_terminal() {
+        let failure = Failure::new("could not scan a\u{1b}[31mb").hint("one\ntwo\u{9b}J");
+        assert_eq!(failure.to_string(), "error: could not scan a\u{fffd}[31mb\nhint: one\ntwo\u{fffd}J");
     }
 
     #[test]

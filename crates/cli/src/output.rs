@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table as 
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::text::{printable, printable_lines};
 
 /// Where a command's answer goes.
 pub(crate) struct Out {
@@ -153,7 +154,8 @@ impl Table {
     }
 
     pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.grid.add_row(cells.into_iter().map(|c| c.into().replace('\n', " ")).collect::<Vec<String>>());
+        let shown = |cell: String| printable(&cell.replace('\n', " "));
+        self.grid.add_row(cells.into_iter().map(|c| shown(c.into())).collect::<Vec<String>>());
     }
 
     fn render(mut self) -> String {
@@ -174,7 +176,7 @@ impl Table {
 /// A remark beside the answer, on stderr, so that pipes get the answer alone.
 pub(crate) fn note(text: impl AsRef<str>) {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(io::stderr(), "{}", text.as_ref());
+    let _ = writeln!(io::stderr(), "{}", printable_lines(text.as_ref()));
 }
 
 /// A line on stderr that the next one writes over.
@@ -228,6 +230,15 @@ mod tests {
         table.row(["b", "1200"]);
         captured.out().table(table).unwrap();
         assert_eq!(captured.text(), "name         count\na-long-name      7\nb             1200\n");
+    }
+
+    #[test]
+    fn a_cell_commands_no_terminal() {
+        let captured = Captured::default();
+        let mut table = Table::new(&["model"]);
+        table.row(["gpt\u{1b}[2J\n5"]);
+        captured.out().table(table).unwrap();
+        assert_eq!(captured.text(), "model\ngpt\u{fffd}[2J 5\n");
     }
 
     #[test]

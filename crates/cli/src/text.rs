@@ -186,6 +186,32 @@ impl Lines {
     }
 }
 
+/// Columns as SARIF counts them: from 1, in UTF-16 units. A place behind the last one on the same line is counted on from
+/// there, so that a file of one endless line costs one walk.
+pub(crate) struct Columns<'t> {
+    text: &'t str,
+    lines: &'t Lines,
+    line: usize,
+    at: usize,
+    column: usize,
+}
+
+impl<'t> Columns<'t> {
+    pub(crate) fn of(text: &'t str, lines: &'t Lines) -> Columns<'t> {
+        Columns { text, lines, line: 0, at: 0, column: 1 }
+    }
+
+    pub(crate) fn at(&mut self, at: usize) -> usize {
+        let start = self.lines.range(at, self.text).start;
+        if start != self.line || at < self.at {
+            (self.line, self.at, self.column) = (start, start, 1);
+        }
+        self.column += self.text.get(self.at..at).map_or(0, |passed| passed.encode_utf16().count());
+        self.at = at;
+        self.column
+    }
+}
+
 /// What stands in for a value on screen: always as long, so that it does not tell the value's length.
 const MASK: &str = "********";
 /// How much of a line is shown on either side of a masked value.
@@ -201,10 +227,9 @@ pub(crate) fn masked_line(text: &str, lines: &Lines, span: &Range<usize>, spans:
         shown.push('…');
     }
     let mut at = from;
-    for hidden in spans {
-        if hidden.end <= at || hidden.start >= to {
-            continue;
-        }
+    // Spans follow each other and don't overlap: those before the line need no look, however many they are.
+    let first = spans.partition_point(|hidden| hidden.end <= at);
+    for hidden in spans.iter().skip(first).take_while(|hidden| hidden.start < to) {
         shown.push_str(text.get(at..hidden.start.max(at)).unwrap_or_default());
         shown.push_str(MASK);
         at = hidden.end.min(to);
@@ -216,12 +241,25 @@ pub(crate) fn masked_line(text: &str, lines: &Lines, span: &Range<usize>, spans:
     printable(shown.trim())
 }
 
-/// Control characters of a file must not reach the terminal.
+/// What others wrote must not command the terminal, nor turn its text around or hide in it.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c == '\t' { ' ' } else { c })
-        .map(|c| if c.is_control() || NO_CHARACTER.contains(&c) { '\u{fffd}' } else { c })
+        .map(|c| match c {
+            '\t' => ' ',
+            _ if c.is_control() || is_unseen(c) || NO_CHARACTER.contains(&c) => '\u{fffd}',
+            _ => c,
+        })
         .collect()
+}
+
+/// The same for several lines: breaks are their only freedom.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Marks of direction and signs without width. Joiners stay: scripts and emoji need them.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn ceil(text: &str, at: usize) -> usize {
@@ -314,5 +352,17 @@ mod tests {
     #[test]
     fn control_characters_stay_off_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\tc"), "a\u{fffd}[31mb c");
+        assert_eq!(printable("x\u{202e}fdp\u{9b}2J\u{200b}"), "x\u{fffd}fdp\u{fffd}2J\u{fffd}");
+        assert_eq!(printable_lines("a\r\nb\u{7}\n"), "a\nb\u{fffd}");
+        assert_eq!(printable("👩\u{200d}💻"), "👩\u{200d}💻");
+    }
+
+    #[test]
+    fn columns_are_those_of_sarif_whatever_their_order() {
+        let text = "ä🔑 one two\nthree 🔑 four";
+        let lines = Lines::of(text);
+        let mut columns = Columns::of(text, &lines);
+        let mut of = |word: &str| columns.at(text.find(word).unwrap());
+        assert_eq!([of("one"), of("two"), of("one"), of("four"), of("three")], [5, 9, 5, 10, 1]);
     }
 }

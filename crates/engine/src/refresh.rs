@@ -140,7 +140,8 @@ fn report(engine: &Engine) -> bool {
             Condition::SecretsNeverLoaded => "Its secrets are not known, so AI traffic waits.",
             _ => "Its secrets are not known.",
         };
-        let sentence = format!("{}: {} ({}). {what}", state.location, failure.message, failure.code);
+        let said = failure.message.trim_end_matches('.');
+        let sentence = format!("{}: {said} ({}). {what}", state.location, failure.code);
         engine.health.raise(condition, &state.id, sentence, failure.hint.clone());
     }
     engine.health.retain(Condition::SecretsStale, &stale);

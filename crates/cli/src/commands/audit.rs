@@ -14,7 +14,7 @@ use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, Table, note};
-use crate::text::printable;
+use crate::text::{printable, printable_lines};
 use crate::when;
 
 mod verify;
@@ -240,7 +240,9 @@ fn show(paths: &Paths, database: &Path, id: &str, json: bool, out: &mut Out) -> 
             ("hash", hash),
         ])?;
         out.blank()?;
-        out.json(&row.event)?;
+        let event = serde_json::to_string_pretty(&row.event)
+            .map_err(|error| Failure::caused("could not write JSON", &error))?;
+        out.line(printable_lines(&event))?;
         if reader.has_content(row.seq)? {
             let request = ContentRequest { seq: row.seq };
             out.blank()?;
@@ -357,11 +359,6 @@ fn counted(rules: &[String]) -> String {
         n => format!("{} ×{n}", printable(rule)),
     };
     counts.iter().map(each).collect::<Vec<_>>().join(", ")
-}
-
-/// What came from the network may hold what a terminal obeys; line breaks are its only freedom.
-fn printable_lines(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(text: Option<&str>) -> String {

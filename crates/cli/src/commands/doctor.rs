@@ -16,6 +16,7 @@ use crate::commands::{env, trust};
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out};
+use crate::text::printable;
 
 /// Check everything that protection depends on, and say how to mend what fails
 ///
@@ -274,13 +275,13 @@ fn show(report: &Report, out: &mut Out) -> Result<(), Failure> {
         };
         let mark = out.paint(accent, &format!("{word:8}"));
         if item.severity == Severity::Ok {
-            out.line(format!("{mark}  {}: {}", item.title, item.sentence))?;
+            out.line(format!("{mark}  {}: {}", item.title, printable(&item.sentence)))?;
             continue;
         }
         out.line(format!("{mark}  {} [{}]", item.title, item.code))?;
-        out.line(format!("          {}", item.sentence))?;
+        out.line(format!("          {}", printable(&item.sentence)))?;
         if !item.fix.is_empty() {
-            out.line(format!("          fix: {}", item.fix))?;
+            out.line(format!("          fix: {}", printable(&item.fix)))?;
         }
     }
     out.blank()?;

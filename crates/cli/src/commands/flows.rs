@@ -11,7 +11,7 @@ use crate::when;
 
 /// Show the open connections, with the process and the service account behind each
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Examples:\n  sallyport flows\n  sallyport flows --json | jq -r '.[].account'\n\nA connection is intercepted (an AI host, inspected), tunnelled (passed on unread) or local (a tool that\ntakes a base URL).\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("Examples:\n  sallyport flows\n  sallyport flows --json | jq -r '.[].account'\n\nA connection is intercepted (an AI host, inspected), tunnelled (passed on unread) or local\n(a tool that takes a base URL).\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// Print one JSON array
     #[arg(long)]

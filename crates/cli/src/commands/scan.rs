@@ -21,7 +21,7 @@ use crate::cli::EXIT_CODES;
 use crate::commands::status::plural;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, note};
-use crate::text::{Lines, Readable, masked_line, printable};
+use crate::text::{Columns, Lines, Readable, masked_line, printable};
 use files::{Content, Input};
 use look::{Looker, Seen};
 
@@ -184,24 +184,19 @@ fn work(looker: &Looker, input: &Input, content: Content<'_>) -> Done {
     let lines = Lines::of(text);
     let mut places = read.places();
     let spans: Vec<Range<usize>> = seen.iter().filter(|one| one.secret).map(|one| one.span.clone()).collect();
+    let (mut starts, mut ends) = (Columns::of(text, &lines), Columns::of(text, &lines));
     let rows = seen
         .into_iter()
         .map(|seen| Row {
             line: lines.number(seen.span.start),
-            column: columns(text, &lines, seen.span.start),
-            end: (lines.number(seen.span.end), columns(text, &lines, seen.span.end)),
+            column: starts.at(seen.span.start),
+            end: (lines.number(seen.span.end), ends.at(seen.span.end)),
             shown: masked_line(text, &lines, &seen.span, &spans),
             bytes: places.of(seen.span.start)..places.of(seen.span.end),
             seen,
         })
         .collect();
     Done::Text(rows, left_out)
-}
-
-/// The column as SARIF counts it: from 1, in UTF-16 units.
-fn columns(text: &str, lines: &Lines, at: usize) -> usize {
-    let start = lines.range(at, text).start;
-    text.get(start..at).map_or(1, |before| before.encode_utf16().count() + 1)
 }
 
 struct Row {
@@ -329,7 +324,7 @@ fn whole(name: &str, content: Content<'_>) -> Result<Vec<u8>, Failure> {
 
 fn unreadable(tally: &mut Tally, what: &str) {
     tally.unreadable += 1;
-    note(format!("warning: could not read {}", printable(what)));
+    note(format!("warning: could not read {what}"));
 }
 
 /// How far a long scan is, on a terminal.

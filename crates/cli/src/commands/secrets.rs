@@ -14,6 +14,7 @@ use crate::commands::status::plural;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, Table};
+use crate::text::printable;
 use crate::when;
 
 /// Values shorter than this can't be told from other text.
@@ -202,11 +203,12 @@ fn show(sources: &[SourceStatus], json: bool, out: &mut Out) -> Outcome {
     out.table(table)?;
     for source in sources.iter().filter(|s| !s.names.is_empty()) {
         out.blank()?;
-        out.line(format!("{} {}", source.kind, source.location))?;
+        out.line(format!("{} {}", source.kind, printable(&source.location)))?;
         for name in &source.names {
             let weak = source.weak_names.contains(name);
             out.line(format!(
-                "  {name}{}",
+                "  {}{}",
+                printable(name),
                 if weak { "  (a common word: matched only beside its name)" } else { "" }
             ))?;
         }
@@ -220,8 +222,9 @@ fn show(sources: &[SourceStatus], json: bool, out: &mut Out) -> Outcome {
     for source in sources {
         if let Some(error) = &source.error {
             out.blank()?;
-            out.line(format!("{} {}: {} [{}]", source.kind, source.location, error.message, error.code))?;
-            out.line(format!("  fix: {}", error.hint))?;
+            let said = format!("{} {}: {} [{}]", source.kind, source.location, error.message, error.code);
+            out.line(printable(&said))?;
+            out.line(format!("  fix: {}", printable(&error.hint)))?;
         }
     }
     Ok(Exit::Ok)

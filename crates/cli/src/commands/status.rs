@@ -7,6 +7,7 @@ use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Accent, Out, Table};
+use crate::text::printable;
 use crate::when;
 
 /// Show whether AI traffic is protected, and what needs attention
@@ -107,7 +108,7 @@ pub(crate) fn health_item(item: &HealthItem, out: &mut Out) -> Result<(), Failur
     out.line(format!("{head} [{}]", item.code))?;
     for (what, text) in [("", &item.sentence), ("fix: ", &item.fix)] {
         if !text.is_empty() {
-            out.line(format!("  {what}{text}"))?;
+            out.line(format!("  {what}{}", printable(text)))?;
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ use crate::output::{Out, Table};
 /// policy of now would do. With --tool, describe a tool call of an answer: what permissions say of it. A description needs
 /// no engine.
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, after_help = format!("Examples:\n  sallyport policy explain --provider openai --text 'COMPANY CONFIDENTIAL'\n  sallyport policy explain --host api.anthropic.com --path /v1/messages \\\n    --finding db-password=confidential\n  sallyport policy explain --tool Bash --arguments '{{\"command\": \"git push\"}}' --agent coding-assistant\n  sallyport policy explain 0199a0c2-7c1d-7e63-9d1c-3d2f8a4b5c6d\n\n{EXIT_CODES}"))]
+#[command(arg_required_else_help = true, after_help = format!("Examples:\n  sallyport policy explain --provider openai --text 'COMPANY CONFIDENTIAL'\n  sallyport policy explain --host api.anthropic.com --path /v1/messages \\\n    --finding db-password=confidential\n  sallyport policy explain --tool Bash --arguments '{{\"command\": \"git push\"}}' \\\n    --agent coding-assistant\n  sallyport policy explain 0199a0c2-7c1d-7e63-9d1c-3d2f8a4b5c6d\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// An exchange id, as `audit query --json` shows it
     #[arg(value_name = "EXCHANGE", conflicts_with_all = ["provider", "host"])]

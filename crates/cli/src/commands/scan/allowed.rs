@@ -36,7 +36,7 @@ impl Allowed {
         match engine::call(&paths, async |client| client.allowed().await) {
             Ok(entries) => Ok(Allowed::of(entries, paths)),
             Err(failure) => {
-                note(format!("note: the allowlist is not honoured: {failure}"));
+                note(format!("note: the allowlist is not honoured: {}", failure.message()));
                 Ok(Allowed::default())
             }
         }

@@ -134,6 +134,8 @@ pub(super) fn tree(
     for entry in walk {
         match entry {
             Ok(entry) if entry.file_type().is_some_and(|t| t.is_dir()) => {}
+            // The root itself, where a link that was named leads to a folder.
+            Ok(entry) if entry.depth() == 0 && entry.path().is_dir() => {}
             // Inside a folder plain files alone: a link leads elsewhere, a pipe would never end.
             Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_file()) => {}
             Ok(entry) => {
@@ -187,4 +189,27 @@ pub(super) fn each<T: Send>(
         }
         Ok(())
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_named_leads_on_and_one_that_is_met_does_not() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.env"), "x").unwrap();
+        std::os::unix::fs::symlink(&folder, folder.join("round")).unwrap();
+        let (to_folder, to_file) = (place.path().join("link"), place.path().join("one"));
+        std::os::unix::fs::symlink(&folder, &to_folder).unwrap();
+        std::os::unix::fs::symlink(folder.join("a.env"), &to_file).unwrap();
+        for (root, found) in [(&to_folder, to_folder.join("a.env")), (&to_file, to_file.clone())] {
+            let (mut inputs, mut problems) = (Vec::new(), Vec::new());
+            tree(root, false, &mut inputs, &mut |problem| problems.push(problem.to_owned())).unwrap();
+            let paths: Vec<_> = inputs.iter().map(|input| input.path().unwrap().to_owned()).collect();
+            assert_eq!((paths, problems), (vec![found], Vec::<String>::new()));
+        }
+    }
 }
