@@ -140,6 +140,7 @@ impl Rewriter {
             && let Some(event) = self.decoder.next_event()?
         {
             self.event(&event, out);
+            self.reader.check()?;
         }
         Ok(())
     }
@@ -403,6 +404,22 @@ mod tests {
 
     const END: &str =
         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+    #[test]
+    fn a_stream_that_never_goes_on_with_a_text_ends() {
+        let limits = Limits { max_channels: 8, ..Limits::default() };
+        let mut rewriter = Rewriter::new(Family::OpenAiChat, Framing::Events, &limits, lens(), open());
+        let mut out = Vec::new();
+        let mut index = 0;
+        let ended = std::iter::repeat_with(|| {
+            index += 1;
+            let event = openai("x").replace("\"index\":0", &format!("\"index\":{index}"));
+            rewriter.push(event.as_bytes(), &mut out)
+        })
+        .take(20)
+        .position(|pushed| pushed.is_err());
+        assert_eq!(ended, Some(8));
+    }
 
     #[test]
     fn an_innocent_stream_goes_on_byte_for_byte() {

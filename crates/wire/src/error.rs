@@ -97,4 +97,6 @@ pub enum CodingError {
 pub enum StreamError {
     #[error("an event of the stream is larger than the limit of {limit} bytes")]
     EventTooLarge { limit: usize },
+    #[error("the stream runs more than {limit} texts side by side")]
+    TooManyTexts { limit: usize },
 }

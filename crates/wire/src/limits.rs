@@ -12,6 +12,8 @@ pub struct Limits {
     pub max_bytes: usize,
     /// Size of one event of a stream.
     pub max_event_bytes: usize,
+    /// Texts, each of which goes on from event to event, in one stream. Something is kept for each of them.
+    pub max_channels: usize,
 }
 
 impl Default for Limits {
@@ -21,6 +23,7 @@ impl Default for Limits {
             max_strings: 1_000_000,
             max_bytes: 64 * 1024 * 1024,
             max_event_bytes: 16 * 1024 * 1024,
+            max_channels: 4_096,
         }
     }
 }

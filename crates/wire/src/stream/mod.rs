@@ -17,7 +17,7 @@ use crate::json::{self, Dom, Kind};
 use crate::response::Usage;
 use crate::segment::{Container, Role, Segment};
 use crate::sse::{Event, Framing};
-use crate::{Edit, Limits, SpliceError, splice};
+use crate::{Edit, Limits, SpliceError, StreamError, splice};
 
 /// A text that goes on over events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,6 +166,8 @@ struct Channels {
     all: Vec<(ChannelName, Channel)>,
     /// Open channels with the last event that can be cloned for each.
     open: BTreeMap<ChannelId, Option<Template>>,
+    limit: usize,
+    overrun: bool,
 }
 
 #[derive(Clone)]
@@ -178,6 +180,11 @@ impl Channels {
     fn open(&mut self, name: ChannelName, channel: Channel) -> ChannelId {
         let id = match self.ids.get(&name) {
             Some(id) => *id,
+            // The caller ends such a stream; until then nothing more is kept.
+            None if self.all.len() >= self.limit => {
+                self.overrun = true;
+                ChannelId(0)
+            }
             None => {
                 let id = ChannelId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
                 self.all.push((name.clone(), channel));
@@ -228,9 +235,17 @@ impl Reader {
         Self {
             family,
             limits: Limits { max_bytes: limits.max_bytes.max(limits.max_event_bytes), ..*limits },
-            channels: Channels::default(),
+            channels: Channels { limit: limits.max_channels, ..Channels::default() },
             ended: Vec::new(),
             usage: Usage::default(),
+        }
+    }
+
+    /// Whether what was fed keeps to the limits. A stream that does not can't be followed any more.
+    pub fn check(&self) -> Result<(), StreamError> {
+        match self.channels.overrun {
+            true => Err(StreamError::TooManyTexts { limit: self.channels.limit }),
+            false => Ok(()),
         }
     }
 

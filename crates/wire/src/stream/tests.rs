@@ -183,6 +183,33 @@ fn json_over_several_data_lines_keeps_its_positions() {
 }
 
 #[test]
+fn a_stream_of_ever_new_texts_is_told_and_not_kept() {
+    let limits = Limits { max_channels: 3, ..Limits::default() };
+    for (family, of) in [
+        (
+            Family::OpenAiChat,
+            (|n| json!({"choices": [{"index": n, "delta": {"content": "x"}}]})) as fn(u64) -> Value,
+        ),
+        (
+            Family::AnthropicMessages,
+            |n| json!({"type": "content_block_delta", "index": n, "delta": {"type": "text_delta", "text": "x"}}),
+        ),
+        (Family::Generic, |n| json!({"type": "output_text.delta", "item_id": n, "delta": "x"})),
+    ] {
+        let mut reader = Reader::new(family, &limits);
+        for n in [0, 1, 2, 1, 0] {
+            reader.feed(&events(Framing::Events, &sse(&[of(n)]))[0]);
+        }
+        assert_eq!(reader.check(), Ok(()), "{family:?}");
+        for n in 3..50 {
+            reader.feed(&events(Framing::Events, &sse(&[of(n)]))[0]);
+        }
+        assert_eq!(reader.check(), Err(StreamError::TooManyTexts { limit: 3 }), "{family:?}");
+        assert_eq!(reader.finish().len(), 3, "{family:?}");
+    }
+}
+
+#[test]
 fn openai_clones_bring_one_text_and_repeat_nothing() {
     let mut stream = openai_stream();
     stream.truncate(6);
