@@ -1,6 +1,7 @@
 //! Command lines: what each of their commands does to the machine, and what they do to each other.
 
 mod alone;
+mod gate;
 mod interpreted;
 mod together;
 mod words;
@@ -8,52 +9,11 @@ mod words;
 use sallyport_policy::Severity;
 use sallyport_policy::shell::SimpleCommand;
 
-use crate::shape::Marks;
 use crate::shell;
 
-type Judgement = (&'static str, Severity);
+pub(super) use gate::may_hold;
 
-/// Whether a line holds a word that any judgement here needs; most lines hold none and are not taken apart.
-pub(super) fn may_hold(line: &str) -> bool {
-    use std::sync::LazyLock;
-    // The boundaries of ASCII are more than those of Unicode, and an automaton knows no others.
-    static WORDS: LazyLock<Option<regex_automata::meta::Regex>> = LazyLock::new(|| {
-        regex_automata::meta::Regex::new(
-            r"(?:(?-u:\b)(?:rm|dd|mkfs|mke2fs|chmod|chown|chattr|wipefs|shred|blkdiscard|fdisk|sgdisk|parted|hdparm|mkswap|cryptsetup|lvremove|vgremove|pvremove|zpool|diskutil|truncate|find|mv|cp|ln|rsync|history|unset|export|journalctl|crontab|setenforce|ufw|iptables|nft|systemctl|service|kill|pkill|killall|docker|podman|kubectl|terraform|tofu|helm|aws|gcloud|gsutil|az|dropdb|psql|mysql|redis-cli|mongo|mongosh|git|apt|apt-get|yum|dnf|dpkg|pacman|pip|userdel|useradd|usermod|passwd|visudo|auditctl|csrutil|spctl|sysctl|insmod|curl|wget|fetch|aria2c|nc|ncat|netcat|socat|telnet|scp|tar|base64|xxd|openssl|eval|source|python[0-9.]*|perl|ruby|php|node|lua|awk|gawk|bash|sh|zsh|mkfifo|nohup|launchctl|nvme|at|env|printenv|cat|tee|echo|printf|set|HISTFILE|HISTSIZE|reboot|busybox|doas|sudo|exec)(?-u:\b)|/dev/|>\s*[/~]|:\(\)|\(\)\s*\{)",
-        )
-        .ok()
-    });
-    // Nothing is destroyed, opened or sent without one of these.
-    static MARKS: Marks<26> = Marks::new([
-        "/",
-        "~",
-        "|",
-        "-",
-        "$",
-        "*",
-        ">",
-        "{",
-        "777",
-        "666",
-        "a+",
-        "HIST",
-        "setenforce",
-        "stop",
-        "disable",
-        "dropdb",
-        "destroy",
-        "delete",
-        "drop",
-        "flush",
-        "killall5",
-        "clean",
-        "DROP",
-        "FLUSH",
-        "nc ",
-        " .",
-    ]);
-    MARKS.any_in(line) && WORDS.as_ref().is_some_and(|words| words.is_match(line))
-}
+type Judgement = (&'static str, Severity);
 
 /// What is worst about a command line.
 pub(super) fn judge(line: &str) -> Option<Judgement> {
