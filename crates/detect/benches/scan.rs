@@ -66,7 +66,7 @@ fn main() {
     let options = ScanOptions::default();
     let only_rules = Scanner::new(rules.clone(), Arc::new(SecretIndex::empty()));
     openings(&only_rules, &text);
-    rate("rules", text.len(), || {
+    rate("rules, agent traffic", text.len(), || {
         black_box(only_rules.scan(black_box(&text), &options));
     });
     let personal = ScanOptions { kinds: Kinds::NONE.with(FindingKind::Pii), ..ScanOptions::default() };

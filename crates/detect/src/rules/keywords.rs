@@ -15,8 +15,8 @@ const STRIDE: usize = 2;
 const BATCH: usize = 8;
 /// Places that wait for a closer look together.
 const OPEN: usize = 256;
-/// Bits of a print that the filter uses: it has to hold every byte beside a short keyword.
-const FILTER_BITS: u32 = 20;
+/// Bits of a print that choose a word of the filter: it has to hold every byte beside a short keyword.
+const FILTER_BITS: u32 = 15;
 /// The furthest into a keyword that its grams are taken from.
 const FURTHEST: usize = 200;
 
@@ -25,8 +25,8 @@ pub(super) const SHORTEST: usize = GRAM - 1;
 
 pub(super) struct Keywords {
     words: Vec<Vec<u8>>,
-    /// One bit for each print.
-    filter: Box<[u64]>,
+    /// One word for each beginning of a print, one bit for each first byte of a gram, whatever its case: that takes no shift.
+    filter: Box<[u32; 1 << FILTER_BITS]>,
     /// By a gram, by its first three bytes and by its last three.
     whole: Grams,
     head: Grams,
@@ -41,11 +41,11 @@ impl Keywords {
         let words: Vec<Vec<u8>> = words.into_iter().map(String::into_bytes).collect();
         let rarity = Rarity::of(&words);
         let (mut whole, mut head, mut tail) = (Vec::new(), Vec::new(), Vec::new());
-        let mut filter = vec![0u64; 1 << (FILTER_BITS - 6)].into_boxed_slice();
+        let mut filter = Box::new([0u32; 1 << FILTER_BITS]);
         let mut pass = |folded: u32| {
-            let place = place(print(folded));
-            if let Some(word) = filter.get_mut(place / 64) {
-                *word |= 1 << (place % 64);
+            let [first, ..] = folded.to_le_bytes();
+            if let Some(word) = filter.get_mut(place(print(folded))) {
+                *word |= 1 << (first % 32);
             }
         };
         for (word, number) in words.iter().zip(0u32..) {
@@ -107,7 +107,7 @@ impl Keywords {
                 if let Some(slot) = open.get_mut(count % OPEN) {
                     *slot = at + i * STRIDE;
                 }
-                count += self.maybe(fold(*gram)) as usize;
+                count += self.maybe(*gram) as usize;
             }
             rest = rest.get(BATCH * STRIDE..).unwrap_or_default();
             at += BATCH * STRIDE;
@@ -118,16 +118,16 @@ impl Keywords {
         }
         self.sift(text, from, &mut open, count, &mut hit);
         for start in (0..rest.len()).step_by(STRIDE) {
-            if self.maybe(fold(gram(rest, start))) != 0 {
+            if self.maybe(gram(rest, start)) != 0 {
                 self.verify(text, from, at + start, &mut hit);
             }
         }
     }
 
     #[inline(always)]
-    fn maybe(&self, folded: u32) -> u32 {
-        let place = place(print(folded));
-        (self.filter.get(place / 64).copied().unwrap_or(0) >> (place % 64)) as u32 & 1
+    fn maybe(&self, gram: [u8; GRAM]) -> u32 {
+        let word = self.filter.get(place(print(fold(gram)))).copied().unwrap_or(0);
+        word >> (gram[0] % 32) & 1
     }
 
     /// Three of four are grams of other words, or of none.

@@ -8,7 +8,7 @@ use super::key::{FirstFive, WINDOW, WindowHash};
 
 /// Values shorter than this are looked for on the middle or the fine grid.
 pub(super) const LONG: usize = COARSE + WINDOW - 1;
-/// Values shorter than this are looked for on the fine grid, and where there is one, all that are not long.
+/// Values shorter than this are looked for on the fine grid, and where there is one, all others too.
 pub(super) const MIDDLING: usize = MIDDLE + WINDOW - 1;
 /// The coarse grid: windows of eight bytes, thirteen apart.
 pub(super) const COARSE: usize = 13;
@@ -169,7 +169,7 @@ pub(super) struct Grids<P> {
     pub(super) coarse: P,
     pub(super) middle: P,
     pub(super) fine: P,
-    /// What the middling ones put on the fine grid, if there is one.
+    /// What all longer ones put on the fine grid, if there is one.
     pub(super) spare: P,
 }
 
@@ -191,21 +191,18 @@ pub(super) fn print(hasher: WindowHash, bytes: &[u8], at: usize, grids: &mut Gri
         let windows = own.array_windows::<WINDOW>().take(apart);
         windows.map(|window| Print::coarse(hasher, *window).code())
     };
-    if bytes.len() >= LONG {
-        grids.coarse.extend(windows(COARSE));
-    } else {
-        let is_middling = bytes.len() >= MIDDLING;
-        if is_middling {
-            grids.middle.extend(windows(MIDDLE));
-        }
-        let fine = if is_middling { &mut grids.spare } else { &mut grids.fine };
-        for start in 0..FINE {
-            let mut window = [[0; FINE]; 2];
-            let from = own.iter().skip(start).take(FINE_WINDOW);
-            window.as_flattened_mut().iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            fine.push(Print::fine(hasher.first_five(), window).code());
-            zeroize::Zeroize::zeroize(window.as_flattened_mut());
-        }
+    match bytes.len() {
+        LONG.. => grids.coarse.extend(windows(COARSE)),
+        MIDDLING..LONG => grids.middle.extend(windows(MIDDLE)),
+        _ => {}
+    }
+    let fine = if bytes.len() >= MIDDLING { &mut grids.spare } else { &mut grids.fine };
+    for start in 0..FINE {
+        let mut window = [[0; FINE]; 2];
+        let from = own.iter().skip(start).take(FINE_WINDOW);
+        window.as_flattened_mut().iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        fine.push(Print::fine(hasher.first_five(), window).code());
+        zeroize::Zeroize::zeroize(window.as_flattened_mut());
     }
 }
 
@@ -226,13 +223,13 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// A text that has to be asked on the fine grid is not asked on the middle one too.
+    /// A text that has to be asked on the fine grid is asked on no other.
     pub(super) fn new<'p>(all: impl Iterator<Item = &'p Grids<Places>> + Clone) -> Grid {
-        let coarse = Filter::new(all.clone().map(|grids| &grids.coarse));
         if all.clone().any(|grids| grids.fine.count > 0) {
             let fine = Filter::new(all.flat_map(|grids| [&grids.fine, &grids.spare]));
-            return Grid { coarse, middle: Filter::Empty, fine };
+            return Grid { coarse: Filter::Empty, middle: Filter::Empty, fine };
         }
+        let coarse = Filter::new(all.clone().map(|grids| &grids.coarse));
         Grid { coarse, middle: Filter::new(all.map(|grids| &grids.middle)), fine: Filter::Empty }
     }
 
@@ -292,15 +289,17 @@ fn fine<const N: usize>(bits: &Bits<N>, hasher: FirstFive, text: &[u8], places: 
         rest = rest.get(BATCH * FINE..).unwrap_or_default();
         at += BATCH * FINE;
     }
-    while rest.len() >= FINE_WINDOW {
-        let mut window = [[0; FINE]; 2];
-        for (to, from) in window.as_flattened_mut().iter_mut().zip(rest) {
-            *to = *from;
-        }
-        places.extend(known(&window).then_some(at));
-        zeroize::Zeroize::zeroize(window.as_flattened_mut());
+    while let Some(two) = rest.first_chunk::<{ 2 * FINE }>() {
+        let is_known = two.as_chunks().0.first_chunk().is_some_and(known);
+        places.extend(is_known.then_some(at));
         rest = rest.get(FINE..).unwrap_or_default();
         at += FINE;
+    }
+    if rest.len() >= FINE_WINDOW {
+        let mut window = [[0; FINE]; 2];
+        window.as_flattened_mut().iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        places.extend(known(&window).then_some(at));
+        zeroize::Zeroize::zeroize(window.as_flattened_mut());
     }
 }
 
@@ -445,12 +444,14 @@ mod tests {
                         places.iter().any(|at| (window..window + apart).contains(at))
                     };
                     let seen = match len {
+                        _ if with_short => near(&walk.fine, FINE),
                         LONG.. => near(&walk.coarse, COARSE),
-                        MIDDLING..LONG if !with_short => near(&walk.middle, MIDDLE),
+                        MIDDLING..LONG => near(&walk.middle, MIDDLE),
                         _ => near(&walk.fine, FINE),
                     };
                     assert!(seen, "{len} {at} {before}");
                     assert!(walk.fine.is_empty() || with_short || len < MIDDLING);
+                    assert!(walk.coarse.is_empty() && walk.middle.is_empty() || !with_short);
                 }
             }
         }
