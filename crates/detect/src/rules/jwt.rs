@@ -13,6 +13,12 @@ pub(super) fn jwt(seen: &Seen<'_>) -> bool {
         && claims.is_some_and(|claims| claims.is_object() && !(is_introduction(&claims) && in_file(seen)))
 }
 
+/// Whether the value is the token of an introduction, for a rule that finds it behind a name.
+pub(super) fn is_shown(value: &str) -> bool {
+    value.starts_with("eyJ")
+        && value.split('.').nth(1).and_then(json).is_some_and(|claims| is_introduction(&claims))
+}
+
 /// What every introduction to these tokens shows: `{"sub": "1234567890", "name": "John Doe"}`.
 fn is_introduction(claims: &serde_json::Value) -> bool {
     let says = |name: &str| claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -52,6 +58,7 @@ mod tests {
             assert!(!is_found(code, claims), "{claims}");
             assert!(is_found("Authorization: Bearer ", claims), "pasted alone: {claims}");
         }
+        assert!(is_shown(&token(r#"{"sub":"1234567890"}"#)) && !is_shown(&token(r#"{"sub":"1"}"#)));
         assert!(is_found(code, r#"{"sub":"85446490","name":"Ada Byron"}"#));
         assert!(!is_found(code, "[]"));
         assert!(!jwt(&Seen::of(b"eyJ.eyJ.x", &(0..9), &(0..9))));

@@ -17,6 +17,7 @@ mod pem;
 mod program;
 mod rows;
 mod scored;
+mod slugs;
 mod starts;
 mod validators;
 mod wallets;

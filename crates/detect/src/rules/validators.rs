@@ -15,6 +15,7 @@ use super::fixture::in_fixture;
 use super::jwt::jwt;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
 use super::scored::scored;
+use super::slugs;
 use crate::shape;
 
 /// How far before a match a validator may look.
@@ -221,7 +222,7 @@ fn counts(value: &str, least: usize, kinds: usize) -> bool {
 /// The same behind a service's name and a word for a key, where people write `abcdef…` of the key's own length.
 fn is_counted_for_key(seen: &Seen<'_>, value: &str) -> bool {
     const TELLING: [&str; 5] = ["key", "token", "secret", "private", "access"];
-    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let lead = lead_of(seen);
     let lead = String::from_utf8_lossy(lead).to_ascii_lowercase();
     TELLING.iter().any(|word| lead.contains(word))
         && counts(value, 20, 6)
@@ -282,7 +283,8 @@ fn service_key(seen: &Seen<'_>) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
     let mixed = is_mixed_up(value);
-    let called = seen.after().is_some_and(|byte| b"([".contains(&byte));
+    // A call, or a key whose rest is blanked.
+    let called = seen.after().is_some_and(|byte| b"([*".contains(&byte));
     // Six letters over and over, behind a beginning that is the service's own.
     let begun = seen.whole.start == seen.span.start;
     let counted =
@@ -300,8 +302,14 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && !lower.starts_with("0x")
         // A cell of a table beside another.
         && !value.contains("||")
+        && (begun || !slugs::is_slug(value) && !slugs::names_an_id(lead_of(seen)))
         && !shape::is_file_name(value)
         && shape::explained(value) * 2 < value.len() + digits
+}
+
+/// What stands between the start of the match and the value.
+fn lead_of<'t>(seen: &Seen<'t>) -> &'t [u8] {
+    seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default()
 }
 
 /// A name of a program or of documentation that only looks mixed: words and numbers joined by marks, the
@@ -323,7 +331,7 @@ fn is_name_of_many(seen: &Seen<'_>) -> bool {
         && parts.len() <= 5
         && parts.last().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     let slug = marks >= 2 && readable && (count >= 2 || count == 1 && numbered) && parts.len() <= 14;
-    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let lead = lead_of(seen);
     let service = lead.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(lead.len());
     let service = String::from_utf8_lossy(lead.get(..service).unwrap_or_default()).to_ascii_lowercase();
     let reads =
@@ -347,7 +355,7 @@ fn is_named_beside(seen: &Seen<'_>) -> bool {
     if seen.whole.start == seen.span.start {
         return true;
     }
-    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let lead = lead_of(seen);
     let first_is_lower = lead.first().is_some_and(u8::is_ascii_lowercase);
     let before = seen.whole.start.checked_sub(1).and_then(|at| seen.text.get(at)).copied().unwrap_or(b' ');
     let run = |bytes: &mut dyn Iterator<Item = &u8>| {
@@ -503,7 +511,9 @@ fn connection(seen: &Seen<'_>) -> bool {
     let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
     let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
     let plain = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
+    let short_in_example = in_example && password.len() <= 6;
     let shown_to_all = only_says_password
+        || short_in_example
         || foreign
         || names_a_secret(&plain)
         || shape::is_place(&plain) && plain.contains('/')
@@ -517,8 +527,15 @@ fn connection(seen: &Seen<'_>) -> bool {
     let pattern = ["\\d", "(\\", "[^", "(?:"].iter().any(|mark| password.contains(mark));
     let plain_host = !site.contains(['.', ':']) && password.len() < 6;
     let made_up = plain_host && password.bytes().all(|byte| byte.is_ascii_alphabetic());
+    // `bbuser:bbpasswd`
+    let same = ["passwd", "pass"].iter().any(|word| {
+        lower
+            .strip_suffix(word)
+            .is_some_and(|who| user.to_ascii_lowercase().strip_suffix("user") == Some(who))
+    });
     let shows_form = pattern
         || made_up
+        || same
         || lower.contains("pass") && (taught_user || escaped)
         || escaped && shape::distinct(password) < 8
         || user.contains('%') && escaped;

@@ -30,6 +30,63 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || bare && (value.trim_end_matches('=').contains("==") || !has_digit && pair.glue.contains('\n'))
         || value.contains("[&#")
         || value.starts_with("Basic ")
+        || value.contains("***")
+        || value.starts_with("urn:")
+        || is_picture(value)
+        || is_escaped_label(value)
+        || is_of_doubles(value)
+        || is_made_for_development(value)
+        || says_its_name(pair)
+}
+
+/// `unicode/3299.png?v8`
+fn is_picture(value: &str) -> bool {
+    let path = value.split('?').next().unwrap_or(value).to_ascii_lowercase();
+    [".gif", ".ico", ".jpg", ".jpeg", ".png", ".svg", ".webp", ".woff2"]
+        .iter()
+        .any(|kind| path.ends_with(kind))
+}
+
+/// `M\\u00e4rks\\u00f5nad`: a word of another language, as a catalogue of texts escapes it.
+fn is_escaped_label(value: &str) -> bool {
+    let mut parts = value.split("\\u");
+    let first = parts.next().unwrap_or_default();
+    let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphabetic() || b" .:-".contains(&byte));
+    let mut escapes = parts.map(|part| part.split_at_checked(4)).peekable();
+    escapes.peek().is_some()
+        && letters(first)
+        && escapes.all(|part| {
+            part.is_some_and(|(number, rest)| {
+                let letter = u32::from_str_radix(number, 16).ok().and_then(char::from_u32);
+                letter.is_some_and(char::is_alphabetic) && letters(rest)
+            })
+        })
+}
+
+/// `aabbccddeeff0011`: every byte writes one digit twice.
+fn is_of_doubles(value: &str) -> bool {
+    let (pairs, rest) = value.as_bytes().as_chunks::<2>();
+    value.len() >= 12 && rest.is_empty() && pairs.iter().all(|[a, b]| a == b && a.is_ascii_hexdigit())
+}
+
+/// `acme-default-kek-passphrase-for-development-only`: what a program falls back to says so.
+fn is_made_for_development(value: &str) -> bool {
+    value.matches('-').count() >= 4
+        && value.contains("development")
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+/// `("apiKey", "addApiKeyWithHTTPInfo")`: letters alone, with the name among them.
+fn says_its_name(pair: &Pair<'_>) -> bool {
+    let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    // `Password=myPassword` may be somebody's.
+    let of_password = pair.name.to_ascii_lowercase().contains("pass");
+    pair.name.len() >= 5
+        && !of_password
+        && letters(pair.value)
+        && letters(pair.name)
+        && pair.value.len() > pair.name.len()
+        && pair.value.to_ascii_lowercase().contains(&pair.name.to_ascii_lowercase())
 }
 
 /// Names and pieces of code that stand where a value could.
@@ -53,7 +110,9 @@ fn is_name_in_code(pair: &Pair<'_>, bare: bool) -> bool {
             && (is_title(value) || is_snake_case(value) || is_slug(value) || is_hyphened(value) && bare)
         || is_default_password(value)
         || is_slug(value) && says_what_it_is(value)
-        || !has_digit && value.starts_with("test") && value.bytes().all(|byte| byte.is_ascii_alphabetic())
+        || !has_digit
+            && (value.starts_with("test") || value.ends_with("test") && value.len() <= 12)
+            && value.bytes().all(|byte| byte.is_ascii_alphabetic())
         || bare && !of_password && value.split('.').count() >= 3 && value.split('.').all(is_short_or_word)
 }
 
@@ -139,7 +198,12 @@ fn is_shortened(value: &str) -> bool {
 /// `$6$salt$…`, `$2y$10$…`: another rule knows these.
 fn is_password_hash(value: &str) -> bool {
     let scheme = value.strip_prefix('$').and_then(|rest| Some(rest.split_once('$')?.0)).unwrap_or_default();
-    ["1", "5", "6", "y", "gy", "apr1", "scrypt"].contains(&scheme)
+    // MySQL's, `*2470C0C0…`.
+    let mysql = value.strip_prefix('*').is_some_and(|hash| {
+        hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'A'..=b'F'))
+    });
+    mysql
+        || ["1", "5", "6", "y", "gy", "apr1", "scrypt"].contains(&scheme)
         || scheme.len() == 2 && scheme.starts_with('2')
         || scheme.starts_with("argon2")
         || scheme.starts_with("pbkdf2")
@@ -303,6 +367,13 @@ mod tests {
             counts_bytes("0102030405060708090A0B0C0D0E0F00")
                 && !counts_bytes("9c1f04b7e2a85d3370c6f1be02d94a8e")
         );
+        assert!(is_password_hash("*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"));
+        assert!(is_of_doubles("aabbccddeeff0011") && !is_of_doubles("aabbccddeeff001f"));
+        assert!(is_made_for_development("acme-default-kek-passphrase-for-development-only"));
+        assert!(!is_made_for_development("correct-horse-battery-staple-and-more"));
+        assert!(is_picture("unicode/3299.png?v8") && !is_picture("kx82-vmQp1"));
+        assert!(is_escaped_label("M\\u00e4rks\\u00f5nad") && !is_escaped_label("k8\\u00e4Q-vm"));
+        assert!(!is_escaped_label("Maerksonad") && !is_escaped_label("\\u00"));
         assert!(is_title("Huippusalainen") && !is_title("Xqzvkw9t"));
         assert!(is_hexadecimal_number("0xC000090A_u32"));
         assert!(is_hex_of_fillers("7f1b0264000000000000cccccccccccc"));

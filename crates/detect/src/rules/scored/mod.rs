@@ -14,6 +14,7 @@ use std::ops::Range;
 use sallyport_policy::RuleId;
 
 use super::RuleSet;
+use super::jwt;
 use super::validators::{LOOK_BEHIND, Seen, is_name};
 use crate::shape::{self, Needles};
 use features::Pair;
@@ -94,11 +95,13 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || digits == value.len() && shape::is_sequence(value)
         || pair.is_scheme() && is_other_scheme(value)
         || pair.name.eq_ignore_ascii_case("token") && is_cursor(pair.lead)
+        || is_fingerprint(pair)
         || !named() && (value.len() < 12 || digits < 2 || open())
         || value.contains('@') && shape::is_place(value)
         || shape::is_example(value)
         || harmless::is_harmless(pair)
         || encoded::says_nothing(value)
+        || jwt::is_shown(value)
 }
 
 /// A header that begins with a scheme which another rule knows, or with the name of one that signs.
@@ -117,6 +120,15 @@ fn is_other_scheme(value: &str) -> bool {
 fn is_cursor(lead: &str) -> bool {
     let lower = lead.trim_end().to_ascii_lowercase();
     ["next", "page", "continuation"].iter().any(|word| lower.ends_with(word))
+}
+
+/// `Release GPG key: DD8F2338BAE7501E3DD5AC78C273792F7D83545D`
+fn is_fingerprint(pair: &Pair<'_>) -> bool {
+    let lead = pair.lead.trim_end_matches([' ', '_', '-']).as_bytes();
+    lead.last_chunk::<3>()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"gpg") || kind.eq_ignore_ascii_case(b"pgp"))
+        && matches!(pair.value.len(), 16 | 40)
+        && pair.value.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The rule begins at the telling word: the rest of the name stands before it.
