@@ -43,13 +43,16 @@ fn main() {
         }
     }
     let strings = serde_json::Value::from(plain.as_str()).to_string();
-    for count in [1_000, 100_000] {
-        let name = format!("exact secrets, {count} of 20 to 63, JSON string");
-        if wanted(&name) {
-            let index = index(count, 20..64);
-            rate(&name, strings.len(), || {
-                black_box(index.find(black_box(strings.as_bytes())));
-            });
+    let nested = serde_json::Value::from(strings.as_str()).to_string();
+    for (text, dress) in [(&strings, "JSON string"), (&nested, "JSON string in one")] {
+        for count in [1_000, 100_000] {
+            let name = format!("exact secrets, {count} of 20 to 63, {dress}");
+            if wanted(&name) {
+                let index = index(count, 20..64);
+                rate(&name, text.len(), || {
+                    black_box(index.find(black_box(text.as_bytes())));
+                });
+            }
         }
     }
     for (lengths, name) in [(20..64, "20 to 63"), (15..64, "15 to 63"), (8..9, "8"), (8..72, "8 to 71")] {

@@ -3,16 +3,23 @@
 //! Most escapes are line breaks and quotes of code and JSON, and no value holds one there: around
 //! those no reading needs to be made. Kept as coarse classes, for all values of a source together.
 
-/// A row of bits for each escaped character: which classes stand before it, and after it.
+/// A row of bits for each escaped character: which classes stand before it, and after it. The last row says whether some
+/// value holds a backslash.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Contexts([u64; ROWS]);
 
-pub(super) const ROWS: usize = 7;
+pub(super) const ROWS: usize = 8;
+const BACKSLASH: usize = ROWS - 1;
 const CLASSES: usize = 8;
 
 impl Contexts {
     pub(super) fn add(&mut self, pattern: &[u8]) {
         let neighbours = |byte: Option<&u8>| byte.map_or(0..CLASSES, |byte| class(*byte)..class(*byte) + 1);
+        if pattern.contains(&b'\\')
+            && let Some(row) = self.0.get_mut(BACKSLASH)
+        {
+            *row = u64::MAX;
+        }
         for (at, byte) in pattern.iter().enumerate() {
             let Some(row) = row(*byte).and_then(|row| self.0.get_mut(row)) else { continue };
             // Anything may stand before the first and after the last.
@@ -30,6 +37,10 @@ impl Contexts {
 
     pub(super) fn hold(&self, byte: u8) -> bool {
         row(byte).and_then(|row| self.0.get(row)).is_none_or(|row| *row != 0)
+    }
+
+    pub(super) fn hold_backslash(&self) -> bool {
+        self.0.get(BACKSLASH).is_none_or(|row| *row != 0)
     }
 
     /// Whether some value may hold `byte` between the other two.
@@ -90,6 +101,7 @@ mod tests {
             for three in text.array_windows::<3>() {
                 prop_assert!(contexts.may_hold(three[0], three[1], three[2]));
             }
+            prop_assert_eq!(contexts.hold_backslash(), value.contains('\\'));
         }
     }
 

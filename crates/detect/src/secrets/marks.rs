@@ -12,6 +12,8 @@ pub(super) struct Kinds {
     /// Those that are line breaks.
     pub(super) breaks: [u8; 2],
     pub(super) others: [u8; 3],
+    /// Behind more than one backslash they are quiet, too; line feeds behind two.
+    pub(super) deep: bool,
 }
 
 impl Kinds {
@@ -24,7 +26,7 @@ impl Kinds {
 pub(super) struct Marks {
     /// Where an escape may begin.
     pub(super) escapes: u64,
-    /// Those of them that are not of the quiet kinds, or are line breaks where a long token may end.
+    /// Those of them that are not of the quiet kinds, or stand where a long token ends.
     pub(super) loud: u64,
     /// Line breaks where a long token may end.
     pub(super) breaks: u64,
@@ -134,21 +136,36 @@ impl Marks {
                 others | is(lane, breaks[0]) | is(lane, breaks[1])
             });
             // The kind of the last one stands in the next block.
-            marks.loud &= !(slashes & kinds >> 1);
+            let mut calm = slashes & kinds >> 1;
+            if quiet.deep && slashes & slashes >> 1 != 0 {
+                calm = in_runs(calm, slashes, calm & places(block, |lane| is(lane, b'n')) >> 1);
+            }
+            marks.loud &= !calm;
             if escapes != slashes {
                 marks.loud &= !places(block, |lane| is(lane, b'&')) | entities(block);
             }
-            if escapes & ends.here != 0 {
-                marks.loud |= slashes
-                    & ends.here
-                    & places(block, |lane| is(lane, breaks[0]) | is(lane, breaks[1])) >> 1;
-            }
+            marks.loud |= slashes & ends.here;
         }
         if ends.breaks != 0 {
             marks.breaks = places(block, |lane| is(lane, b'\n')) & ends.breaks;
         }
         marks
     }
+}
+
+/// The backslashes of runs that end in `calm` ones. Of runs longer than eight those before are loud; of those before an `n`,
+/// `feeds`, all that are longer than two: the backslash that is left may join two lines.
+#[inline(always)]
+fn in_runs(calm: u64, slashes: u64, feeds: u64) -> u64 {
+    let second = feeds & slashes << 1;
+    let feeds_of_two = second & !(slashes << 2);
+    let feeds = feeds & !second | feeds_of_two | feeds_of_two >> 1;
+    let one = calm & !(second | feeds);
+    let two = one | slashes & one >> 1;
+    let run = slashes & slashes >> 1;
+    let four = two | run & two >> 2;
+    let run = run & run >> 2;
+    four | run & four >> 4 | feeds
 }
 
 /// The places that have what follows the `&` of an entity, or may have it in the next block.
@@ -167,7 +184,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NONE: Kinds = Kinds { breaks: [Kinds::NONE; 2], others: [Kinds::NONE; 3] };
+    const NONE: Kinds = Kinds { breaks: [Kinds::NONE; 2], others: [Kinds::NONE; 3], deep: false };
 
     proptest! {
         #[test]
@@ -192,15 +209,16 @@ mod tests {
 
     #[test]
     fn quiet_escapes_are_told_from_loud_ones() {
-        let kinds = Kinds { breaks: [b'n', b'r'], others: [b't', b'"', Kinds::NONE] };
-        let loud = |text: &str| {
+        let kinds = |deep| Kinds { breaks: [b'n', b'r'], others: [b't', b'"', Kinds::NONE], deep };
+        let loud_of = |text: &str, deep: bool| {
             let mut places = Vec::new();
-            each(text.as_bytes(), &kinds, |block, marks| {
+            each(text.as_bytes(), &kinds(deep), |block, marks| {
                 assert_eq!(marks.loud & !marks.escapes, 0);
                 places.extend((0..BLOCK).filter(|i| marks.loud >> i & 1 != 0).map(|i| block + i));
             });
             places
         };
+        let loud = |text: &str| loud_of(text, false);
         assert_eq!(loud(r#"a\nb\"c\t"#), [0; 0]);
         assert_eq!(loud(r"a\'b\\c\u0041"), [1, 4, 5, 7]);
         assert_eq!(loud("%20 & a &b; &#1; &long_name;"), [0, 4, 8, 12]);
@@ -208,5 +226,12 @@ mod tests {
         assert_eq!(loud(&format!(" {}\\n", "a".repeat(23))), [0; 0]);
         assert_eq!(loud(&format!("{}\\n", " ".repeat(63))), [63]);
         assert_eq!(loud(&format!("{}&", " ".repeat(80))), [80]);
+        for slashes in 1..20usize {
+            let run = "\\".repeat(slashes);
+            assert_eq!(loud_of(&format!("a{run}t"), true).len(), slashes.saturating_sub(8), "{slashes}");
+            assert_eq!(loud_of(&format!("a{run}n"), true).is_empty(), slashes < 3, "{slashes}");
+            let two = loud_of(&format!("{run}t{run}'"), true);
+            assert_eq!(two.last(), Some(&(2 * slashes)), "{slashes}");
+        }
     }
 }

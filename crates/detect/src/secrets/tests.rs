@@ -107,6 +107,23 @@ fn noise() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12).prop_map(|pieces| pieces.concat())
 }
 
+fn holding_no_backslash() -> impl Strategy<Value = String> {
+    "[a-d0-9 /=,.-]{8,24}"
+        .prop_filter("is not one character over and over", |value| crate::shape::distinct(value) > 4)
+}
+
+/// Runs of backslashes before all that may follow them.
+fn backslashes() -> impl Strategy<Value = String> {
+    let piece = (
+        0usize..12,
+        prop::sample::select(vec![
+            "n", "\"", "t", "r", "'", "d", "/", "u0061", "x62", "b", " ", "a1", "\n", ".", "é",
+        ]),
+    );
+    prop::collection::vec(piece, 0..8)
+        .prop_map(|pieces| pieces.into_iter().map(|(count, kind)| "\\".repeat(count) + kind).collect())
+}
+
 /// Text that can stand around an encoded value without changing how it is read.
 const AROUND: &str = "[A-Za-z0-9 ,.;:'\"(){}<>\n=-]{0,40}";
 
@@ -287,6 +304,36 @@ proptest! {
             let span = (before.len(), before.len() + dressed.len());
             prop_assert!(spans(&index, &text).contains(&span), "{text:?}");
         }
+    }
+
+    /// Values that hold nothing of what is escaped most: around runs of backslashes no reading is made then.
+    #[test]
+    fn many_backslashes_hide_nothing_and_part_nothing(
+        values in prop::collection::vec(holding_no_backslash(), 1..3),
+        before in backslashes(),
+        after in backslashes(),
+        at in 0usize..8,
+        dress in 0..6usize,
+    ) {
+        let entries: Vec<(&str, &str, bool)> = values.iter().map(|value| ("name", value.as_str(), false)).collect();
+        let index = index(&entries);
+        let (head, tail) = values[0].split_at(at);
+        let dressed = match dress {
+            0 => values[0].clone(),
+            1 => format!("{head}{after}{tail}"),
+            2 => values[0].replace('/', "\\\\/").replace('a', "\\\\u0061"),
+            3 => format!("{head}{}", tail.replace('b', "\\x62")),
+            4 => percent(&values[0], true, false, false),
+            _ => json_escaped(&values[0], false).replace('/', "\\/").replace(' ', "\\u0020"),
+        };
+        let text = format!("{before}{dressed}{after}{}{before}", " ".repeat(at * 20));
+        let whole = index.find_in(text.as_bytes(), 0, &index.views(text.as_bytes(), 0));
+        let found = index.find(text.as_bytes());
+        let missing: Vec<_> =
+            whole.iter().filter(|hit| hit.variant != Variant::Wrapped && !found.contains(hit)).collect();
+        prop_assert!(missing.is_empty(), "{missing:?} in {text:?}");
+        let other: Vec<_> = found.iter().filter(|hit| !whole.contains(hit)).collect();
+        prop_assert!(other.is_empty(), "{other:?} in {text:?}");
     }
 
     #[test]

@@ -137,15 +137,28 @@ impl Escapes<'_> {
         }
     }
 
+    /// A quiet escape that ends at `at` and was not looked at.
+    fn passed_over(&self, at: usize) -> Option<Last> {
+        let is_new = |at: &usize| *at >= self.last.end;
+        let byte = self.quiet.escape(self.text, at.checked_sub(2).filter(is_new)?)?;
+        let is_deep = at.checked_sub(3).filter(is_new).and_then(|at| self.text.get(at)) == Some(&b'\\');
+        let kind = if is_deep { 0 } else { b'\\' };
+        Some(Last { kind, end: at, byte })
+    }
+
     fn look(&mut self, at: usize) {
         let text = self.text;
         if at < self.last.end {
             return;
         }
-        if let Some(before) = at.checked_sub(2).filter(|before| *before >= self.last.end)
-            && let Some(byte) = self.quiet.escape(text, before)
+        if at >= self.near
+            && let Some(end) = self.quiet.run(text, at)
         {
-            self.last = Last { kind: b'\\', end: at, byte };
+            self.last = Last { kind: 0, end, byte: 0 };
+            return;
+        }
+        if let Some(before) = self.passed_over(at) {
+            self.last = before;
         }
         let counts = match escape(text.get(at..).unwrap_or_default()) {
             Escaped::No => return,
@@ -166,23 +179,29 @@ impl Escapes<'_> {
 }
 
 /// The escapes of two characters that most texts are full of, where no known value holds what they stand for.
-struct Quiet(u128);
+struct Quiet {
+    kinds: u128,
+    /// No value holds a backslash, so none lies across several of them before such a character: in no reading are all of
+    /// them gone and the character stays, and none has a line feed go with the last of them where there were two or four.
+    deep: bool,
+}
 
 impl Quiet {
     const ALL: [(u8, u8); 5] = [(b'n', b'\n'), (b'r', b'\r'), (b't', b'\t'), (b'"', b'"'), (b'\'', b'\'')];
 
     fn of(contexts: &Contexts) -> Quiet {
         let quiet = Quiet::ALL.iter().filter(|(_, byte)| !contexts.hold(*byte));
-        Quiet(quiet.fold(0, |all, (kind, _)| all | 1 << kind))
+        let kinds = quiet.fold(0, |all, (kind, _)| all | 1 << kind);
+        Quiet { kinds, deep: !contexts.hold_backslash() }
     }
 
     fn has(&self, kind: u8) -> bool {
-        kind < 0x80 && self.0 >> kind & 1 != 0
+        kind < 0x80 && self.kinds >> kind & 1 != 0
     }
 
     fn kinds(&self) -> Kinds {
         let [n, r, others @ ..] = Quiet::ALL.map(|(kind, _)| if self.has(kind) { kind } else { Kinds::NONE });
-        Kinds { breaks: [n, r], others }
+        Kinds { breaks: [n, r], others, deep: self.deep }
     }
 
     /// What such an escape at `at` stands for; none where a value may be wrapped.
@@ -192,9 +211,26 @@ impl Quiet {
         let wraps = matches!(kind, b'n' | b'r') && ends_long_token(b"", text, at);
         (!wraps).then_some(byte)
     }
+
+    /// The end of more than one backslash at `at` and a character that all of them are harmless before.
+    fn run(&self, text: &[u8], at: usize) -> Option<usize> {
+        let rest = text.get(at..)?;
+        if !self.deep || !rest.starts_with(br"\\") {
+            return None;
+        }
+        let count = rest.iter().take_while(|byte| **byte == b'\\').count();
+        let kind = *rest.get(count)?;
+        let joins = || match kind {
+            b'n' => !matches!(count, 2 | 4) || ends_long_token(b"", text, at),
+            b'r' => ends_long_token(b"", text, at),
+            _ => false,
+        };
+        let is_quiet = self.has(kind) && !joins() || matches!(escape(&[b'\\', kind]), Escaped::No);
+        is_quiet.then_some(at + count + 1)
+    }
 }
 
-/// The escape before, and what it stands for.
+/// The escape before, and what it stands for; of several kinds at once, none.
 #[derive(Clone, Copy)]
 struct Last {
     kind: u8,
@@ -259,10 +295,15 @@ mod tests {
     fn one_by_one(text: &[u8], pluses: bool, contexts: &Contexts) -> Vec<Range<usize>> {
         let (mut zones, mut pluses_alone, mut wrapped) =
             (Zones::default(), Zones::default(), Zones::default());
+        let quiet = Quiet::of(contexts);
         let mut last = Last { kind: 0, end: 0, byte: 0 };
         let mut near = 0;
         for at in memchr::memchr3_iter(b'\\', b'%', b'&', text).filter(|at| *at < text.len()) {
             if at < last.end {
+                continue;
+            }
+            if let Some(end) = quiet.run(text, at).filter(|_| at >= near) {
+                last = Last { kind: 0, end, byte: 0 };
                 continue;
             }
             let counts = match escape(&text[at..]) {
@@ -295,9 +336,9 @@ mod tests {
 
     fn pieces() -> impl Strategy<Value = Vec<u8>> {
         let some = [
-            "\\n", "\\\"", "\\\\", "\\\\n", "\\t", "\\'", "\\r\\n", "\\d", "\\u0041", "\\", "%20", "%0A",
-            "%zz", "%", "&lt;", "&quot;", "&amp;lt;", "&x", "&#39;", "&", ";", "\n", "\r\n", "+", "a", "b7",
-            "{", "\u{e9}",
+            "\\n", "\\\\\\\\", "\\\\\"", "n", "\\\"", "\\\\", "\\\\n", "\\t", "\\'", "\\r\\n", "\\d",
+            "\\u0041", "\\", "%20", "%0A", "%zz", "%", "&lt;", "&quot;", "&amp;lt;", "&x", "&#39;", "&", ";",
+            "\n", "\r\n", "+", "a", "b7", "{", "\u{e9}",
         ];
         let long = [" ".repeat(70), "x".repeat(23), "y/Z0".repeat(6), "word ".repeat(8), "q".repeat(40)];
         let all: Vec<String> = some.map(str::to_owned).into_iter().chain(long).collect();
