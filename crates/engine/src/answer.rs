@@ -19,11 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::engine::Engine;
 use crate::guard::{Guard, Hearing, Whole};
-use crate::inspect::redaction_name;
 use crate::quotas::{Ending, Loan};
 use crate::record::{Parties, ReceivedFacts};
 use crate::respond::Refusal;
 use crate::rewriter::{Lens, Rewriter, Summary};
+use crate::trail_words::in_the_trail;
 use streamed::{Streamed, Work};
 
 /// What the way back needs to know of its exchange.
@@ -277,7 +277,7 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Looked {
     for segment in document.segments.iter().filter(|segment| !segment.locked) {
         if let Some((findings, replaced)) = ret.lens.edits(segment, body) {
             edits.extend(replaced);
-            summary.findings.extend(findings);
+            summary.redactions.extend(findings);
         }
         if matches!(segment.role, Role::Assistant | Role::ToolCall) && !segment.key {
             summary.dangerous.extend(ret.lens.output.rules(&segment.text(body)));
@@ -294,7 +294,9 @@ fn look_at_text(ret: &Return, body: &[u8]) -> Looked {
     let findings = ret.lens.scanner.scan(text, &ret.lens.options);
     let changed = (!findings.is_empty())
         .then(|| sallyport_detect::redact(text, &findings, &mut ret.lens.placeholders.lock()).into_bytes());
-    Looked { summary: Summary { findings, ..Summary::default() }, changed, calls: true }
+    let mut summary = Summary::default();
+    summary.redactions.extend(findings);
+    Looked { summary, changed, calls: true }
 }
 
 /// Hands an answer on unread.
@@ -360,8 +362,8 @@ impl Closing {
         }
         let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write];
         let known = tokens.iter().any(Option::is_some);
-        let redactions: Vec<String> = summary.findings.iter().map(redaction_name).collect();
-        self.ret.engine.counters.redacted(redactions.len());
+        let redactions = summary.redactions;
+        self.ret.engine.counters.redacted(redactions.all());
         let received = ReceivedFacts {
             // Over a value that was put back it would be a way to try guesses.
             hash: (!self.ret.guard.has_restored())
@@ -375,7 +377,9 @@ impl Closing {
         };
         let mut parties = self.ret.parties.clone();
         if parties.provider.model.is_none() {
-            parties.provider.model = summary.model;
+            let lens = &self.ret.lens;
+            parties.provider.model =
+                summary.model.map(|model| in_the_trail(&model, &lens.scanner, &lens.options));
         }
         self.ret.engine.record_completion(&parties, &received, self.said.take().map(Bytes::from));
     }

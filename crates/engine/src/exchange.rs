@@ -41,6 +41,7 @@ use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
 use crate::threads;
+use crate::trail_words::in_the_trail;
 use crate::words::Known;
 pub(crate) use look::Looks;
 use look::{Look, Seen};
@@ -82,7 +83,7 @@ pub(crate) async fn walk(
     let credential = Credential::read(context.proxy_auth.as_ref());
     let told = engine.sessions.account(credential.as_ref(), process, &policy.account);
     let account = told.as_ref().unwrap_or(&policy.account);
-    let parties = parties(engine, &context, &request, flow, process, account, provider);
+    let parties = parties(engine, &policy, &context, &request, flow, process, account, provider);
     let workspace = process.and_then(|process| process.cwd.clone());
     let exchange = Exchange {
         engine,
@@ -172,7 +173,8 @@ impl Exchange<'_> {
             look.over(&plain, content_type.as_deref(), session.as_deref());
         let generations = look.generations();
         drop(turn);
-        self.parties.provider.model = inspected.model.clone();
+        let options = &self.policy.request;
+        self.parties.provider.model = inspected.model.map(|model| in_the_trail(&model, &scanner, options));
 
         let mut found = if unread {
             Vec::new()
@@ -456,8 +458,10 @@ fn wire_family(endpoint: &Endpoint) -> Family {
 }
 
 /// Who talks to whom, as the trail's schema names it.
+#[expect(clippy::too_many_arguments, reason = "each party comes from elsewhere")]
 fn parties(
     engine: &Engine,
+    policy: &Policy,
     context: &ExchangeContext,
     request: &Request<Body>,
     flow: Option<&Flow>,
@@ -465,8 +469,11 @@ fn parties(
     account: &ServiceAccount,
     provider: &Provider,
 ) -> Parties {
-    let header = |name: &str| text_of(request.headers(), name);
-    let user_agent = header("user-agent").map(|text| text.chars().take(256).collect::<String>());
+    let scanner = engine.scanner();
+    let header = |name: &str| {
+        text_of(request.headers(), name).map(|text| in_the_trail(text, &scanner, &policy.request))
+    };
+    let user_agent = header("user-agent");
     Parties {
         exchange: Uuid::now_v7(),
         actor: Actor {
@@ -480,7 +487,10 @@ fn parties(
             name: Some(provider.name.clone()),
             model: None,
             endpoint: Some(context.target.host().to_owned()),
-            api_version: Some(agents::api_version(header("anthropic-version"), request.uri().path())),
+            api_version: Some(agents::api_version(
+                header("anthropic-version").as_deref(),
+                request.uri().path(),
+            )),
         },
         residency: provider.residency.clone(),
         retention: provider.retention.clone(),

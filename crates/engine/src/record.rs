@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::conduct::{self, Spoken};
 use crate::output::{DANGEROUS, Spoke};
+use crate::redactions::Redactions;
 
 /// What stays the same over all events of one exchange.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ pub(crate) struct ReceivedFacts {
     pub(crate) latency_ms: u64,
     pub(crate) tokens: Option<u64>,
     pub(crate) finish_reason: String,
-    pub(crate) redactions: Vec<String>,
+    pub(crate) redactions: Redactions,
     /// Rules for dangerous output that spoke.
     pub(crate) dangerous: Vec<Spoke>,
 }
@@ -94,12 +95,34 @@ pub(crate) fn prompt_sent(parties: &Parties, sent: &SentFacts, at: Timestamp) ->
     let mut event = base(EventType::PromptSent, parties, at);
     event.request = Some(request(sent));
     // A history holds what was told before; each stretch is told once.
-    event.actions = sent.spoken.iter().filter(|spoken| spoken.fresh).map(injection).collect();
+    event.actions = injections(sent.spoken.iter().filter(|spoken| spoken.fresh));
     if !event.actions.is_empty() {
         event.violation_type = Some(conduct::VIOLATION.to_owned());
     }
     event.actions.extend(remarks(sent));
     event
+}
+
+/// Each stretch, up to as many as a person may want to read; then how many there were.
+fn injections<'s>(spoken: impl Iterator<Item = &'s Spoken>) -> Vec<Action> {
+    const MOST: usize = 100;
+    let mut all = 0;
+    let mut told = Vec::new();
+    for spoken in spoken {
+        all += 1;
+        if all <= MOST {
+            told.push(injection(spoken));
+        }
+    }
+    if all > MOST {
+        told.push(Action {
+            action_type: "injections_counted".into(),
+            target: None,
+            outcome: Some(all.to_string()),
+            requires_review: Some(false),
+        });
+    }
+    told
 }
 
 fn injection(spoken: &Spoken) -> Action {
@@ -122,6 +145,7 @@ pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, a
     });
     event.actions = received
         .redactions
+        .names()
         .iter()
         .map(|rule| Action {
             action_type: "response_redacted".into(),
@@ -129,6 +153,7 @@ pub(crate) fn completion_received(parties: &Parties, received: &ReceivedFacts, a
             outcome: Some("redacted".into()),
             requires_review: Some(false),
         })
+        .chain(received.redactions.counted())
         .collect();
     event.actions.extend(received.dangerous.iter().map(|(rule, outcome)| Action {
         action_type: format!("output:{rule}"),
@@ -153,7 +178,7 @@ pub(crate) fn violation(parties: &Parties, sent: &SentFacts, violation_type: &st
         outcome: Some("blocked".into()),
         requires_review: Some(false),
     });
-    event.actions.extend(sent.spoken.iter().map(injection));
+    event.actions.extend(injections(sent.spoken.iter()));
     event.actions.extend(remarks(sent));
     event
 }
@@ -190,10 +215,11 @@ fn remarks(sent: &SentFacts) -> Vec<Action> {
         .then(|| action("classified", sent.level_before.to_string(), sent.level.as_str()));
     let remarks =
         sent.remarks.iter().map(|remark| action(remark.action, remark.target.clone(), remark.outcome));
+    let counted = sent.redactions.iter().collect::<Redactions>().counted();
     let findings = told_once(&sent.findings);
     let findings =
         findings.map(|(rule, print)| action(&format!("finding:{rule}"), print.to_string(), "found"));
-    classified.into_iter().chain(remarks).chain(findings).collect()
+    classified.into_iter().chain(remarks).chain(findings).chain(counted).collect()
 }
 
 /// A history brings a value again and again; more of them than this are a file, and no mistake of a rule's.
@@ -328,7 +354,7 @@ fn request(sent: &SentFacts) -> Request {
         prompt_length: sent.body.length,
         contains_code: Some(sent.body.contains_code),
         classification: Some(sent.level.to_string()),
-        redactions_applied: sent.redactions.clone(),
+        redactions_applied: sent.redactions.iter().collect::<Redactions>().names().to_vec(),
     }
 }
 
@@ -377,6 +403,25 @@ mod tests {
             residency: Some("us".into()),
             retention: Some("30 days".into()),
         }
+    }
+
+    #[test]
+    fn a_flood_of_instructions_is_counted() {
+        let spoken = |n: usize| Spoken {
+            rule: "injected_instruction",
+            place: format!("message {n}"),
+            outcome: crate::conduct::Outcome::Neutralised,
+            fresh: true,
+        };
+        let many: Vec<_> = (0..5_000).map(spoken).collect();
+        let told = injections(many.iter());
+        assert_eq!(told.len(), 101);
+        let last = &told[100];
+        assert_eq!(
+            (last.action_type.as_str(), last.outcome.as_deref()),
+            ("injections_counted", Some("5000"))
+        );
+        assert_eq!(injections(many.iter().take(100)).len(), 100);
     }
 
     #[test]
@@ -430,7 +475,7 @@ mod tests {
             latency_ms: 1,
             tokens: Some(1),
             finish_reason: "stop".into(),
-            redactions: vec!["jwt".into()],
+            redactions: [&"jwt".to_owned()].into_iter().collect(),
             dangerous: Vec::new(),
         };
         let now = Timestamp::now();

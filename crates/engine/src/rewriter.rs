@@ -19,6 +19,7 @@ use crate::conduct;
 use crate::guard::{BACKLOG, Guard, Hearing};
 use crate::hold::{Hold, Step};
 use crate::output::{Lines, Output, Spoke};
+use crate::redactions::Redactions;
 use crate::words::{Known, OfStream, Reading};
 
 /// What is known of an answer when it has ended.
@@ -27,7 +28,7 @@ pub(crate) struct Summary {
     pub(crate) model: Option<String>,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<String>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) redactions: Redactions,
     /// Bytes of what the model said.
     pub(crate) said: u64,
     /// Rules for dangerous output that spoke, each once.
@@ -278,7 +279,7 @@ impl Rewriter {
             match self.lens.edits(segment, &event.raw) {
                 Some((findings, replaced)) => {
                     edits.extend(replaced);
-                    self.summary.findings.extend(findings);
+                    self.summary.redactions.extend(findings);
                 }
                 None => self.words.note(word, reading),
             }
@@ -304,7 +305,7 @@ impl Rewriter {
             .entry(delta.channel)
             .or_insert_with(|| StreamSanitiser::new(lens.scanner.clone(), lens.options.clone()));
         let released = sanitiser.push(text, &mut lens.placeholders.lock());
-        self.summary.findings.extend(released.findings);
+        self.summary.redactions.extend(released.findings);
         if !lens.output.stops() || !self.is_read_by_people(delta.channel) {
             return released.text;
         }
@@ -330,7 +331,7 @@ impl Rewriter {
             return String::new();
         }
         let released = sanitiser.finish(&mut self.lens.placeholders.lock());
-        self.summary.findings.extend(released.findings);
+        self.summary.redactions.extend(released.findings);
         released.text.into_owned()
     }
 
@@ -428,7 +429,7 @@ mod tests {
             let (out, summary) = run(&stream, chunk);
             assert_eq!(said(&out), said(&stream));
             assert_eq!(summary.finish_reason.as_deref(), Some("stop"));
-            assert!(summary.findings.is_empty());
+            assert!(summary.redactions.names().is_empty());
         }
     }
 
@@ -439,7 +440,7 @@ mod tests {
         for chunk in [1, 13, 10_000] {
             let (out, summary) = run(&stream, chunk);
             assert_eq!(said(&out), "the password is [SECRET:db/password] and that is it");
-            assert_eq!(summary.findings.len(), 1);
+            assert_eq!(summary.redactions.all(), 1);
         }
     }
 
@@ -448,7 +449,7 @@ mod tests {
         let event = format!("data: {{\"id\":\"{SECRET}\",\"model\":\"m\",\"choices\":[]}}\n\n");
         let (out, summary) = run(&event.repeat(3), 10_000);
         assert_eq!(out, event.replace(SECRET, "[SECRET:db/password]").repeat(3));
-        assert_eq!(summary.findings.len(), 3);
+        assert_eq!(summary.redactions.all(), 3);
     }
 
     #[test]

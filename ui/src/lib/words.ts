@@ -152,6 +152,8 @@ const DEEDS: Record<string, string> = {
   classified: 'Class lowered by the cleaning',
   exchange_failed: 'The exchange failed',
   quota_exceeded: 'A limit was passed',
+  injections_counted: 'More instructions than are named, in all',
+  redactions_counted: 'More were taken out than are named, in all',
   request_blocked: 'The request was refused',
   response_redacted: 'Taken out of the answer',
   tenant_restricted: 'The provider refused the account',
