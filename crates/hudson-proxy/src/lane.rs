@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use crate::body::{Body, BodyError, Idle};
 use crate::leg::Leg;
 use crate::limits::Limits;
+use crate::one_go::OneGo;
 
 /// The mutex is never locked; it makes the bodies that hold a lane `Sync`.
 type H1Connection = Mutex<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>;
@@ -37,6 +38,8 @@ pub(crate) enum Lane {
 pub(crate) struct H1Lane {
     sender: http1::SendRequest<Outgoing>,
     driver: Driver,
+    /// The connection and who waits for what comes over it wake each other, and both are polled here.
+    go: OneGo,
     pub(crate) forwarding: Option<Forwarding>,
     /// It has carried an exchange, or has waited for one: the server may have closed it meanwhile.
     pub(crate) used: bool,
@@ -82,6 +85,7 @@ impl H1Lane {
         let mut lane = Self {
             sender,
             driver: Driver::Ours(Mutex::new(Box::pin(connection.with_upgrades()))),
+            go: OneGo::new(),
             forwarding,
             used: false,
             since: Instant::now(),
@@ -111,12 +115,8 @@ impl H1Lane {
         let request = request.map(|body| Outgoing { body, sent: sent.clone() });
         let response = {
             let mut answer = pin!(self.sender.try_send_request(request));
-            let driver = &mut self.driver;
-            poll_fn(|cx| {
-                let _ = driver.poll(cx);
-                answer.as_mut().poll(cx)
-            })
-            .await
+            let (driver, go) = (&mut self.driver, &self.go);
+            poll_fn(|cx| driver.poll_for(go, cx, |cx| answer.as_mut().poll(cx))).await
         };
         let response = response.map_err(|mut failure| SendFailure {
             request: failure.take_message().map(|request| Box::new(request.map(Outgoing::into_body))),
@@ -180,6 +180,30 @@ impl H2Lane {
 }
 
 impl Driver {
+    /// Polls `taker`, and the connection until it brings something for it or waits itself.
+    fn poll_for<T>(
+        &mut self,
+        go: &OneGo,
+        cx: &mut Context<'_>,
+        mut taker: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if !matches!(self, Self::Ours(_)) {
+            return taker(cx);
+        }
+        go.poll(cx, |cx| {
+            let taken = taker(cx);
+            if taken.is_ready() {
+                return taken;
+            }
+            // Whom the taker may have woken is polled now.
+            go.forget_wakes();
+            match self.poll(cx) {
+                Poll::Ready(()) => taker(cx),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self::Ours(connection) = self else { return Poll::Ready(()) };
         let connection = connection.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -212,18 +236,11 @@ impl Driven {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { body, lane, idle, .. } = self;
-        let polled = idle.watch(cx, |cx| {
-            let first = Pin::new(&mut *body).poll_frame(cx);
-            if first.is_ready() {
-                return first;
+        let polled = idle.watch(cx, |cx| match lane {
+            Some(H1Lane { driver, go, .. }) => {
+                driver.poll_for(go, cx, |cx| Pin::new(&mut *body).poll_frame(cx))
             }
-            match lane {
-                Some(lane) => {
-                    let _ = lane.driver.poll(cx);
-                    Pin::new(&mut *body).poll_frame(cx)
-                }
-                None => first,
-            }
+            None => Pin::new(body).poll_frame(cx),
         });
         match &polled {
             Poll::Ready(None) => self.release(),

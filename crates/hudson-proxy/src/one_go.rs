@@ -19,6 +19,11 @@ const WOKEN: u8 = 2;
 
 pub(crate) struct InOneGo<F> {
     future: F,
+    go: OneGo,
+}
+
+/// The same for whatever is polled by hand, again and again.
+pub(crate) struct OneGo {
     wakes: Arc<Wakes>,
     waker: Waker,
 }
@@ -43,8 +48,7 @@ impl Wake for Wakes {
 
 impl<F> InOneGo<F> {
     pub(crate) fn new(future: F) -> Self {
-        let wakes = Arc::new(Wakes { state: AtomicU8::new(0), task: AtomicWaker::new() });
-        Self { future, waker: wakes.clone().into(), wakes }
+        Self { future, go: OneGo::new() }
     }
 }
 
@@ -52,11 +56,28 @@ impl<F: Future + Unpin> Future for InOneGo<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { future, wakes, waker } = self.get_mut();
+        let Self { future, go } = self.get_mut();
+        go.poll(cx, |cx| Pin::new(&mut *future).poll(cx))
+    }
+}
+
+impl OneGo {
+    pub(crate) fn new() -> Self {
+        let wakes = Arc::new(Wakes { state: AtomicU8::new(0), task: AtomicWaker::new() });
+        Self { waker: wakes.clone().into(), wakes }
+    }
+
+    /// Polls until there is something, or nothing that has woken itself meanwhile.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self { wakes, waker } = self;
         wakes.task.register(cx.waker());
         for _ in 0..MOST {
             wakes.state.swap(POLLED, Ordering::AcqRel);
-            if let Poll::Ready(output) = Pin::new(&mut *future).poll(&mut Context::from_waker(waker)) {
+            if let Poll::Ready(output) = poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(output);
             }
             if wakes.state.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -69,6 +90,11 @@ impl<F: Future + Unpin> Future for InOneGo<F> {
         wakes.state.swap(WOKEN, Ordering::AcqRel);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Within [`poll`](Self::poll), before the rest is polled that was woken so far, if anything was.
+    pub(crate) fn forget_wakes(&self) {
+        self.wakes.state.swap(POLLED, Ordering::AcqRel);
     }
 }
 
@@ -107,11 +133,11 @@ mod tests {
         assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
         // Woken from elsewhere its task is told, once until it is polled.
-        let elsewhere = future.waker.clone();
+        let elsewhere = future.go.waker.clone();
         std::thread::spawn(move || (elsewhere.wake_by_ref(), elsewhere.wake())).join().unwrap();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
-        future.waker.wake_by_ref();
+        future.go.waker.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
     }
 
@@ -124,6 +150,27 @@ mod tests {
             assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
             assert_eq!(count.0.load(Ordering::Relaxed), turns);
         }
+    }
+
+    #[test]
+    fn what_was_woken_and_is_polled_next_costs_no_other_round() {
+        let (go, mut polls) = (OneGo::new(), 0);
+        let mut poll = |forgets: bool| {
+            polls = 0;
+            let polled = go.poll(&mut Context::from_waker(Waker::noop()), |cx| {
+                polls += 1;
+                if polls == 1 {
+                    cx.waker().wake_by_ref();
+                }
+                if forgets {
+                    go.forget_wakes();
+                }
+                Poll::<()>::Pending
+            });
+            assert!(polled.is_pending());
+            polls
+        };
+        assert_eq!([poll(true), poll(false)], [1, 2]);
     }
 
     #[tokio::test]
