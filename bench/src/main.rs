@@ -64,10 +64,12 @@ struct Lane {
     slow: bool,
 }
 
-#[tokio::main]
+/// Client and provider have a thread each, as they are programs of their own: under one scheduler both may run on one
+/// thread, and the direct way would be spared switches that all others have.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let upstream = upstream::start().await?;
+    let upstream = upstream::start()?;
     let mut peers: Vec<Peer> = Vec::new();
     let mut lanes = vec![Lane { way: Way::direct("direct".into(), &upstream), pid: None, slow: false }];
     let wanted = |name: &str| name.contains(&args.way);

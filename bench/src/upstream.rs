@@ -26,7 +26,8 @@ pub(crate) struct Upstream {
     pub(crate) root_pem: String,
 }
 
-pub(crate) async fn start() -> Result<Upstream> {
+/// On a thread of its own.
+pub(crate) fn start() -> Result<Upstream> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -40,9 +41,12 @@ pub(crate) async fn start() -> Result<Upstream> {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], private)?;
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    tokio::spawn(async move {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let serve = async move {
+        let listener = TcpListener::from_std(listener)?;
         while let Ok((socket, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
@@ -55,7 +59,9 @@ pub(crate) async fn start() -> Result<Upstream> {
                 anyhow::Ok(())
             });
         }
-    });
+        anyhow::Ok(())
+    };
+    std::thread::spawn(move || runtime.block_on(serve));
     Ok(Upstream { address, root: root.der().clone(), root_pem: root.pem() })
 }
 
