@@ -82,10 +82,10 @@ setup: ## install what the tests start (Debian packages, a Python venv, npm pack
 desktop-test: setup build ## the real tray app on a screen of its own: engine, client, popup, tray, window
 	tests/desktop/run.sh
 
-desktop-release: setup ui ## the release build of the tray app: that nobody can drive it, its memory, its first paint
-	cargo build --locked --release -p sallyport-cli -p sallyport-desktop
+desktop-release: setup ui ## the tray app as people install it: that nobody can drive it, its memory, its first paint
+	cargo build --locked --profile dist -p sallyport-cli -p sallyport-desktop
 	cargo build --locked -p sallyport-tests --example with_polkit
-	SALLYPORT_DESKTOP_PROFILE=release tests/desktop/run.sh
+	SALLYPORT_DESKTOP_PROFILE=dist tests/desktop/run.sh
 
 icons: ## assets/icons anew from their SVGs
 	@scripts/icons.sh

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# `make bench`: an optimised binary, then all ways interleaved in one run. The table goes into docs/performance.md by hand,
+# `make bench`: the binary that people install, all ways interleaved in one run. The table goes into docs/performance.md by hand,
 # with its date: figures of one machine are no promise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-cargo build --locked --release -p sallyport-cli -p sallyport-bench
-target=${CARGO_TARGET_DIR:-target}/release
-"$target/latency" --mitmdump "$SALLYPORT_DEV/bench-venv/bin/mitmdump" --addon bench/regexes.py "$target/sallyport"
+cargo build --locked --profile dist -p sallyport-cli
+cargo build --locked --release -p sallyport-bench
+target=${CARGO_TARGET_DIR:-target}
+sallyport=$target/dist/sallyport
+"$target/release/latency" --mitmdump "$SALLYPORT_DEV/bench-venv/bin/mitmdump" --addon bench/regexes.py "$sallyport"
 echo; echo "== start and rest"
-"$SALLYPORT_DEV/bench-venv/bin/python" bench/start.py "$target/sallyport"
+"$SALLYPORT_DEV/bench-venv/bin/python" bench/start.py "$sallyport"
 for bench in "-p sallyport-detect --bench scan" "-p sallyport-wire --bench walk" "-p sallyport-audit --bench append"; do
   echo; echo "== cargo bench $bench"
   # shellcheck disable=SC2086

@@ -11,8 +11,8 @@ if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || [ "$(uname)" = Darwin ]; then
   make --no-print-directory ui
   programs+=(-p sallyport-desktop)
 fi
-cargo build --locked --release "${programs[@]}"
-sallyport=${CARGO_TARGET_DIR:-target}/release/sallyport
+cargo build --locked --profile dist "${programs[@]}"
+sallyport=${CARGO_TARGET_DIR:-target}/dist/sallyport
 
 if "$sallyport" status --json >/dev/null 2>&1; then
   echo "An engine is running already; the self-test goes to that one."
@@ -37,7 +37,7 @@ echo "So that it is found:       export PATH=$(cd "$(dirname "$sallyport")" && p
 if [ "${#programs[@]}" -gt 2 ]; then
   # In a group of its own: after a window was closed another process of the app takes over.
   set -m
-  "${CARGO_TARGET_DIR:-target}/release/sallyport-desktop" &
+  "${CARGO_TARGET_DIR:-target}/dist/sallyport-desktop" &
   desktop=$!
   set +m
   echo

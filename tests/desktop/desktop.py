@@ -503,7 +503,7 @@ def idle(session, app, profile):
     # A hundred ticks are a second.
     assert used <= 3, f"{used} ticks in ten idle seconds"
     say(f"idle in the tray: {megabytes:.0f} MB, {used * 10} ms of processor time in 10 s")
-    if profile == "release":
+    if profile == "dist":
         assert megabytes <= 80, f"{megabytes:.0f} MB"
     return background
 
@@ -537,7 +537,7 @@ def first_paint(session, app, background, profile, shots):
         session.picture(shots, "product")
         wait_for("the window's end", closed)
     told = ", ".join(f"{took:.2f}" for took in times)
-    if profile == "release":
+    if profile == "dist":
         assert min(times) < 1, f"{told} s"
     say(f"the window is painted {min(times):.2f} s after it was asked for (of {told})")
     # What the web view leaves behind is gone soon after its window: another process takes over, and the icon never leaves.
@@ -556,7 +556,7 @@ def first_paint(session, app, background, profile, shots):
     assert all(frames), f"the icon was away: {frames}"
     # The tray's own word: the new one's icon came before the old one's went.
     wait_for("the old one's icon to go", lambda: session.icon_changes()[changes:] == [1, -1])
-    limit = 80 if profile == "release" else 100
+    limit = 80 if profile == "dist" else 100
     wait_for("memory as before", lambda: memory(process)[0] <= limit and quiet(process))
     wait_for("no process to be left of it", lambda: not descendants(process))
     say(f"with the window closed again: {memory(process)[0]:.0f} MB, and the icon was there in each of {len(frames)} looks meanwhile")
@@ -584,7 +584,7 @@ def main():
     options.add_argument("--work", type=Path, required=True)
     options.add_argument("--app", type=Path, required=True)
     options.add_argument("--driven", type=Path, required=True)
-    options.add_argument("--profile", choices=("debug", "release"), required=True)
+    options.add_argument("--profile", choices=("debug", "dist"), required=True)
     options = options.parse_args()
     shots = os.environ.get("SALLYPORT_DESKTOP_SHOTS")
     session = Session(options.work)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The real tray app on a screen of its own: Xvfb, a session bus, a panel with a tray, a daemon that draws popups. Everything
 # it writes goes into one folder that is removed afterwards; SALLYPORT_DESKTOP_SHOTS=DIR keeps pictures of the screen.
-# Wants the built programs: `make desktop-test` builds them first. SALLYPORT_DESKTOP_PROFILE=release looks at the release build
+# Wants the built programs: `make desktop-test` builds them first. SALLYPORT_DESKTOP_PROFILE=dist looks at what people install
 # instead, which nobody can drive: that it can't be, what it costs in the panel, and how fast its window is there.
 # It runs as another user, beside a real polkitd on a system bus of its own; that takes root.
 set -euo pipefail
@@ -16,7 +16,7 @@ export SALLYPORT_BAO=${SALLYPORT_BAO:-${SALLYPORT_TEST_PYTHON%/*}/bao}
 # Where it was built, another user may not be let in.
 mkdir "$work/test"
 cp "$here"/*.py "$here/../clients/sdk.py" "$target/sallyport" "$target/sallyport-desktop" "$work/test"
-[ "$profile" = release ] || cp "$target/examples/driven" "$work/test"
+[ "$profile" = dist ] || cp "$target/examples/driven" "$work/test"
 shots=${SALLYPORT_DESKTOP_SHOTS:-}
 export SALLYPORT_TEST_HOME=$HOME
 # Before the session bus: what the bus starts inherits its environment.
