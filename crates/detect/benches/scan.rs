@@ -55,6 +55,17 @@ fn main() {
             }
         }
     }
+    for (text, dress) in [(&strings, "JSON string"), (&nested, "JSON string in one")] {
+        let name = format!("exact secrets, 1000 and a PEM key, {dress}");
+        if wanted(&name) {
+            let mut values = values(1_000, 20..64);
+            values.push(pem_key());
+            let index = indexed(&values);
+            rate(&name, text.len(), || {
+                black_box(index.find(black_box(text.as_bytes())));
+            });
+        }
+    }
     for (lengths, name) in [(20..64, "20 to 63"), (15..64, "15 to 63"), (8..9, "8"), (8..72, "8 to 71")] {
         for count in [1_000, 100_000] {
             let name = format!("exact secrets, {count} of {name} characters");
@@ -198,7 +209,10 @@ fn corpus(folder: &str) -> Vec<String> {
 
 /// Values of so many random characters, the same in each run.
 fn index(count: usize, lengths: Range<usize>) -> SecretIndex {
-    let key = IndexKey::new([9; 32]);
+    indexed(&values(count, lengths))
+}
+
+fn values(count: usize, lengths: Range<usize>) -> Vec<Vec<u8>> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut next = || {
         state ^= state << 13;
@@ -207,12 +221,23 @@ fn index(count: usize, lengths: Range<usize>) -> SecretIndex {
         state
     };
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/";
-    let values: Vec<Vec<u8>> = (0..count)
+    (0..count)
         .map(|_| {
             let len = lengths.start + next() as usize % lengths.len();
             (0..len).map(|_| alphabet[next() as usize % alphabet.len()]).collect()
         })
-        .collect();
+        .collect()
+}
+
+/// A value of many lines, as nearly every vault holds one.
+fn pem_key() -> Vec<u8> {
+    let lines = values(25, 64..65).into_iter().flat_map(|line| [b"\n".to_vec(), line]);
+    let ends = |word: &str| format!("-----{word} PRIVATE KEY-----").into_bytes();
+    [ends("BEGIN")].into_iter().chain(lines).chain([b"\n".to_vec(), ends("END")]).flatten().collect()
+}
+
+fn indexed(values: &[Vec<u8>]) -> SecretIndex {
+    let key = IndexKey::new([9; 32]);
     let entries = values.iter().map(|value| SecretEntry { name: "bench", value, weak: false });
     let set = SecretSet::build(&key, "bench", entries);
     SecretIndex::merge(&key, &[Arc::new(set)]).expect("one key")

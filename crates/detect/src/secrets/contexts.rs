@@ -8,7 +8,8 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Contexts([u64; ROWS]);
 
-pub(super) const ROWS: usize = 8;
+pub(super) const ROWS: usize = 9;
+const CARRIAGE: usize = ROWS - 2;
 const BACKSLASH: usize = ROWS - 1;
 const CLASSES: usize = 8;
 
@@ -21,11 +22,15 @@ impl Contexts {
             *row = u64::MAX;
         }
         for (at, byte) in pattern.iter().enumerate() {
-            let Some(row) = row(*byte).and_then(|row| self.0.get_mut(row)) else { continue };
-            // Anything may stand before the first and after the last.
-            for before in neighbours(at.checked_sub(1).and_then(|before| pattern.get(before))) {
-                for after in neighbours(pattern.get(at + 1)) {
-                    *row |= 1 << (before * CLASSES + after);
+            // A line may end otherwise elsewhere.
+            let other = if *byte == b'\n' { Some(CARRIAGE) } else { None };
+            for row in row(*byte).into_iter().chain(other) {
+                let Some(row) = self.0.get_mut(row) else { continue };
+                // Anything may stand before the first and after the last.
+                for before in neighbours(at.checked_sub(1).and_then(|before| pattern.get(before))) {
+                    for after in neighbours(pattern.get(at + 1)) {
+                        *row |= 1 << (before * CLASSES + after);
+                    }
                 }
             }
         }
@@ -63,13 +68,14 @@ impl Contexts {
 /// begin an escape themselves.
 fn row(byte: u8) -> Option<usize> {
     match byte {
-        b'\n' | b'\r' => Some(0),
+        b'\n' => Some(0),
         b'\t' => Some(1),
         b'"' => Some(2),
         b'\'' => Some(3),
         b'/' => Some(4),
         b'<' | b'>' => Some(5),
         b' ' => Some(6),
+        b'\r' => Some(CARRIAGE),
         _ => None,
     }
 }
@@ -81,9 +87,10 @@ fn class(byte: u8) -> usize {
         b'-' | b'_' => 2,
         b'+' | b'/' | b'=' => 3,
         b'.' | b',' | b':' | b';' => 4,
-        b' ' | b'\t' | b'\n' | b'\r' => 5,
-        0x21..=0x7e => 6,
-        _ => 7,
+        b' ' | b'\t' | b'\n' => 5,
+        // Alone, so that values with both ends of lines do not stand for indented lines.
+        b'\r' => 7,
+        _ => 6,
     }
 }
 

@@ -144,7 +144,7 @@ impl Marks {
             if escapes != slashes {
                 marks.loud &= !places(block, |lane| is(lane, b'&')) | entities(block);
             }
-            marks.loud |= slashes & ends.here;
+            marks.loud |= slashes & ends.here & !(slashes << 1);
         }
         if ends.breaks != 0 {
             marks.breaks = places(block, |lane| is(lane, b'\n')) & ends.breaks;

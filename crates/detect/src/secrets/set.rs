@@ -39,7 +39,7 @@ pub enum SetError {
 }
 
 const MAGIC: &[u8; 7] = b"SLYPSET";
-const FORMAT: u8 = 6;
+const FORMAT: u8 = 7;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {

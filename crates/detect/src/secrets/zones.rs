@@ -23,7 +23,7 @@ impl Zones {
     /// `pluses`: as for [`super::views::Views::of`].
     pub(super) fn of(text: &[u8], pluses: bool, contexts: &Contexts) -> Zones {
         let quiet = Quiet::of(contexts);
-        let last = Last { kind: 0, end: 0, byte: 0 };
+        let last = Last::default();
         let mut escapes =
             Escapes { text, pluses, contexts, quiet: &quiet, last, near: 0, zones: Zones::default() };
         let mut wrapped = Zones::default();
@@ -139,11 +139,51 @@ impl Escapes<'_> {
 
     /// A quiet escape that ends at `at` and was not looked at.
     fn passed_over(&self, at: usize) -> Option<Last> {
-        let is_new = |at: &usize| *at >= self.last.end;
-        let byte = self.quiet.escape(self.text, at.checked_sub(2).filter(is_new)?)?;
-        let is_deep = at.checked_sub(3).filter(is_new).and_then(|at| self.text.get(at)) == Some(&b'\\');
-        let kind = if is_deep { 0 } else { b'\\' };
-        Some(Last { kind, end: at, byte })
+        let new = self.text.get(self.last.end..at)?;
+        let (kind, before) = new.split_last()?;
+        let depth = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        let byte = decoded(*kind).filter(|_| depth > 0 && self.quiet.has(*kind))?;
+        Some(Last { kind: b'\\', depth, end: at, byte })
+    }
+
+    /// More than one backslash at `at` and what follows them, where no value can lie across them in any reading.
+    ///
+    /// If none holds a backslash, none does while one is left. What follows them comes to stand for `byte` when the last
+    /// has gone, unless it is part of no escape. A line feed may go with the last of them and join two lines; not where
+    /// there were two or four.
+    fn deep(&self, at: usize) -> Option<Last> {
+        let (depth, kind) = run(self.text, at)?;
+        if depth < 2 || !self.quiet.deep {
+            return None;
+        }
+        let end = at + depth + 1;
+        if matches!(escape(&[b'\\', kind]), Escaped::No) {
+            return Some(Last { kind: b'\\', depth: 0, end, byte: 0 });
+        }
+        let byte = decoded(kind)?;
+        let joins = kind == b'n' && !matches!(depth, 2 | 4);
+        if joins || matches!(byte, b'\n' | b'\r') && ends_long_token(b"", self.text, at) {
+            return None;
+        }
+        let last = Last { kind: b'\\', depth, end, byte };
+        if !self.contexts.hold(byte) {
+            return Some(last);
+        }
+        let before = match self.text.get(at.checked_sub(1)?)? {
+            _ if at == self.last.end && depth == self.last.depth => self.last.byte,
+            before if at != self.last.end => *before,
+            _ => return None,
+        };
+        let after = match *self.text.get(end)? {
+            b'\\' => {
+                let (next, kind) = run(self.text, end)?;
+                decoded(kind).filter(|_| next == depth)?
+            }
+            after => after,
+        };
+        let begins = |byte: u8| begins(byte, self.pluses);
+        let held = begins(before) || begins(after) || self.contexts.may_hold(before, byte, after);
+        (!held).then_some(last)
     }
 
     fn look(&mut self, at: usize) {
@@ -151,14 +191,14 @@ impl Escapes<'_> {
         if at < self.last.end {
             return;
         }
-        if at >= self.near
-            && let Some(end) = self.quiet.run(text, at)
-        {
-            self.last = Last { kind: 0, end, byte: 0 };
-            return;
-        }
         if let Some(before) = self.passed_over(at) {
             self.last = before;
+        }
+        if at >= self.near
+            && let Some(last) = self.deep(at)
+        {
+            self.last = last;
+            return;
         }
         let counts = match escape(text.get(at..).unwrap_or_default()) {
             Escaped::No => return,
@@ -167,7 +207,7 @@ impl Escapes<'_> {
                 let end = at + usize::from(len);
                 let harmless = || harmless(self.contexts, self.pluses, text, at, end, byte, self.last);
                 let counts = at < self.near || !harmless();
-                self.last = Last { kind: text.get(at).copied().unwrap_or(0), end, byte };
+                self.last = Last { kind: text.get(at).copied().unwrap_or(0), depth: 1, end, byte };
                 counts
             }
         };
@@ -178,11 +218,22 @@ impl Escapes<'_> {
     }
 }
 
+/// Backslashes in a row at `at`, and what follows them.
+fn run(text: &[u8], at: usize) -> Option<(usize, u8)> {
+    let rest = text.get(at..)?;
+    let depth = rest.iter().take_while(|byte| **byte == b'\\').count();
+    Some((depth, *rest.get(depth)?))
+}
+
+/// What a backslash before one of the characters stands for that most texts are full of.
+fn decoded(kind: u8) -> Option<u8> {
+    Quiet::ALL.into_iter().find(|(of, _)| *of == kind).map(|(_, byte)| byte)
+}
+
 /// The escapes of two characters that most texts are full of, where no known value holds what they stand for.
 struct Quiet {
     kinds: u128,
-    /// No value holds a backslash, so none lies across several of them before such a character: in no reading are all of
-    /// them gone and the character stays, and none has a line feed go with the last of them where there were two or four.
+    /// No value holds a backslash.
     deep: bool,
 }
 
@@ -203,39 +254,21 @@ impl Quiet {
         let [n, r, others @ ..] = Quiet::ALL.map(|(kind, _)| if self.has(kind) { kind } else { Kinds::NONE });
         Kinds { breaks: [n, r], others, deep: self.deep }
     }
-
-    /// What such an escape at `at` stands for; none where a value may be wrapped.
-    fn escape(&self, text: &[u8], at: usize) -> Option<u8> {
-        let [b'\\', kind] = *text.get(at..)?.first_chunk()? else { return None };
-        let (_, byte) = Quiet::ALL.into_iter().find(|(quiet, _)| *quiet == kind && self.has(kind))?;
-        let wraps = matches!(kind, b'n' | b'r') && ends_long_token(b"", text, at);
-        (!wraps).then_some(byte)
-    }
-
-    /// The end of more than one backslash at `at` and a character that all of them are harmless before.
-    fn run(&self, text: &[u8], at: usize) -> Option<usize> {
-        let rest = text.get(at..)?;
-        if !self.deep || !rest.starts_with(br"\\") {
-            return None;
-        }
-        let count = rest.iter().take_while(|byte| **byte == b'\\').count();
-        let kind = *rest.get(count)?;
-        let joins = || match kind {
-            b'n' => !matches!(count, 2 | 4) || ends_long_token(b"", text, at),
-            b'r' => ends_long_token(b"", text, at),
-            _ => false,
-        };
-        let is_quiet = self.has(kind) && !joins() || matches!(escape(&[b'\\', kind]), Escaped::No);
-        is_quiet.then_some(at + count + 1)
-    }
 }
 
-/// The escape before, and what it stands for; of several kinds at once, none.
-#[derive(Clone, Copy)]
+/// The escape before, and what it stands for.
+#[derive(Clone, Copy, Default)]
 struct Last {
     kind: u8,
+    /// Its backslashes, or the one mark of another kind; 0 where it may be read in more than one way.
+    depth: usize,
     end: usize,
     byte: u8,
+}
+
+/// Whether an escape may begin with it.
+fn begins(byte: u8, pluses: bool) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&') || pluses && byte == b'+'
 }
 
 /// Whether no value can hold the `byte` that the escape at `at` stands for, nor be wrapped there.
@@ -248,7 +281,7 @@ fn harmless(
     byte: u8,
     last: Last,
 ) -> bool {
-    let begins = |byte: u8| matches!(byte, b'\\' | b'%' | b'&') || pluses && byte == b'+';
+    let begins = |byte: u8| begins(byte, pluses);
     let wraps = matches!(byte, b'\n' | b'\r') && ends_long_token(b"", text, at);
     if wraps || !contexts.hold(byte) {
         return !wraps;
@@ -256,7 +289,7 @@ fn harmless(
     let kind = text.get(at).copied();
     // What stands beside it may be an escape itself; one of another kind is none in this reading.
     let before = match at.checked_sub(1).and_then(|before| text.get(before)) {
-        Some(_) if at == last.end && kind == Some(last.kind) => last.byte,
+        Some(_) if at == last.end && last.depth == 1 && kind == Some(last.kind) => last.byte,
         Some(before) if at != last.end => *before,
         _ => return false,
     };
@@ -293,38 +326,13 @@ mod tests {
 
     /// As [`Zones::of`], by looking at each place alone.
     fn one_by_one(text: &[u8], pluses: bool, contexts: &Contexts) -> Vec<Range<usize>> {
-        let (mut zones, mut pluses_alone, mut wrapped) =
-            (Zones::default(), Zones::default(), Zones::default());
         let quiet = Quiet::of(contexts);
-        let mut last = Last { kind: 0, end: 0, byte: 0 };
-        let mut near = 0;
-        for at in memchr::memchr3_iter(b'\\', b'%', b'&', text).filter(|at| *at < text.len()) {
-            if at < last.end {
-                continue;
-            }
-            if let Some(end) = quiet.run(text, at).filter(|_| at >= near) {
-                last = Last { kind: 0, end, byte: 0 };
-                continue;
-            }
-            let counts = match escape(&text[at..]) {
-                Escaped::No => continue,
-                Escaped::Perhaps => true,
-                Escaped::One { len, byte } => {
-                    let end = at + usize::from(len);
-                    let counts = at < near || !harmless(contexts, pluses, text, at, end, byte, last);
-                    last = Last { kind: text[at], end, byte };
-                    counts
-                }
-            };
-            if counts {
-                near = at + NEAR;
-                zones.add(at, text.len());
-            }
-        }
-        for at in memchr::memchr_iter(b'+', text).filter(|_| pluses) {
-            pluses_alone.add(at, text.len());
-        }
-        zones.join(pluses_alone);
+        let (last, zones) = (Last::default(), Zones::default());
+        let mut escapes = Escapes { text, pluses, contexts, quiet: &quiet, last, near: 0, zones };
+        memchr::memchr3_iter(b'\\', b'%', b'&', text).for_each(|at| escapes.look(at));
+        let (mut zones, mut others, mut wrapped) = (escapes.zones, Zones::default(), Zones::default());
+        memchr::memchr_iter(b'+', text).filter(|_| pluses).for_each(|at| others.add(at, text.len()));
+        zones.join(others);
         for at in memchr::memchr_iter(b'\n', text) {
             if let Some(Wrap::Is(gap)) = wrap(b"", text, at) {
                 wrapped.add(gap.start, text.len());
@@ -362,18 +370,46 @@ mod tests {
     #[test]
     fn escapes_that_are_passed_over_are_those_that_harm_nobody() {
         let nothing = Contexts::default();
-        let quiet = Quiet::of(&nothing);
+        let zones = |text: &[u8], contexts: &Contexts| Zones::of(text, false, contexts).iter().count();
         for (kind, byte) in Quiet::ALL {
             let text = [b'{', b'\\', kind, b'x'];
-            assert_eq!(quiet.escape(&text, 1), Some(byte));
             assert!(matches!(escape(&text[1..]), Escaped::One { len: 2, byte: read } if read == byte));
-            assert_eq!(Quiet::of(&everything()).escape(&text, 1), None);
+            let deep = [b'{', b'\\', b'\\', kind, b'x'];
+            assert_eq!([zones(&text, &nothing), zones(&deep, &nothing)], [0, 0]);
+            assert_eq!([zones(&text, &everything()), zones(&deep, &everything())], [1, 1]);
         }
-        for text in [r"\\", r"\u000a", r"\x0a", r"\", "%0a"] {
-            assert_eq!(quiet.escape(text.as_bytes(), 0), None, "{text}");
+        for text in [r"\\", r"\\\n", r"\"] {
+            assert_eq!(zones(text.as_bytes(), &nothing), 1, "{text}");
         }
-        let wrapped = [&[b'a'; 24][..], br"\nx"].concat();
-        assert_eq!(quiet.escape(&wrapped, 24), None);
+        for line_end in ["\\nx", "\\\\nx"] {
+            let wrapped = [&[b'a'; 24], line_end.as_bytes()].concat();
+            assert_eq!([zones(&wrapped, &nothing), zones(&wrapped[1..], &nothing)], [1, 0]);
+        }
+    }
+
+    #[test]
+    fn lines_of_code_are_not_those_of_a_key() {
+        let mut contexts = Contexts::default();
+        for key in [
+            "-----BEGIN KEY-----\nMIIabc0\nxyz/9\n-----END",
+            "-----BEGIN KEY-----\r\nMIIabc0\r\nxyz/9\r\n-----END",
+        ] {
+            contexts.add(key.as_bytes());
+        }
+        let zones = |text: &str| Zones::of(text.as_bytes(), false, &contexts).iter().count();
+        for line in [
+            "let x = 1;\\n    let",
+            "one\\n  two",
+            "end.\\n\\nThe",
+            "{\\\\n\\\\n  a",
+            "a\\r\\n  b",
+            "};\\\\r\\\\n  b",
+        ] {
+            assert_eq!(zones(line), 0, "{line}");
+        }
+        for line in ["abc0\\nxyz", "abc0\\\\nxyz", "-\\r\\nM", "-\\\\r\\\\nM", "a\\nb\\u0041", "a\\\\n\\nb"] {
+            assert_eq!(zones(line), 1, "{line}");
+        }
     }
 
     #[test]
