@@ -71,7 +71,12 @@ fn is_shown(name: &str, value: &str, after: Option<u8>) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     let short = value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_lowercase());
     let mine = digits <= 1 && ["my-", "my_"].iter().any(|begin| value.starts_with(begin));
+    // `verysecret`
+    let said = ["passw", "secret"].iter().any(|word| value.contains(word))
+        && value.len() <= 14
+        && value.bytes().all(|byte| byte.is_ascii_lowercase());
     words && one
+        || said
         || short
         || mine
         || spelt
@@ -141,6 +146,7 @@ pub(super) fn is_credible(value: &str) -> bool {
         && !shape::is_stand_in(value)
         && !shape::is_place(value)
         && !value.contains("://")
+        && !value.starts_with("/^")
         && !value.starts_with(['\\', '=', '(', '&', '|', ',', ')', '<', '{', '['])
         && !is_prose(value)
         && !is_identifier(value)

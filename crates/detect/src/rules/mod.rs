@@ -4,6 +4,7 @@ mod assigned;
 mod carried;
 mod check;
 mod checksums;
+mod connection;
 mod engine;
 mod file;
 mod fixture;

@@ -8,9 +8,9 @@ use std::ops::Range;
 use data_encoding::BASE64_NOPAD;
 
 use super::assigned::{
-    assigned, assigned_word, dense_password, env_value, is_constant, names_a_secret, secret_named,
-    user_and_password,
+    assigned, assigned_word, dense_password, env_value, is_constant, secret_named, user_and_password,
 };
+use super::connection::connection;
 use super::fixture::in_fixture;
 use super::jwt::jwt;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
@@ -430,7 +430,7 @@ fn slack_token(seen: &Seen<'_>) -> bool {
 fn aws_key(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let body = value.get(4..).unwrap_or_default();
-    shape::distinct(body) >= 5
+    shape::distinct(body.trim_end_matches("EXAMPLE")) >= 5
         && !shape::is_sequence(body)
         && !(body.ends_with("EXAMPLE") && (in_fixture(seen) || in_sentence(seen)))
 }
@@ -490,64 +490,6 @@ fn ends_base64(seen: &Seen<'_>) -> bool {
     last.len() == 16
         && end < seen.span.start - start
         && last.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
-}
-
-/// The credentials of a connection string are there and are no template.
-fn connection(seen: &Seen<'_>) -> bool {
-    let value = seen.value();
-    let Some((_, rest)) = value.split_once("://") else { return false };
-    let Some((credentials, host)) = rest.rsplit_once('@') else { return false };
-    let Some((user, password)) = credentials.split_once(':') else { return false };
-    let lower = password.to_ascii_lowercase();
-    let taught = ["mypass", "mypassword", "dbpass", "db_password", "dbpassword", "opensesame"];
-    let site = host.split(['/', '?']).next().unwrap_or(host).to_ascii_lowercase();
-    let site = site.rsplit_once(':').map_or(site.as_str(), |(site, _)| site);
-    let shown = ["localhost", "127.0.0.1", "host", "hostname", "server"];
-    let in_example = shown.contains(&site) || is_reserved(site);
-    // `user:pass%20word` shows how a password is written, not which.
-    let escaped = password.contains('%');
-    // A word for the password in another language.
-    let foreign = !password.is_ascii() && password.chars().all(char::is_alphabetic);
-    let typed = password.bytes().any(|byte| byte.is_ascii_digit()) && !shape::is_common_word(password);
-    let only_says_password = lower.contains("password") && shape::explained(password) + 4 >= password.len();
-    let plain = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
-    let short_in_example = in_example && password.len() <= 6;
-    let shown_to_all = only_says_password
-        || short_in_example
-        || foreign
-        || names_a_secret(&plain)
-        || shape::is_place(&plain) && plain.contains('/')
-        || taught.contains(&lower.as_str())
-        || in_example && (!typed || shape::is_spelt_default(&plain))
-        || escaped && shape::is_spelt_default(&plain) && !plain.ends_with(|c: char| c.is_ascii_digit())
-        || plain.bytes().filter(u8::is_ascii_alphanumeric).count() < 3;
-    let taught_user = ["user", "username", "foo", "user^", "my%20user", "name"]
-        .contains(&user.to_ascii_lowercase().as_str());
-    // `http://127.0.0.1:(\\d+)!` is a pattern, and `SSH://j.random:jRaY@HST` what a test of addresses makes up.
-    let pattern = ["\\d", "(\\", "[^", "(?:"].iter().any(|mark| password.contains(mark));
-    let plain_host = !site.contains(['.', ':']) && password.len() < 6;
-    let made_up = plain_host && password.bytes().all(|byte| byte.is_ascii_alphabetic());
-    // `bbuser:bbpasswd`
-    let same = ["passwd", "pass"].iter().any(|word| {
-        lower
-            .strip_suffix(word)
-            .is_some_and(|who| user.to_ascii_lowercase().strip_suffix("user") == Some(who))
-    });
-    let shows_form = pattern
-        || made_up
-        || same
-        || lower.contains("pass") && (taught_user || escaped)
-        || escaped && shape::distinct(password) < 8
-        || user.contains('%') && escaped;
-    password.len() >= 4 && !shows_form && !shown_to_all && !shape::is_stand_in(password)
-}
-
-/// A domain that nobody can own: documentation and tests use it.
-fn is_reserved(site: &str) -> bool {
-    let mut labels = site.rsplit('.');
-    let (top, second) = (labels.next().unwrap_or_default(), labels.next());
-    ["test", "example", "invalid", "localhost"].contains(&top)
-        || second == Some("example") && ["com", "org", "net"].contains(&top)
 }
 
 /// Names that every container or cloud has are no secret of a house.

@@ -25,6 +25,7 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || is_name_in_code(pair, bare)
         || is_alphabet(pair.name)
         || !has_digit && is_label(value)
+        || !has_digit && is_small_word(pair)
         || !has_digit && pair.glue.contains(',') && is_words_of_code(value)
         || pair.name.eq_ignore_ascii_case("token") && is_scope(value)
         || bare && (value.trim_end_matches('=').contains("==") || !has_digit && pair.glue.contains('\n'))
@@ -36,6 +37,8 @@ pub(super) fn is_harmless(pair: &Pair<'_>) -> bool {
         || is_escaped_label(value)
         || is_of_doubles(value)
         || is_made_for_development(value)
+        || value.to_ascii_lowercase().contains("deadbeef")
+        || bare && is_code(pair)
         || says_its_name(pair)
 }
 
@@ -61,6 +64,21 @@ fn is_escaped_label(value: &str) -> bool {
                 letter.is_some_and(char::is_alphabetic) && letters(rest)
             })
         })
+}
+
+/// What only code has where a value could stand: `pass:components.pass||"",`, `"password"===t.method`, a pattern, what
+/// goes to a pointer, a variable that is called as the thing is.
+fn is_code(pair: &Pair<'_>) -> bool {
+    let value = pair.value;
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    value.contains("||")
+        || value.contains("&&")
+        || value.starts_with("/^")
+        || value.starts_with('$') && value.ends_with('+')
+        || !has_digit && pair.glue.contains("==") && value.contains('.')
+        || !has_digit && pair.lead.ends_with('*')
+        || ["password", "passphrase"].iter().any(|word| value.starts_with(word)) && name(value)
 }
 
 /// `aabbccddeeff0011`: every byte writes one digit twice.
@@ -114,6 +132,13 @@ fn is_name_in_code(pair: &Pair<'_>, bare: bool) -> bool {
             && (value.starts_with("test") || value.ends_with("test") && value.len() <= 12)
             && value.bytes().all(|byte| byte.is_ascii_alphabetic())
         || bare && !of_password && value.split('.').count() >= 3 && value.split('.').all(is_short_or_word)
+}
+
+/// `UNICODE_TOKEN = "dbapiunicode"`: no service makes a key of a few small letters; a person makes passwords of them.
+fn is_small_word(pair: &Pair<'_>) -> bool {
+    let of_password =
+        ["pass", "pwd", "secret"].iter().any(|word| pair.name.to_ascii_lowercase().contains(word));
+    !of_password && pair.value.len() <= 14 && pair.value.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// `passphrase-for-development-only`
@@ -184,9 +209,11 @@ fn is_hyphened(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
 }
 
-/// `p@ssw0rd`, `P@55w0rd!`: the word itself, however spelt, with nothing of its owner's behind it.
+/// `p@ssw0rd`, `P@55w0rd!`, `p@ss(word)`: the word itself, however spelt, with nothing of its owner's behind it.
 fn is_default_password(value: &str) -> bool {
-    let word = value.trim_end_matches(['!', '.', '?', '#']);
+    let word: String =
+        value.trim_end_matches(['!', '.', '?', '#']).chars().filter(|c| !"()[]".contains(*c)).collect();
+    let word = word.as_str();
     word.len() == "password".len() && shape::is_spelt_default(word)
 }
 
@@ -384,6 +411,7 @@ mod tests {
         assert!(counts_in_pieces("abc123def456ghi789") && !counts_in_pieces("abc123xqw456ghi789"));
         assert!(says_only_foo("foo$bar") && !says_only_foo("foo$Kx9w"));
         assert!(is_snake_case("trusted_jwks_url") && is_dotted_name("onboarding.formBody.signUp", true));
+        assert!(is_default_password("p@ss(word)"));
         assert!(is_default_password("P@55w0rd!") && !is_default_password("P@ssw0rd123"));
         assert!(is_slug("authentication-with-a-long-name-2") && !is_slug("castle-ocean-0388"));
         assert!(is_hexadecimal_number("0x8028001D") && is_hexadecimal_number("0x0020L"));
