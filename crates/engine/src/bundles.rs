@@ -108,18 +108,23 @@ fn memory(paths: &Paths) -> PathBuf {
 }
 
 fn read(file: &Path, problems: &mut Vec<DocumentError>) -> Option<String> {
-    let size = std::fs::metadata(file).ok()?.len();
-    if size > bundle::MAX_BUNDLE as u64 {
-        problems.push(problem(file, format!("has {size} bytes, which no policy bundle needs")));
-        return None;
-    }
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            problems.push(problem(file, format!("could not be read: {error}")));
-            None
+    let metadata = std::fs::metadata(file).ok()?;
+    let wrong = if !metadata.is_file() {
+        "is no file".to_owned()
+    } else if metadata.len() > bundle::MAX_BUNDLE as u64 {
+        format!("has {} bytes, which no policy bundle needs", metadata.len())
+    } else {
+        match sallyport_platform::fs::read_bounded(file, bundle::MAX_BUNDLE as u64) {
+            Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
+                Ok(text) => return Some(text.to_owned()),
+                Err(error) => format!("could not be read: {error}"),
+            },
+            Ok(None) => "was changed while it was read".to_owned(),
+            Err(error) => format!("could not be read: {error}"),
         }
-    }
+    };
+    problems.push(problem(file, wrong));
+    None
 }
 
 fn problem(file: &Path, message: String) -> DocumentError {

@@ -328,16 +328,22 @@ fn read(file: &Path) -> Result<Option<Text>, DocumentError> {
         message,
         hint: Some("make it a text file that you can read".into()),
     };
-    let size = match std::fs::metadata(file) {
-        Ok(metadata) => metadata.len(),
+    match std::fs::metadata(file) {
+        // A pipe without a writer would hold up this policy and every later one, managed ones too.
+        Ok(metadata) if !metadata.is_file() => return Err(problem("is no file".to_owned())),
+        Ok(metadata) if metadata.len() > MAX_FILE => {
+            return Err(problem(format!("has {} bytes, which no policy needs", metadata.len())));
+        }
+        Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(problem(format!("could not be read: {error}"))),
-    };
-    if size > MAX_FILE {
-        return Err(problem(format!("has {size} bytes, which no policy needs")));
     }
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(Some(Text { file: name, text })),
+    // Looked at again once it is open: it may have become another thing.
+    let bytes = sallyport_platform::fs::read_bounded(file, MAX_FILE)
+        .map_err(|error| problem(format!("could not be read: {error}")))?
+        .ok_or_else(|| problem("was changed while it was read".to_owned()))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Some(Text { file: name, text: text.to_owned() })),
         Err(error) => Err(problem(format!("could not be read: {error}"))),
     }
 }
@@ -455,6 +461,22 @@ mod tests {
         paths.create_private_dirs().unwrap();
         std::fs::create_dir_all(paths.policies_dir()).unwrap();
         (folder, paths)
+    }
+
+    /// Whoever can write one file there must not stop the others from being read.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_told_and_waited_for_by_nobody() {
+        let (_folder, paths) = home();
+        std::fs::write(paths.policies_dir().join("a.yaml"), STRICT).unwrap();
+        let pipe = paths.policies_dir().join("pipe.yaml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        std::os::unix::fs::symlink("/dev/zero", paths.policies_dir().join("zero.yml")).unwrap();
+        let mut problems = Vec::new();
+        let texts = read_documents(&paths.policies_dir(), &mut problems);
+        assert_eq!(texts.len(), 1);
+        assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), ["is no file"; 2]);
     }
 
     #[test]
