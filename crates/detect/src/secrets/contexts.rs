@@ -80,7 +80,26 @@ fn row(byte: u8) -> Option<usize> {
     }
 }
 
+#[inline(always)]
 fn class(byte: u8) -> usize {
+    usize::from(CLASS.get(usize::from(byte)).copied().unwrap_or(0))
+}
+
+/// One load a byte: what stands beside an escape can't be foreseen.
+static CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::indexing_slicing, reason = "evaluated when the crate is compiled")]
+        {
+            table[byte] = class_of(byte as u8);
+        }
+        byte += 1;
+    }
+    table
+};
+
+const fn class_of(byte: u8) -> u8 {
     match byte {
         b'a'..=b'z' | b'A'..=b'Z' => 0,
         b'0'..=b'9' => 1,

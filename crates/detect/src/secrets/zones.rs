@@ -140,9 +140,9 @@ impl Escapes<'_> {
     /// A quiet escape that ends at `at` and was not looked at.
     fn passed_over(&self, at: usize) -> Option<Last> {
         let new = self.text.get(self.last.end..at)?;
-        let (kind, before) = new.split_last()?;
+        let (kind, before) = new.split_last().filter(|(kind, _)| self.quiet.has(**kind))?;
         let depth = before.iter().rev().take_while(|byte| **byte == b'\\').count();
-        let byte = decoded(*kind).filter(|_| depth > 0 && self.quiet.has(*kind))?;
+        let byte = decoded(*kind).filter(|_| depth > 0)?;
         Some(Last { kind: b'\\', depth, end: at, byte })
     }
 
@@ -152,10 +152,10 @@ impl Escapes<'_> {
     /// has gone, unless it is part of no escape. A line feed may go with the last of them and join two lines; not where
     /// there were two or four.
     fn deep(&self, at: usize) -> Option<Last> {
-        let (depth, kind) = run(self.text, at)?;
-        if depth < 2 || !self.quiet.deep {
+        if !self.quiet.deep || !self.text.get(at..)?.starts_with(br"\\") {
             return None;
         }
+        let (depth, kind) = run(self.text, at)?;
         let end = at + depth + 1;
         if matches!(escape(&[b'\\', kind]), Escaped::No) {
             return Some(Last { kind: b'\\', depth: 0, end, byte: 0 });
