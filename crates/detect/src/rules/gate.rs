@@ -1,5 +1,8 @@
 //! Byte gates: where a rule without a telling keyword is worth trying.
 
+use memchr::memmem::Finder;
+use wide::{i8x16, u8x16};
+
 /// A cheap test that every match of its rule passes somewhere inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Gate {
@@ -56,6 +59,8 @@ impl Gate {
 pub(super) struct Gates {
     joints: [u8; 2],
     joined: Vec<(u32, Vec<u8>, usize)>,
+    /// Shapes that stand for themselves, each with its rules.
+    texts: Vec<(Vec<u32>, Finder<'static>)>,
     others: Vec<(u32, Gate)>,
 }
 
@@ -66,6 +71,12 @@ impl Gates {
             match gate {
                 Gate::Shape { shape, anchor } if all.joins(&shape, anchor) => {
                     all.joined.push((rule, shape, anchor));
+                }
+                Gate::Shape { shape, .. } if shape.len() > 1 && !shape.contains(&b'd') => {
+                    match all.texts.iter_mut().find(|(_, text)| text.needle() == shape) {
+                        Some((rules, _)) => rules.push(rule),
+                        None => all.texts.push((vec![rule], Finder::new(&shape).into_owned())),
+                    }
                 }
                 gate => all.others.push((rule, gate)),
             }
@@ -91,6 +102,14 @@ impl Gates {
                 }
             }
         });
+        for (rules, finder) in &self.texts {
+            let mut from = 0;
+            while let Some(at) = text.get(from..).and_then(|rest| finder.find(rest)) {
+                let start = from + at;
+                rules.iter().for_each(|rule| hit(*rule, start, start + finder.needle().len()));
+                from = start + 1;
+            }
+        }
         for (rule, gate) in &self.others {
             gate.each(text, |start, end| hit(*rule, start, end));
         }
@@ -99,29 +118,37 @@ impl Gates {
 
 /// Every place of a digit behind which stand a joint and another digit.
 fn each_joint(text: &[u8], joints: [u8; 2], mut each: impl FnMut(usize)) {
-    const BLOCK: usize = 32;
-    let is_joint =
-        |a: u8, b: u8, c: u8| a.is_ascii_digit() & c.is_ascii_digit() & ((b == joints[0]) | (b == joints[1]));
-    let mut at = 0;
-    loop {
-        let rest = text.get(at..).unwrap_or_default();
-        let block = (rest.first_chunk::<BLOCK>(), rest.get(1..), rest.get(2..));
-        if let (Some(a), Some(b), Some(c)) = block
-            && let (Some(b), Some(c)) = (b.first_chunk::<BLOCK>(), c.first_chunk::<BLOCK>())
-        {
-            let any = a.iter().zip(b).zip(c).fold(false, |any, ((a, b), c)| any | is_joint(*a, *b, *c));
-            if !any {
-                at += BLOCK;
-                continue;
-            }
+    const BLOCK: usize = 64;
+    let mut look = |at: usize| {
+        let behind = text.get(at + 1..).and_then(|rest| rest.first_chunk());
+        if behind.is_some_and(|[joint, digit]| digit.is_ascii_digit() && joints.contains(joint)) {
+            each(at);
         }
-        let windows = rest.array_windows::<3>().take(BLOCK).enumerate();
-        windows.filter(|(_, [a, b, c])| is_joint(*a, *b, *c)).for_each(|(into, _)| each(at + into));
-        if rest.len() <= BLOCK {
-            return;
+    };
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    for (block, at) in blocks.iter().zip((0..).step_by(BLOCK)) {
+        let digits = digits(block);
+        // Two places apart, or perhaps so.
+        let mut some = digits & (digits >> 2 | 0b11 << (BLOCK - 2));
+        while some != 0 {
+            look(at + some.trailing_zeros() as usize);
+            some &= some - 1;
         }
-        at += BLOCK;
     }
+    let last = rest.iter().zip(text.len() - rest.len()..);
+    last.filter(|(byte, _)| byte.is_ascii_digit()).for_each(|(_, at)| look(at));
+}
+
+/// A bit for each digit.
+#[inline(always)]
+fn digits(block: &[u8; 64]) -> u64 {
+    const LAST: i8 = i8::MAX - b'9' as i8;
+    let lanes = block.as_chunks::<16>().0.iter().zip((0..).step_by(16));
+    lanes.fold(0, |all, (lane, at)| {
+        // The ten digits become the greatest of signed bytes.
+        let moved = (u8x16::from(*lane) + u8x16::splat(LAST as u8)).cast_signed();
+        all | u64::from(moved.simd_gt(i8x16::splat(i8::MAX - 10)).to_bitmask()) << at
+    })
 }
 
 fn fits(text: &[u8], start: usize, shape: &[u8]) -> bool {
@@ -249,6 +276,22 @@ mod tests {
             }
             together.sort_unstable();
             assert_eq!(together, alone);
+        }
+    }
+
+    #[test]
+    fn shapes_that_stand_for_themselves_are_looked_for_once_and_found_everywhere() {
+        let gates = ["shape <<<<", "shape ab", "shape <<<<"].map(|gate| Gate::parse(gate).unwrap());
+        let all = Gates::of((0..).zip(gates.clone()));
+        assert_eq!((all.texts.len(), all.others.len()), (2, 0));
+        for text in ["", "<<<", "<<<<", "<<<<<<ab<<<<ab", "a<<<<b ab"] {
+            let (mut together, mut alone) = (Vec::new(), Vec::new());
+            all.each(text.as_bytes(), |rule, start, end| together.push((rule, start, end)));
+            for (rule, gate) in (0..).zip(&gates) {
+                gate.each(text.as_bytes(), |start, end| alone.push((rule, start, end)));
+            }
+            together.sort_unstable();
+            assert_eq!(together, alone, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The fingerprints of one source's values: what a loading process hands to the engine.
 //!
 //! A set holds names, lengths, keyed hashes and coarse character classes, and for all values together
-//! between which classes a quote or a line break stands; never a value, a part of one, or anything
+//! between which classes a quote or a line break stands and whether any holds a backslash; never a value, a part of one, or anything
 //! a value can be read back from.
 
 use std::collections::HashSet;
