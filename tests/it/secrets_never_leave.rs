@@ -85,8 +85,26 @@ fn in_any_form_in_any_coding_by_curl() -> Result<()> {
             );
             hashes.push(HEXLOWER.encode(&Sha256::digest(&seen.body)));
         }
+        // Words that stand in the trail as they are said.
+        let plain: Vec<_> =
+            house.secrets.iter().filter(|s| s.value.bytes().all(|b| b.is_ascii_alphanumeric())).collect();
+        let [model, agent, ..] = &plain[..] else { anyhow::bail!("no secret fits into a header") };
+        let body =
+            json!({"model": model.value, "messages": [{"role": "user", "content": "hello"}]}).to_string();
+        let agent = format!("user-agent: tool/1 {}", agent.value);
+        let headers = [&family.headers()[..], &[&agent]].concat();
+        client.curl_post(&family.url(), &headers, body.as_bytes())?.ok()?;
+        let [seen] = &house.providers.front.take()[..] else { anyhow::bail!("not one request") };
+        nothing_leaked(seen, &house.secrets).with_context(|| format!("{family:?}: model and program"))?;
     }
     let events = house.stage.settled_events()?;
+    let told = |what: &str| {
+        events.iter().filter(|e| e.pointer(what).is_some_and(|v| v.to_string().contains("[SECRET:"))).count()
+    };
+    ensure!(
+        told("/ai_provider/model") >= 2 && told("/actor/user_agent") >= 2,
+        "the trail misses their names"
+    );
     for hash in hashes {
         let row = events.iter().find(|e| e["request"]["prompt_hash"] == hash.as_str());
         let row = row.with_context(|| format!("no audit row has the hash {hash} of what was sent"))?;
