@@ -37,31 +37,31 @@ pub(super) fn each(text: &[u8], quiet: &Kinds, mut each: impl FnMut(usize, Marks
     let mut runs = Runs::default();
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     for (block, at) in blocks.iter().zip((0..).step_by(BLOCK)) {
-        let (tokens, escapes) = first_look(block);
+        let (tokens, slashes, others) = first_look(block);
         let ends = runs.ends(tokens);
-        if escapes | ends.breaks != 0 {
-            each(at, Marks::of(block, escapes, ends, quiet));
+        if slashes | others | ends.breaks != 0 {
+            each(at, Marks::of(block, slashes, others, ends, quiet));
         }
     }
     // Where an entity may be cut off by the text's end, the block shows one.
     let mut last = [b';'; BLOCK];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let (tokens, escapes) = first_look(&last);
-    each(blocks.len() * BLOCK, Marks::of(&last, escapes, runs.ends(tokens), quiet));
+    let (tokens, slashes, others) = first_look(&last);
+    each(blocks.len() * BLOCK, Marks::of(&last, slashes, others, runs.ends(tokens), quiet));
     last.fill(0);
     std::hint::black_box(&mut last);
 }
 
-/// What tokens are made of, and where escapes may begin.
+/// What tokens are made of, and where escapes may begin: with a backslash, or otherwise.
 #[inline(always)]
-fn first_look(block: &[u8; BLOCK]) -> (u64, u64) {
+fn first_look(block: &[u8; BLOCK]) -> (u64, u64, u64) {
     // As `escapes::is_token` has it.
     let tokens = places(block, |lane| {
         let folded = (lane | u8x16::splat(0x20)).cast_signed();
         folded.simd_gt(i8x16::splat(b'+' as i8 - 1)).cast_unsigned()
     });
-    let escapes = places(block, |lane| is(lane, b'\\') | is(lane, b'%') | is(lane, b'&'));
-    (tokens, escapes)
+    let slashes = places(block, |lane| is(lane, b'\\'));
+    (tokens, slashes, places(block, |lane| is(lane, b'%') | is(lane, b'&')))
 }
 
 #[inline(always)]
@@ -126,14 +126,14 @@ fn long_before(before: u64, tokens: u64) -> u64 {
 
 impl Marks {
     #[inline(always)]
-    fn of(block: &[u8; BLOCK], escapes: u64, ends: Ends, quiet: &Kinds) -> Marks {
-        let (breaks, others) = (quiet.breaks, quiet.others);
+    fn of(block: &[u8; BLOCK], slashes: u64, others: u64, ends: Ends, quiet: &Kinds) -> Marks {
+        let [a, b, c] = quiet.others;
+        let [feed, carriage] = quiet.breaks;
+        let escapes = slashes | others;
         let mut marks = Marks { escapes, loud: escapes, breaks: 0 };
-        if escapes != 0 {
-            let slashes = places(block, |lane| is(lane, b'\\'));
+        if slashes != 0 {
             let kinds = places(block, |lane| {
-                let others = is(lane, others[0]) | is(lane, others[1]) | is(lane, others[2]);
-                others | is(lane, breaks[0]) | is(lane, breaks[1])
+                is(lane, feed) | is(lane, carriage) | is(lane, a) | is(lane, b) | is(lane, c)
             });
             // The kind of the last one stands in the next block.
             let mut calm = slashes & kinds >> 1;
@@ -141,10 +141,10 @@ impl Marks {
                 calm = in_runs(calm, slashes, calm & places(block, |lane| is(lane, b'n')) >> 1);
             }
             marks.loud &= !calm;
-            if escapes != slashes {
-                marks.loud &= !places(block, |lane| is(lane, b'&')) | entities(block);
-            }
             marks.loud |= slashes & ends.here & !(slashes << 1);
+        }
+        if others != 0 {
+            marks.loud &= !places(block, |lane| is(lane, b'&')) | entities(block);
         }
         if ends.breaks != 0 {
             marks.breaks = places(block, |lane| is(lane, b'\n')) & ends.breaks;
