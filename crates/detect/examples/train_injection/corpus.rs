@@ -1,5 +1,6 @@
 //! The texts to learn from: the labelled set, what the grammar makes, and the machine's own files as what is innocent.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
@@ -289,12 +290,12 @@ fn collect(root: &Path, folder: &Path, depth: usize, files: &mut Vec<(String, Pa
 const SHINGLE: usize = 6;
 
 /// Leaves out texts most of whose shingles an earlier text had.
-pub(crate) fn deduplicate(samples: Vec<Sample>) -> Vec<Sample> {
+pub(crate) fn deduplicate<S: Borrow<Sample>>(samples: Vec<S>) -> Vec<S> {
     let mut seen: HashSet<u64> = HashSet::new();
     samples
         .into_iter()
         .filter(|sample| {
-            let shingles = shingles(&sample.text);
+            let shingles = shingles(&sample.borrow().text);
             let known = shingles.iter().filter(|shingle| seen.contains(shingle)).count();
             let fresh = shingles.is_empty() || known * 10 < shingles.len() * 6;
             if fresh {

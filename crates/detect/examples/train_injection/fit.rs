@@ -2,24 +2,30 @@
 
 use std::ops::Range;
 
-use sallyport_detect::injection::features::{self, BUCKETS, Sink};
+use sallyport_detect::injection::features::{self, BITS, Sink};
 use sallyport_detect::injection::model::{
-    BLOCK, LEAST_FEATURES, LEAST_PAIRS, LEAST_STRUCTURE, SCALES, for_each_pair, windows,
+    BLOCK, LEAST_FEATURES, LEAST_PAIRS, LEAST_STRUCTURE, SIZES, for_each_pair, sentence_sizes, windows,
 };
 
 use crate::corpus::Sample;
 use crate::grammar::Dice;
+
+/// A text that is right by so much learns nothing and is asked at every second pass only.
+const EASY: f32 = 5.0;
 
 /// A text as its features.
 pub(crate) struct Document {
     features: Vec<u32>,
     structure: Vec<u32>,
     blocks: Vec<Block>,
+    /// What is heard of sentences: the size and the stretch.
+    sentences: Vec<(usize, Block)>,
     attack: bool,
     weight: f32,
     place: Option<Range<usize>>,
 }
 
+#[derive(Clone, Default)]
 struct Block {
     features: Range<usize>,
     structure: Range<usize>,
@@ -27,12 +33,40 @@ struct Block {
     classes: u32,
 }
 
+/// A stretch that is being read.
+#[derive(Default)]
+struct Reading {
+    block: Block,
+    words: usize,
+}
+
+impl Reading {
+    fn word(&mut self, span: &Range<usize>, classes: u32) {
+        if self.words == 0 {
+            self.block.span.start = span.start;
+        }
+        self.block.span.end = span.end;
+        self.block.classes |= classes;
+        self.words += 1;
+    }
+
+    /// What was read, and the next stretch from there on.
+    fn close(&mut self, features: usize, structure: usize) -> (Block, usize) {
+        self.block.features.end = features;
+        self.block.structure.end = structure;
+        let next = Block { features: features..0, structure: structure..0, ..Block::default() };
+        (std::mem::replace(&mut self.block, next), std::mem::take(&mut self.words))
+    }
+}
+
 struct Collecting {
     document: Document,
-    words: usize,
-    from: (usize, usize),
-    span: Range<usize>,
-    classes: u32,
+    block: Reading,
+    sentence: Reading,
+    /// The sentence before, and its words.
+    before: (Block, usize),
+    /// The features of all words that have ended.
+    ended: usize,
 }
 
 impl Sink for Collecting {
@@ -48,14 +82,21 @@ impl Sink for Collecting {
         self.structure(bucket);
     }
 
+    fn sentence(&mut self) {
+        let (sentence, words) = self.sentence.close(self.ended, self.document.structure.len());
+        let (before, words_before) = &self.before;
+        let (alone, together) = sentence_sizes(*words_before, words);
+        let heard = &mut self.document.sentences;
+        heard.extend(together.map(|size| (size, joined(&[before.clone(), sentence.clone()]))));
+        heard.extend(alone.map(|size| (size, sentence.clone())));
+        self.before = (sentence, words);
+    }
+
     fn word(&mut self, span: Range<usize>, classes: u32) {
-        if self.words == 0 {
-            self.span.start = span.start;
-        }
-        self.span.end = span.end;
-        self.classes |= classes;
-        self.words += 1;
-        if self.words == BLOCK {
+        self.ended = self.document.features.len();
+        self.block.word(&span, classes);
+        self.sentence.word(&span, classes);
+        if self.block.words == BLOCK {
             self.close();
         }
     }
@@ -63,19 +104,10 @@ impl Sink for Collecting {
 
 impl Collecting {
     fn close(&mut self) {
-        let end = (self.document.features.len(), self.document.structure.len());
-        if self.words > 0 {
-            let block = Block {
-                features: self.from.0..end.0,
-                structure: self.from.1..end.1,
-                span: self.span.clone(),
-                classes: self.classes,
-            };
+        if self.block.words > 0 {
+            let (block, _) = self.block.close(self.ended, self.document.structure.len());
             self.document.blocks.push(block);
-            self.from = end;
         }
-        self.words = 0;
-        self.classes = 0;
     }
 }
 
@@ -85,11 +117,18 @@ impl Document {
             features: Vec::new(),
             structure: Vec::new(),
             blocks: Vec::new(),
+            sentences: Vec::new(),
             attack: sample.attack,
             weight: sample.weight,
             place: sample.place.clone(),
         };
-        let mut collecting = Collecting { document, words: 0, from: (0, 0), span: 0..0, classes: 0 };
+        let mut collecting = Collecting {
+            document,
+            block: Reading::default(),
+            sentence: Reading::default(),
+            before: (Block::default(), 0),
+            ended: 0,
+        };
         features::walk(&sample.text, &mut collecting);
         collecting.close();
         collecting.document
@@ -100,19 +139,23 @@ impl Document {
 #[derive(Clone)]
 pub(crate) struct Weights {
     pub(crate) table: Vec<f32>,
-    pub(crate) biases: [f32; SCALES.len()],
+    pub(crate) biases: [f32; SIZES],
+    /// How many bits of a bucket the table leaves out.
+    shift: u32,
     squares: Vec<f32>,
-    bias_squares: [f32; SCALES.len()],
+    bias_squares: [f32; SIZES],
 }
 
-#[derive(Clone)]
+/// What was scored: a window or a sentence by itself.
 struct Seen {
-    scale: usize,
-    range: Range<usize>,
+    size: usize,
+    block: Block,
     score: f32,
 }
 
 pub(crate) struct Plan {
+    /// Of the table's places.
+    pub(crate) bits: u32,
     pub(crate) epochs: usize,
     pub(crate) rate: f32,
     pub(crate) decay: f32,
@@ -122,27 +165,30 @@ pub(crate) struct Plan {
 }
 
 impl Weights {
-    pub(crate) fn new() -> Weights {
+    pub(crate) fn new(bits: u32) -> Weights {
         Weights {
-            table: vec![0.0; BUCKETS],
-            biases: [-1.0; SCALES.len()],
-            squares: vec![1e-6; BUCKETS],
-            bias_squares: [1e-2; SCALES.len()],
+            table: vec![0.0; 1 << bits],
+            shift: BITS - bits,
+            biases: [-1.0; SIZES],
+            squares: vec![1e-6; 1 << bits],
+            bias_squares: [1e-2; SIZES],
         }
     }
 
     pub(crate) fn fit(documents: &[&Document], plan: &Plan, seed: u64) -> Weights {
-        let mut weights = Weights::new();
+        let mut weights = Weights::new(plan.bits);
         let mut dice = Dice::new(seed);
         let mut order: Vec<usize> = (0..documents.len()).collect();
+        let mut resting = vec![false; documents.len()];
         let mut sum: Option<Weights> = None;
         let mut summed = 0.0;
         for epoch in 0..plan.epochs {
             dice.shuffle(&mut order);
             let rate = plan.rate * (1.0 - 0.8 * epoch as f32 / plan.epochs as f32);
             for number in &order {
-                let document = documents[*number];
-                weights.learn(document, epoch, rate, plan, &mut dice);
+                if !std::mem::take(&mut resting[*number]) {
+                    resting[*number] = weights.learn(documents[*number], epoch, rate, plan, &mut dice);
+                }
             }
             // The mean of the later passes is steadier than the last.
             if 2 * epoch >= plan.epochs {
@@ -162,14 +208,19 @@ impl Weights {
         }
     }
 
+    fn weight(&self, bucket: u32) -> f32 {
+        self.table[(bucket >> self.shift) as usize]
+    }
+
     fn add(&mut self, other: &Weights) {
         self.table.iter_mut().zip(&other.table).for_each(|(mine, other)| *mine += other);
         self.biases.iter_mut().zip(&other.biases).for_each(|(mine, other)| *mine += other);
     }
 
-    fn learn(&mut self, document: &Document, epoch: usize, rate: f32, plan: &Plan, dice: &mut Dice) {
+    /// Learns from one text. Gives whether it was so easy that it may rest for a pass.
+    fn learn(&mut self, document: &Document, epoch: usize, rate: f32, plan: &Plan, dice: &mut Dice) -> bool {
         let seen = self.look(document);
-        let Some(worst) = highest(&seen, |window| document.allows(&window.range)) else { return };
+        let Some(worst) = highest(&seen, |seen| document.allows(&seen.block)) else { return true };
         let weight = document.weight * if document.attack { plan.attack_weight } else { 1.0 };
         let seed = dice.next();
         self.step(document, worst, weight, rate, plan, seed);
@@ -178,94 +229,89 @@ impl Weights {
             let seed = dice.next();
             self.step(document, other, weight, rate, plan, seed);
         }
+        if document.attack { worst.score > EASY } else { worst.score < -EASY }
     }
 
-    /// Every window with its score.
+    /// Everything that is scored of a text, with its score.
     fn look(&self, document: &Document) -> Vec<Seen> {
-        let sum = |buckets: &[u32]| buckets.iter().map(|bucket| self.table[*bucket as usize]).sum::<f32>();
-        let sums: Vec<(f32, f32)> = document
-            .blocks
-            .iter()
-            .map(|block| {
-                let structure = &document.structure[block.structure.clone()];
-                (sum(&document.features[block.features.clone()]), sum(structure))
+        let sums = |buckets: &[u32]| {
+            let mut sum = 0.0;
+            let mut sums = Vec::with_capacity(buckets.len() + 1);
+            sums.push(sum);
+            sums.extend(buckets.iter().map(|bucket| {
+                sum += self.weight(*bucket);
+                sum
+            }));
+            sums
+        };
+        let (words, structure) = (sums(&document.features), sums(&document.structure));
+        let between = |sums: &[f32], range: &Range<usize>| sums[range.end] - sums[range.start];
+        let windows =
+            windows(document.blocks.len()).map(|(size, range)| (size, joined(&document.blocks[range])));
+        windows
+            .chain(document.sentences.iter().cloned())
+            .map(|(size, block)| {
+                let (mut pairs, mut pair_sum) = (0, 0.0);
+                for_each_pair(block.classes, |bucket| {
+                    pair_sum += self.weight(bucket);
+                    pairs += 1;
+                });
+                let score = self.biases[size]
+                    + between(&words, &block.features) / root(block.features.len(), LEAST_FEATURES)
+                    + between(&structure, &block.structure) / root(block.structure.len(), LEAST_STRUCTURE)
+                    + pair_sum / root(pairs, LEAST_PAIRS);
+                Seen { size, block, score }
             })
-            .collect();
-        let mut seen = Vec::new();
-        for (scale, range) in windows(document.blocks.len()) {
-            let (words, structure) =
-                sums[range.clone()].iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
-            let (count, structures, classes) = document.counts(&range);
-            let (mut pairs, mut pair_sum) = (0, 0.0);
-            for_each_pair(classes, |bucket| {
-                pair_sum += self.table[bucket as usize];
-                pairs += 1;
-            });
-            let score = self.biases[scale]
-                + words / root(count, LEAST_FEATURES)
-                + structure / root(structures, LEAST_STRUCTURE)
-                + pair_sum / root(pairs, LEAST_PAIRS);
-            seen.push(Seen { scale, range, score });
-        }
-        seen
+            .collect()
     }
 
-    /// The highest score of any window.
+    /// The highest score of anything in the text.
     pub(crate) fn score(&self, document: &Document) -> f32 {
-        highest(&self.look(document), |_| true).map_or(-20.0, |window| window.score)
+        highest(&self.look(document), |_| true).map_or(-20.0, |seen| seen.score)
     }
 
-    /// Where the most suspicious window stands.
+    /// Where the most suspicious stretch stands.
     pub(crate) fn worst(&self, document: &Document) -> Option<Range<usize>> {
-        let seen = self.look(document);
-        let range = highest(&seen, |_| true)?.range.clone();
-        Some(document.blocks[range.start].span.start..document.blocks[range.end - 1].span.end)
+        highest(&self.look(document), |_| true).map(|seen| seen.block.span.clone())
     }
 
-    fn step(&mut self, document: &Document, window: &Seen, weight: f32, rate: f32, plan: &Plan, seed: u64) {
+    fn step(&mut self, document: &Document, seen: &Seen, weight: f32, rate: f32, plan: &Plan, seed: u64) {
         let kept = |bucket: u32| {
             let mixed = (u64::from(bucket) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             (mixed >> 40) % 100 >= plan.left_out
         };
-        let (first, last) = (&document.blocks[window.range.start], &document.blocks[window.range.end - 1]);
-        let features = &document.features[first.features.start..last.features.end];
-        let structure = &document.structure[first.structure.start..last.structure.end];
+        let features = &document.features[seen.block.features.clone()];
+        let structure = &document.structure[seen.block.structure.clone()];
         let share = 100.0 / (100 - plan.left_out) as f32;
         let sum = |buckets: &[u32]| {
-            buckets.iter().filter(|b| kept(**b)).map(|b| self.table[*b as usize]).sum::<f32>() * share
+            buckets.iter().filter(|b| kept(**b)).map(|b| self.weight(*b)).sum::<f32>() * share
         };
-        let (count, structures, classes) = document.counts(&window.range);
         let mut pairs = Vec::new();
-        for_each_pair(classes, |bucket| pairs.push(bucket));
-        let near = pairs.len() as u32;
-        let score = self.biases[window.scale]
-            + sum(features) / root(count, LEAST_FEATURES)
-            + sum(structure) / root(structures, LEAST_STRUCTURE)
-            + sum(&pairs) / root(near, LEAST_PAIRS);
+        for_each_pair(seen.block.classes, |bucket| pairs.push(bucket));
+        let score = self.biases[seen.size]
+            + sum(features) / root(features.len(), LEAST_FEATURES)
+            + sum(structure) / root(structure.len(), LEAST_STRUCTURE)
+            + sum(&pairs) / root(pairs.len(), LEAST_PAIRS);
         let truth = f32::from(u8::from(document.attack));
         let error = weight * (1.0 / (1.0 + (-score).exp()) - truth);
         if error.abs() < 1e-4 {
             return;
         }
-        let each = error / root(count, LEAST_FEATURES);
-        for bucket in features.iter().filter(|bucket| kept(**bucket)) {
-            self.move_one(*bucket, each, rate, plan.decay);
+        for (buckets, least) in
+            [(features, LEAST_FEATURES), (structure, LEAST_STRUCTURE), (&pairs[..], LEAST_PAIRS)]
+        {
+            let each = error / root(buckets.len(), least);
+            for bucket in buckets.iter().filter(|bucket| kept(**bucket)) {
+                self.move_one(*bucket, each, rate, plan.decay);
+            }
         }
-        let each = error / root(structures, LEAST_STRUCTURE);
-        for bucket in structure.iter().filter(|bucket| kept(**bucket)) {
-            self.move_one(*bucket, each, rate, plan.decay);
-        }
-        let each = error / root(near, LEAST_PAIRS);
-        for bucket in pairs.iter().filter(|bucket| kept(**bucket)) {
-            self.move_one(*bucket, each, rate, plan.decay);
-        }
-        let square = &mut self.bias_squares[window.scale];
+        let square = &mut self.bias_squares[seen.size];
         *square += error * error;
-        self.biases[window.scale] -= rate * error / square.sqrt();
+        self.biases[seen.size] -= rate * error / square.sqrt();
     }
 
     fn move_one(&mut self, bucket: u32, gradient: f32, rate: f32, decay: f32) {
-        let at = bucket as usize;
+        let at = (bucket >> self.shift) as usize;
         self.squares[at] += gradient * gradient;
         let weight = self.table[at] * (1.0 - rate * decay);
         self.table[at] = weight - rate * gradient / self.squares[at].sqrt();
@@ -290,34 +336,41 @@ impl Weights {
     pub(crate) fn rounded(&self) -> Weights {
         let bytes = self.quantised();
         let step = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let table =
-            bytes[4 * (1 + SCALES.len())..].iter().map(|byte| f32::from(*byte as i8) * step).collect();
+        let table = bytes[4 * (1 + SIZES)..].iter().map(|byte| f32::from(*byte as i8) * step).collect();
         Weights { table, ..self.clone() }
     }
 }
 
 impl Document {
-    /// Features of words, features of sentences, and the classes of words in a window.
-    fn counts(&self, range: &Range<usize>) -> (u32, u32, u32) {
-        self.blocks[range.clone()].iter().fold((0, 0, 0), |sum, block| {
-            (sum.0 + block.features.len() as u32, sum.1 + block.structure.len() as u32, sum.2 | block.classes)
-        })
+    /// How many blocks of words it has.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks.len()
     }
 
-    /// Whether an attack can be learnt from this window: it must hold a good part of it.
-    fn allows(&self, range: &Range<usize>) -> bool {
+    /// Whether an attack can be learnt from this stretch: it must hold a good part of it.
+    fn allows(&self, stretch: &Block) -> bool {
         let Some(place) = &self.place else { return true };
-        let (first, last) = (&self.blocks[range.start], &self.blocks[range.end - 1]);
-        let shared = last.span.end.min(place.end).saturating_sub(first.span.start.max(place.start));
-        let smaller = place.len().min(last.span.end - first.span.start);
+        let shared = stretch.span.end.min(place.end).saturating_sub(stretch.span.start.max(place.start));
+        let smaller = place.len().min(stretch.span.len());
         shared * 2 >= smaller
     }
 }
 
-fn highest(seen: &[Seen], allowed: impl Fn(&Seen) -> bool) -> Option<&Seen> {
-    seen.iter().filter(|window| allowed(window)).max_by(|a, b| a.score.total_cmp(&b.score))
+/// Neighbours as one.
+fn joined(blocks: &[Block]) -> Block {
+    let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+    Block {
+        features: first.features.start..last.features.end,
+        structure: first.structure.start..last.structure.end,
+        span: first.span.start..last.span.end,
+        classes: blocks.iter().fold(0, |classes, block| classes | block.classes),
+    }
 }
 
-fn root(count: u32, least: u32) -> f32 {
-    (count.max(least) as f32).sqrt()
+fn highest(seen: &[Seen], allowed: impl Fn(&Seen) -> bool) -> Option<&Seen> {
+    seen.iter().filter(|seen| allowed(seen)).max_by(|a, b| a.score.total_cmp(&b.score))
+}
+
+fn root(count: usize, least: u32) -> f32 {
+    (count.max(least as usize) as f32).sqrt()
 }

@@ -11,6 +11,7 @@ mod fit;
 mod grammar;
 mod mine;
 mod report;
+mod side_by_side;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,8 +51,12 @@ fn megabytes(samples: &[Sample]) -> usize {
 /// How each lane learns.
 fn plan(lane: Lane) -> Plan {
     match lane {
-        Lane::User => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
-        Lane::Tool => Plan { epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 },
+        Lane::User => {
+            Plan { bits: 19, epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 }
+        }
+        Lane::Tool => {
+            Plan { bits: 20, epochs: 10, rate: 0.25, decay: 2e-5, attack_weight: 1.0, left_out: 20 }
+        }
     }
 }
 
@@ -66,12 +71,12 @@ fn plain_files(lane: Lane) -> usize {
 }
 
 fn documents(samples: &[Sample]) -> Vec<Document> {
-    samples.iter().map(Document::of).collect()
+    side_by_side::map(samples, Document::of)
 }
 
 /// What a lane learns from besides the labelled set.
 fn made(grammar: &Grammar, lane: Lane, seed: u64, machine: &[Sample]) -> Vec<Sample> {
-    let count = if lane == Lane::User { 26_000 } else { 20_000 };
+    let count = if lane == Lane::User { 45_000 } else { 32_000 };
     let mut dice = Dice::new(seed);
     let mut samples = corpus::generated(grammar, lane, count, &mut dice);
     if lane == Lane::User {

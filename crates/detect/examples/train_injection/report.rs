@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use sallyport_detect::injection::model::lenience;
+
 use crate::corpus::{self, Lane, Sample};
 use crate::fit::{Document, Weights};
 use crate::grammar::{Dice, Grammar};
-use crate::{documents, made, mine, mining, plain_files, train};
+use crate::{documents, made, mine, mining, plain_files, side_by_side, train};
 
 /// Packages whose files are never learnt from; they tell the false alarms.
 fn held_out(source: &str) -> bool {
@@ -31,8 +33,8 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     let labelled_documents = documents(&labelled);
     let (held, learnt): (Vec<&Sample>, Vec<&Sample>) =
         machine.iter().partition(|sample| held_out(&sample.source));
-    let held = capped(held);
-    let held_documents: Vec<Document> = held.iter().map(|sample| Document::of(sample)).collect();
+    let held = corpus::deduplicate(capped(held));
+    let held_documents = side_by_side::map(&held, |sample| Document::of(sample));
     let mut hints = documents(&corpus::generated(&grammar, lane, 12_000, &mut Dice::new(2)));
     hints.extend(labelled.iter().filter(|sample| sample.place.is_some()).map(Document::of));
     let plain = plain_files(lane);
@@ -57,7 +59,10 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     let mut innocent: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     let mut shown: Vec<(f32, bool, String)> = Vec::new();
     let quick = std::env::var_os("QUICK").is_some();
-    for names in families.values().filter(|_| !quick) {
+    // Nothing is left out last.
+    let left_out: Vec<&[&str]> =
+        families.values().filter(|_| !quick).map(Vec::as_slice).chain([&[][..]]).collect();
+    let mut trained = side_by_side::map(&left_out, |names| {
         let rest: Vec<&Document> = labelled_documents
             .iter()
             .zip(&labelled)
@@ -65,11 +70,14 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
             .map(|(document, _)| document)
             .chain(common.iter().copied())
             .collect();
-        let weights = train(&rest, lane).rounded();
+        train(&rest, lane).rounded()
+    });
+    let rounded = trained.pop().expect("the weights of all");
+    for (names, weights) in left_out.iter().zip(&trained) {
         for (document, sample) in labelled_documents.iter().zip(&labelled) {
             if names.contains(&sample.source.as_str()) {
                 let table = if sample.attack { &mut attacks } else { &mut innocent };
-                let score = weights.score(document);
+                let score = judged(lane, weights, document);
                 table.entry(&sample.source).or_default().push(score);
                 if std::env::var_os("SHOW").is_some() {
                     let window = weights.worst(document).map_or("", |span| &sample.text[span]);
@@ -78,10 +86,9 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
             }
         }
     }
-    let all: Vec<&Document> = labelled_documents.iter().chain(common.iter().copied()).collect();
-    let weights = train(&all, lane);
-    let rounded = weights.rounded();
-    let mut developer: Vec<f32> = held_documents.iter().map(|document| rounded.score(document)).collect();
+    println!("biases {:?}", rounded.biases);
+    let mut developer: Vec<f32> =
+        side_by_side::map(&held_documents, |document| judged(lane, &rounded, document));
     if std::env::var_os("SHOW").is_some() {
         let mut worst: Vec<_> = developer.iter().zip(&held_documents).zip(&held).collect();
         worst.sort_by(|a, b| b.0.0.total_cmp(a.0.0));
@@ -123,8 +130,15 @@ pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
     // What was held out to measure is learnt from in the end: the program's weights know it too.
     let held_hard: Vec<&Document> =
         held_documents.iter().filter(|document| rounded.score(document) > mine::DULL).collect();
-    let all: Vec<&Document> = all.into_iter().chain(held_hard).collect();
+    let all: Vec<&Document> =
+        labelled_documents.iter().chain(common.iter().copied()).chain(held_hard).collect();
     train(&all, lane)
+}
+
+/// What is held against the threshold: in data a text is judged by its length as well.
+fn judged(lane: Lane, weights: &Weights, document: &Document) -> f32 {
+    let lenience = if lane == Lane::Tool { lenience(document.blocks()) } else { 0.0 };
+    weights.score(document) + lenience
 }
 
 /// So many files of one package are measured, so that no package decides alone.
@@ -148,7 +162,7 @@ fn written_apart(lane: Lane, weights: &Weights, threshold: f32) {
     let scores = |attack: bool| {
         let mut table: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
         for sample in samples.iter().filter(|sample| sample.attack == attack) {
-            table.entry(&sample.source).or_default().push(weights.score(&Document::of(sample)));
+            table.entry(&sample.source).or_default().push(judged(lane, weights, &Document::of(sample)));
         }
         table
     };
@@ -160,7 +174,11 @@ fn written_apart(lane: Lane, weights: &Weights, threshold: f32) {
 fn fresh(lane: Lane, weights: &Weights, threshold: f32) {
     let samples = corpus::generated(&Grammar::builtin(), lane, 2_000, &mut Dice::new(99));
     let scores = |attack: bool| -> Vec<f32> {
-        samples.iter().filter(|s| s.attack == attack).map(|s| weights.score(&Document::of(s))).collect()
+        samples
+            .iter()
+            .filter(|s| s.attack == attack)
+            .map(|s| judged(lane, weights, &Document::of(s)))
+            .collect()
     };
     println!(
         "new texts of the grammar: {:.3} found, {:.3} % false alarms",
@@ -171,21 +189,33 @@ fn fresh(lane: Lane, weights: &Weights, threshold: f32) {
 
 /// Hidden tasks of a kind that training has not seen.
 fn families_left_out(labelled: &[Document], machine: &[Document], threshold: f32) {
-    for name in
-        ["task_home", "task_money", "task_dev", "task_mail", "task_health", "task_social", "to_ai", "foreign"]
-    {
-        let samples = made(&unknowing(name), Lane::Tool, 1, &[]);
-        let made = documents(&samples);
+    let names = [
+        "task_home",
+        "task_money",
+        "task_dev",
+        "task_mail",
+        "task_health",
+        "task_social",
+        "to_ai",
+        "foreign",
+    ];
+    let found = side_by_side::map(&names, |name| {
+        let made = documents(&made(&unknowing(name), Lane::Tool, 1, &[]));
         let all: Vec<&Document> = labelled.iter().chain(&made).chain(machine).collect();
         let weights = train(&all, Lane::Tool).rounded();
         let (grammar, mut dice) = (Grammar::builtin(), Dice::new(5));
-        let scores: Vec<f32> = (0..1_000)
+        let samples: Vec<Sample> = (0..1_000)
             .map(|_| {
                 let words = grammar.make(name, &mut dice);
-                weights.score(&Document::of(&corpus::carried(&grammar, &words, true, &mut dice)))
+                corpus::carried(&grammar, &words, true, &mut dice)
             })
             .collect();
-        println!("  {name:<14} unseen in training: {:.3} found", over(&scores, threshold));
+        let scores: Vec<f32> =
+            samples.iter().map(|sample| judged(Lane::Tool, &weights, &Document::of(sample))).collect();
+        over(&scores, threshold)
+    });
+    for (name, found) in names.iter().zip(found) {
+        println!("  {name:<14} unseen in training: {found:.3} found");
     }
 }
 

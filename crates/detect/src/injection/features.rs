@@ -8,10 +8,8 @@ use std::ops::Range;
 use super::classes::{self, Class};
 use super::meanings::{self, Meaning};
 
-/// Features are hashed to this many bits.
-pub const BITS: u32 = 19;
-/// The places of a model's table.
-pub const BUCKETS: usize = 1 << BITS;
+/// Features are hashed to this many bits; a model with a smaller table leaves the last ones out.
+pub const BITS: u32 = 20;
 
 /// Takes what a text is made of, in the order of the text.
 pub trait Sink {

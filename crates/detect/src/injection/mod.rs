@@ -36,14 +36,14 @@ pub enum Lane {
 }
 
 /// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
-const USER_THRESHOLD: f32 = 0.4;
-const TOOL_THRESHOLD: f32 = 0.3;
+const USER_THRESHOLD: f32 = 0.5;
+const TOOL_THRESHOLD: f32 = 0.5;
 /// An assistant may well speak about attacks, so it must be surer.
 const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
 const SURE: f32 = 3.0;
-/// Words that somebody hid need less to be an instruction. The highest of 997 innocent comments has 0.03.
-const HIDDEN_THRESHOLD: f32 = 0.05;
+/// Words that somebody hid need less to be an instruction. Of 1,255 innocent comments one has 0.49, the next -0.5.
+const HIDDEN_THRESHOLD: f32 = 0.0;
 
 static USER: LazyLock<Option<Model>> =
     LazyLock::new(|| Model::read(include_bytes!("../../../../assets/injection/injection-user.bin")));
@@ -58,10 +58,11 @@ impl Lane {
         }
     }
 
-    fn threshold(self) -> f32 {
+    /// What is asked of a text of so many blocks of words.
+    fn threshold(self, blocks: usize) -> f32 {
         match self {
             Lane::User => USER_THRESHOLD,
-            Lane::Tool => TOOL_THRESHOLD,
+            Lane::Tool => TOOL_THRESHOLD - model::lenience(blocks),
             Lane::Assistant => ASSISTANT_THRESHOLD,
         }
     }
@@ -85,12 +86,14 @@ pub fn find(text: &str, lane: Lane) -> Vec<Found> {
     let mut found = Vec::new();
     if let Some(model) = lane.model() {
         let folded = Folded::of(text);
-        for window in merged(model.windows_above(&folded.text, lane.threshold())) {
-            let span = tightened(text, sentence(text, folded.original(window.span)), lane, model);
-            found.push(Found { rule: lane.rule(), severity: severity(lane, window.score), span });
+        let (windows, threshold) = model.windows_above(&folded.text, |blocks| lane.threshold(blocks));
+        for window in merged(windows) {
+            let span = tightened(text, sentence(text, folded.original(window.span)), threshold, model);
+            let severity = if window.score >= threshold + SURE { Severity::High } else { Severity::Medium };
+            found.push(Found { rule: lane.rule(), severity, span });
         }
         for view in decode::views(&folded.text) {
-            if model.highest(&view.text).is_some_and(|score| score >= lane.threshold()) {
+            if model.highest(&view.text).is_some_and(|score| score >= threshold) {
                 let span = folded.original(view.span);
                 found.push(Found { rule: "encoded_instruction", severity: Severity::High, span });
             }
@@ -130,10 +133,6 @@ pub fn analyse_undisguised(text: &str) -> Analysis {
     analysis
 }
 
-fn severity(lane: Lane, score: f32) -> Severity {
-    if score >= lane.threshold() + SURE { Severity::High } else { Severity::Medium }
-}
-
 /// Windows of the smallest size that saw something, joined where they touch; larger ones only where no smaller saw it.
 fn merged(windows: Vec<Window>) -> Vec<Window> {
     let mut joined: Vec<Window> = Vec::new();
@@ -159,14 +158,13 @@ const REACH: usize = 160;
 const QUIET: f32 = 0.75;
 
 /// `span` without the innocent sentences at its ends, so that data beside an instruction stays.
-fn tightened(text: &str, span: Range<usize>, lane: Lane, model: &Model) -> Range<usize> {
+fn tightened(text: &str, span: Range<usize>, threshold: f32, model: &Model) -> Range<usize> {
     let words = text.get(span.clone()).unwrap_or_default();
     let mut loud: Option<Range<usize>> = None;
     let mut start = span.start;
     for part in words.split_inclusive(['.', '!', '?', '\n', '。']) {
         let end = start + part.len();
-        let heard =
-            model.highest(&Folded::of(part).text).is_some_and(|score| score >= lane.threshold() - QUIET);
+        let heard = model.highest(&Folded::of(part).text).is_some_and(|score| score >= threshold - QUIET);
         // An address or a number is parted by its dots: what follows at once belongs to it.
         let goes_on = text.get(end..).is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
         if heard || goes_on && loud.as_ref().is_some_and(|loud| loud.end == start) {
