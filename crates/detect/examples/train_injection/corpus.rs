@@ -115,7 +115,7 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
 }
 
 /// Texts written by hand, each a line, that no training sees: before the grammar's larger half, in the manner of attack
-/// suites and before the grammar's last lists, and after all of the grammar.
+/// suites and before the grammar's last lists, after all of the grammar, and by somebody who had read nothing of it.
 pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
     let files = match lane {
         Lane::User => [
@@ -127,6 +127,8 @@ pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
             ("later", false, include_str!("apart/later_user_benign.txt")),
             ("last", true, include_str!("apart/last_user_attacks.txt")),
             ("last", false, include_str!("apart/last_user_benign.txt")),
+            ("fresh", true, include_str!("apart/fresh_user_attacks.txt")),
+            ("fresh", false, include_str!("apart/fresh_user_benign.txt")),
         ],
         Lane::Tool => [
             ("first", true, include_str!("apart/tool_attacks.txt")),
@@ -137,6 +139,8 @@ pub(crate) fn apart(lane: Lane) -> Vec<Sample> {
             ("later", false, include_str!("apart/later_tool_benign.txt")),
             ("last", true, include_str!("apart/last_tool_attacks.txt")),
             ("last", false, include_str!("apart/last_tool_benign.txt")),
+            ("fresh", true, include_str!("apart/fresh_tool_attacks.txt")),
+            ("fresh", false, include_str!("apart/fresh_tool_benign.txt")),
         ],
     };
     let lines = |(name, attack, text): (&'static str, bool, &'static str)| {
