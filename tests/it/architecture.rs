@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use sallyport_tests::tools;
 use serde_json::Value;
 
 /// Each crate of ours, the crates of ours that it may use, and why each is allowed.
@@ -104,8 +105,7 @@ fn crates_know_only_whom_they_may() -> Result<()> {
 
 #[test]
 fn every_crate_inherits_the_lints() -> Result<()> {
-    let workspace =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml"))?;
+    let workspace = std::fs::read_to_string(tools::sources().with_file_name("Cargo.toml"))?;
     for (name, manifest) in manifests()? {
         let text = std::fs::read_to_string(&manifest)?;
         if name != PLATFORM {
@@ -193,7 +193,7 @@ fn manifests() -> Result<Vec<(String, String)>> {
 fn metadata() -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(tools::sources())
         .output()?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)

@@ -263,7 +263,7 @@ fn the_hook_stops_a_commit_that_holds_a_credential() -> Result<()> {
     ensure!(git(&["init", "-q"])?);
     let hook = folder.join(".git/hooks/pre-commit");
     fs::create_dir_all(folder.join(".git/hooks"))?;
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/hooks/pre-commit"), &hook)?;
+    fs::copy(tools::sources().with_file_name("assets/hooks/pre-commit"), &hook)?;
     fs::write(folder.join("a.txt"), "plain\n")?;
     ensure!(git(&["add", "."])? && git(&["commit", "-qm", "plain"])?, "a plain commit was stopped");
     fs::write(folder.join("b.txt"), "id AKIAQ3EGRVX7T5OMKL2P\n")?;

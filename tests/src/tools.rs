@@ -78,9 +78,13 @@ pub fn sallyport() -> Result<PathBuf> {
     found.clone().context("the sallyport binary is not built; run `make build`, or set SALLYPORT_BIN")
 }
 
-/// The folder of this crate in the source tree: client scripts and fixtures stand there.
+/// The folder of this crate in the source tree: client scripts and fixtures stand there. Checkouts share one target
+/// folder, so cargo is asked which of them runs, and not the one that compiled.
 pub fn sources() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    })
 }
 
 pub fn is_root() -> bool {
