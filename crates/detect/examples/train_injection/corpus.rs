@@ -102,7 +102,7 @@ pub(crate) fn generated(grammar: &Grammar, lane: Lane, count: usize, dice: &mut 
                 samples.push(carried(grammar, &innocent, false, dice));
             }
             // What people ask an assistant to do is left out: between data it is what is looked for.
-            let chat = Grammar::builtin().without("h_task").without("b_request");
+            let chat = Grammar::of(Lane::Tool).without("h_task").without("b_request");
             for _ in 0..count / 4 {
                 let asked = chat.make("user_benign", dice);
                 if !asked.contains('@') {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::corpus::Lane;
+
 /// A small generator of numbers; the same everywhere.
 #[derive(Clone)]
 pub(crate) struct Dice(u64);
@@ -38,8 +40,10 @@ pub(crate) struct Grammar {
 }
 
 impl Grammar {
-    pub(crate) fn builtin() -> Grammar {
+    pub(crate) fn of(lane: Lane) -> Grammar {
         let mut lists: HashMap<String, Vec<String>> = HashMap::new();
+        // What a person says plainly taught the data lane nothing that it kept.
+        let spoken = [include_str!("grammar/plainest.txt"), include_str!("grammar/spoken_more.txt")];
         let texts = [
             include_str!("grammar/words.txt"),
             include_str!("grammar/tasks.txt"),
@@ -82,7 +86,8 @@ impl Grammar {
             include_str!("grammar/spoken_fair.txt"),
             include_str!("grammar/spoken_day.txt"),
         ];
-        for text in texts {
+        let spoken = spoken.into_iter().filter(|_| lane == Lane::User);
+        for text in texts.into_iter().chain(spoken) {
             let mut name = String::new();
             for line in text.lines() {
                 let heading = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -76,7 +76,7 @@ fn documents(samples: &[Sample]) -> Vec<Document> {
 
 /// What a lane learns from besides the labelled set.
 fn made(grammar: &Grammar, lane: Lane, seed: u64, machine: &[Sample]) -> Vec<Sample> {
-    let count = if lane == Lane::User { 45_000 } else { 32_000 };
+    let count = if lane == Lane::User { 108_000 } else { 32_000 };
     let mut dice = Dice::new(seed);
     let mut samples = corpus::generated(grammar, lane, count, &mut dice);
     if lane == Lane::User {

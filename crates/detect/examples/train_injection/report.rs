@@ -27,7 +27,7 @@ fn half(source: &str) -> &'static str {
 
 /// Trains one lane, prints its table, gives the weights of all there is.
 pub(crate) fn lane(lane: Lane, set: &Path, machine: &[Sample]) -> Weights {
-    let grammar = Grammar::builtin();
+    let grammar = Grammar::of(lane);
     let labelled = corpus::deduplicate(corpus::labelled(set, lane, &grammar));
     let made_documents = documents(&made(&grammar, lane, 1, machine));
     let labelled_documents = documents(&labelled);
@@ -172,7 +172,7 @@ fn written_apart(lane: Lane, weights: &Weights, threshold: f32) {
 
 /// New texts of the grammar, other than those learnt from.
 fn fresh(lane: Lane, weights: &Weights, threshold: f32) {
-    let samples = corpus::generated(&Grammar::builtin(), lane, 2_000, &mut Dice::new(99));
+    let samples = corpus::generated(&Grammar::of(lane), lane, 2_000, &mut Dice::new(99));
     let scores = |attack: bool| -> Vec<f32> {
         samples
             .iter()
@@ -203,7 +203,7 @@ fn families_left_out(labelled: &[Document], machine: &[Document], threshold: f32
         let made = documents(&made(&unknowing(name), Lane::Tool, 1, &[]));
         let all: Vec<&Document> = labelled.iter().chain(&made).chain(machine).collect();
         let weights = train(&all, Lane::Tool).rounded();
-        let (grammar, mut dice) = (Grammar::builtin(), Dice::new(5));
+        let (grammar, mut dice) = (Grammar::of(Lane::Tool), Dice::new(5));
         let samples: Vec<Sample> = (0..1_000)
             .map(|_| {
                 let words = grammar.make(name, &mut dice);
@@ -222,8 +222,8 @@ fn families_left_out(labelled: &[Document], machine: &[Document], threshold: f32
 /// The grammar without one kind of task, in whatever words it is put.
 fn unknowing(name: &str) -> Grammar {
     match name.strip_prefix("task_") {
-        Some(kind) => Grammar::builtin().without(name).without(&format!("plain_{kind}")),
-        None => Grammar::builtin().without(name),
+        Some(kind) => Grammar::of(Lane::Tool).without(name).without(&format!("plain_{kind}")),
+        None => Grammar::of(Lane::Tool).without(name),
     }
 }
 

@@ -36,7 +36,7 @@ pub enum Lane {
 }
 
 /// From this score on a stretch is a finding; how they were chosen is in `docs/classifier.md`.
-const USER_THRESHOLD: f32 = 0.45;
+const USER_THRESHOLD: f32 = 0.4;
 const TOOL_THRESHOLD: f32 = 0.5;
 /// An assistant may well speak about attacks, so it must be surer.
 const ASSISTANT_THRESHOLD: f32 = 1.0;
