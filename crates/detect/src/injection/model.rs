@@ -38,7 +38,7 @@ pub const LEAST_PAIRS: u32 = 6;
 const LENGTHS: Range<usize> = 4..2048;
 const STEP: f32 = 0.2;
 /// A text of so many is asked what the threshold says.
-const USUAL: usize = 128;
+pub const USUAL: usize = 128;
 
 /// How much less is asked of a text of so many blocks, so that texts of every length are taken for attacks as seldom; of a
 /// long one more, which is less than nothing.
