@@ -13,6 +13,8 @@ use sallyport_policy::bundle::{self, Accepted, Bundle, NotAccepted};
 use sallyport_policy::{DocumentError, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::plain_file;
+
 pub(crate) use current::keep_current;
 pub use fetch::{FetchError, fetch_bundle};
 
@@ -109,22 +111,9 @@ fn memory(paths: &Paths) -> PathBuf {
 
 fn read(file: &Path, problems: &mut Vec<DocumentError>) -> Option<String> {
     let metadata = std::fs::metadata(file).ok()?;
-    let wrong = if !metadata.is_file() {
-        "is no file".to_owned()
-    } else if metadata.len() > bundle::MAX_BUNDLE as u64 {
-        format!("has {} bytes, which no policy bundle needs", metadata.len())
-    } else {
-        match sallyport_platform::fs::read_bounded(file, bundle::MAX_BUNDLE as u64) {
-            Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
-                Ok(text) => return Some(text.to_owned()),
-                Err(error) => format!("could not be read: {error}"),
-            },
-            Ok(None) => "was changed while it was read".to_owned(),
-            Err(error) => format!("could not be read: {error}"),
-        }
-    };
-    problems.push(problem(file, wrong));
-    None
+    plain_file::text(file, &metadata, bundle::MAX_BUNDLE as u64, "policy bundle")
+        .map_err(|wrong| problems.push(problem(file, wrong)))
+        .ok()
 }
 
 fn problem(file: &Path, message: String) -> DocumentError {

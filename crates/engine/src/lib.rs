@@ -35,6 +35,7 @@ pub mod loader;
 mod local;
 mod output;
 mod own_rules;
+mod plain_file;
 mod policy;
 mod ports;
 mod presence;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::ServiceAccount;
 use crate::bundles;
 use crate::output::Output;
+use crate::plain_file;
 
 /// A folder of policy documents is read one level deep; more files than this are a mistake.
 const MAX_DOCUMENTS: usize = 256;
@@ -328,24 +329,13 @@ fn read(file: &Path) -> Result<Option<Text>, DocumentError> {
         message,
         hint: Some("make it a text file that you can read".into()),
     };
-    match std::fs::metadata(file) {
-        // A pipe without a writer would hold up this policy and every later one, managed ones too.
-        Ok(metadata) if !metadata.is_file() => return Err(problem("is no file".to_owned())),
-        Ok(metadata) if metadata.len() > MAX_FILE => {
-            return Err(problem(format!("has {} bytes, which no policy needs", metadata.len())));
-        }
-        Ok(_) => {}
+    let metadata = match std::fs::metadata(file) {
+        Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(problem(format!("could not be read: {error}"))),
-    }
-    // Looked at again once it is open: it may have become another thing.
-    let bytes = sallyport_platform::fs::read_bounded(file, MAX_FILE)
-        .map_err(|error| problem(format!("could not be read: {error}")))?
-        .ok_or_else(|| problem("was changed while it was read".to_owned()))?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Some(Text { file: name, text: text.to_owned() })),
-        Err(error) => Err(problem(format!("could not be read: {error}"))),
-    }
+    };
+    let text = plain_file::text(file, &metadata, MAX_FILE, "policy").map_err(problem)?;
+    Ok(Some(Text { file: name, text }))
 }
 
 fn read_documents(place: &Path, problems: &mut Vec<DocumentError>) -> Vec<Text> {

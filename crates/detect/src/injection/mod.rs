@@ -87,9 +87,9 @@ pub fn find(text: &str, lane: Lane) -> Vec<Found> {
     if let Some(model) = lane.model() {
         let folded = Folded::of(text);
         let (windows, threshold) = model.windows_above(&folded.text, |blocks| lane.threshold(blocks));
+        // What a short text is spared is for the whole of it: a word or two alone are always near.
+        let alone = threshold.max(lane.threshold(model::USUAL));
         for window in merged(windows) {
-            // What a short text is spared is for the whole of it: a word or two alone are always near.
-            let alone = threshold.max(lane.threshold(model::USUAL));
             let span = tightened(text, sentence(text, folded.original(window.span)), alone, model);
             let severity = if window.score >= threshold + SURE { Severity::High } else { Severity::Medium };
             found.push(Found { rule: lane.rule(), severity, span });
