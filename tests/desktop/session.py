@@ -23,7 +23,7 @@ def wait_for(what, condition, patience=PATIENCE):
             found = condition()
             if found:
                 return found
-        except (OSError, subprocess.SubprocessError, WebDriverError, ValueError) as error:
+        except (OSError, subprocess.SubprocessError, BusError, WebDriverError, ValueError) as error:
             last = error
         time.sleep(0.1)
     raise AssertionError(f"waited {patience:.0f} s in vain for {what}" + (f" ({last})" if last else ""))
@@ -35,10 +35,14 @@ def free_port():
         return free.getsockname()[1]
 
 
+class BusError(Exception):
+    """What the called program, or the bus, said instead of an answer."""
+
+
 def gdbus(*arguments):
-    done = subprocess.run(
-        ["gdbus", "call", "--session", "--timeout", "5", *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["gdbus", "call", "--session", "--timeout", "5", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise BusError(done.stderr.strip())
     return done.stdout.strip()
 
 
@@ -183,9 +187,20 @@ class TrayMenu:
         return found
 
     def click(self, label):
-        number = wait_for(f"the tray's “{label}”", lambda: self.items().get(label))[0]
-        gdbus("--dest", self.bus, "--object-path", self.path, "--method", "com.canonical.dbusmenu.Event",
-              str(number), "clicked", "<int32 0>", str(int(time.time()) & 0x7FFFFFFF))
+        """One click that arrives: a menu that changes between the look and the click takes the old entries away."""
+        def clicked():
+            item = self.items().get(label)
+            if not item:
+                return False
+            try:
+                gdbus("--dest", self.bus, "--object-path", self.path, "--method", "com.canonical.dbusmenu.Event",
+                      str(item[0]), "clicked", "<int32 0>", str(int(time.time()) & 0x7FFFFFFF))
+            except BusError as error:
+                assert self.items().get(label) != item, f"“{label}” is there and can't be clicked: {error}"
+                return False
+            return True
+
+        wait_for(f"the tray's “{label}”", clicked)
 
 
 class WebDriverError(Exception):
