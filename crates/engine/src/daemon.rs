@@ -1,10 +1,13 @@
 //! An engine from its start to its end: address, keys, authority, trail, then service until it is told to stop.
 
+mod foundation;
+mod trail;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hudson_proxy::{Authority, Limits, Proxy};
@@ -13,19 +16,19 @@ use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sallyport_audit::{Actor, Tail, Trail, TrailHealth, TrailOptions, TrailPaths};
-use sallyport_certs::{CaOutcome, CertAuthority};
+use sallyport_audit::Actor;
 use sallyport_detect::{RuleError, Scanner, SecretIndex};
 use sallyport_ipc::ControlListener;
-use sallyport_ipc::types::{Event, KeyStoreKind};
+use sallyport_ipc::types::KeyStoreKind;
+use sallyport_platform::Paths;
 use sallyport_platform::process::Processes;
-use sallyport_platform::{Keys, Paths, Unlock};
 use sallyport_policy::settings::Origin;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::foundation::Foundation;
 use crate::allow::Allow;
 use crate::assessments::Seals;
 use crate::control::EngineControl;
@@ -35,27 +38,17 @@ use crate::foyer::Foyer;
 use crate::handler::{EngineHandler, Leaves};
 use crate::health::{Condition, Health};
 use crate::hold::Holds;
-use crate::keys::{Installation, KeyRing, OpenKeys};
+use crate::keys::OpenKeys;
 use crate::own_rules::OwnRules;
 use crate::policy::Policy;
 use crate::record::ControlAction;
 use crate::scan_memory::ScanMemory;
 use crate::sources::Sources;
 use crate::threads::Threads;
-use crate::waiting::WaitingHandler;
 use crate::{accounts, bundles, ports, presence, quotas, refresh, reload, rest, self_test, switch, way_out};
 
 /// Between two tries to open keys or trail.
 const RETRY: Duration = Duration::from_secs(3);
-
-/// How long new rows may gather before they are read back for those who listen: reading one costs as much as writing it.
-const TELL: Duration = Duration::from_millis(50);
-
-/// Longer than those of the threads that exchanges run on, so that it gives way to them; short to all other programs.
-const WRITERS_TURN: Duration = Duration::from_micros(500);
-
-/// How long a locked keychain's own prompt may stand open.
-const UNLOCK_PROMPT: Duration = Duration::from_secs(60);
 
 /// How often the trust bundle and old rows are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
@@ -210,12 +203,12 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Result<(), DaemonError> {
     let reading = read_rules(foyer, &policy);
-    let Some((foundation, listener)) = lay_foundation(foyer, door, &policy, listener, stop).await? else {
+    let Some((foundation, listener)) = foundation::lay(foyer, door, &policy, listener, stop).await? else {
         return Ok(());
     };
     let engine = Arc::new(build(foyer, policy, foundation, reading).await?);
     write_trust(&engine).await;
-    open_trail(&engine).await;
+    trail::open(&engine).await;
     if let Err(error) = engine.record_control(ControlAction::EngineStarted, env!("CARGO_PKG_VERSION")).await {
         tracing::error!(%error, "the start could not be recorded");
     }
@@ -235,7 +228,7 @@ async fn serve(
     tokio::spawn(rest::watch(engine.clone(), stop.clone()));
     tokio::spawn(bundles::keep_current(engine.clone(), foyer.clone(), stop.clone()));
     tokio::spawn(keep_house(engine.clone(), stop.clone()));
-    tokio::spawn(watch_trail(engine.clone(), stop.clone()));
+    tokio::spawn(trail::watch(engine.clone(), stop.clone()));
     tokio::spawn(accounts::watch_sessions(engine.clone(), stop.clone()));
     tokio::spawn(quotas::watch(engine.clone(), stop.clone()));
     tokio::spawn(crate::elevation::keep_time(engine.clone(), stop.clone()));
@@ -258,131 +251,6 @@ async fn serve(
     }
     let _ = tokio::task::spawn_blocking(move || engine.quotas.close()).await;
     Ok(())
-}
-
-/// Keys, and the authority that rests on them.
-struct Foundation {
-    keys: Keys,
-    installation: Installation,
-    authority: CertAuthority,
-    /// Why some key's memory could not be locked.
-    unlocked: Option<String>,
-}
-
-/// Opens keys and authority. While that fails the listener tunnels what is no AI traffic, refuses what is, and tries
-/// again: nothing is sent unscanned, and nothing else breaks.
-async fn lay_foundation(
-    foyer: &Arc<Foyer>,
-    door: &mut Door,
-    policy: &Policy,
-    listener: TcpListener,
-    stop: &CancellationToken,
-) -> Result<Option<(Foundation, TcpListener)>, DaemonError> {
-    let hosts = policy.snapshot.providers.intercepted_hosts();
-    let first = foundation(&foyer.paths, hosts.clone(), Unlock::Never).await;
-    let mut sentence = match first {
-        Ok(foundation) => return Ok(Some((laid(foyer, foundation), listener))),
-        Err(sentence) => sentence,
-    };
-    let handler = Arc::new(WaitingHandler {
-        uid: foyer.identity.uid,
-        providers: policy.snapshot.providers.clone(),
-        processes: Arc::new(Processes::new()),
-    });
-    let keep = listener.local_addr().and_then(|_| listener.into_std());
-    let listener = keep.map_err(|source| DaemonError::Listen { wish: foyer.listen, source })?;
-    let again = |listener: &std::net::TcpListener| {
-        listener
-            .try_clone()
-            .and_then(TcpListener::from_std)
-            .map_err(|source| DaemonError::Listen { wish: foyer.listen, source })
-    };
-    let done = stop.child_token();
-    let waiting = Proxy::builder(handler.clone(), handler).build()?.serve(again(&listener)?, done.clone());
-    let waiting = tokio::spawn(waiting);
-    let found = loop {
-        foyer.health.raise(
-            Condition::KeysUnavailable,
-            "keys",
-            format!("{} AI traffic is refused until then; all else goes on.", sentence.0),
-            sentence.1.clone(),
-        );
-        door.open();
-        tokio::select! {
-            () = stop.cancelled() => break None,
-            () = tokio::time::sleep(RETRY) => {}
-        }
-        match foundation(&foyer.paths, hosts.clone(), Unlock::Ask { wait: UNLOCK_PROMPT }).await {
-            Ok(foundation) => break Some(foundation),
-            Err(again) => sentence = again,
-        }
-    };
-    done.cancel();
-    let _ = waiting.await;
-    foyer.health.clear(Condition::KeysUnavailable, "keys");
-    match found {
-        Some(found) => Ok(Some((laid(foyer, found), again(&listener)?))),
-        None => Ok(None),
-    }
-}
-
-/// A sentence that says what failed, and its fix.
-type Trouble = (String, String);
-
-async fn foundation(
-    paths: &Paths,
-    hosts: Vec<String>,
-    unlock: Unlock,
-) -> Result<(Foundation, CaOutcome), Trouble> {
-    let paths = paths.clone();
-    let opening = tokio::task::spawn_blocking(move || {
-        let keys =
-            Keys::open(&paths, unlock).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
-        let ring = KeyRing::new(keys.store.as_ref());
-        let installation =
-            Installation::open(&ring).map_err(|error| (format!("{}.", explain(&error)), error.hint()))?;
-        let (authority, outcome) =
-            CertAuthority::open_or_create(&paths.ca_dir(), &ring, &hosts, SystemTime::now()).map_err(
-                |error| (format!("{}.", explain(&error)), "Check the disk and the key store.".to_owned()),
-            )?;
-        let unlocked = ring.unlocked();
-        Ok((Foundation { keys, installation, authority, unlocked }, outcome))
-    });
-    match opening.await {
-        Ok(opened) => opened,
-        Err(_) => Err(("Opening the key store failed.".into(), "Restart Sallyport.".into())),
-    }
-}
-
-fn laid(foyer: &Foyer, (foundation, outcome): (Foundation, CaOutcome)) -> Foundation {
-    if let CaOutcome::Reissued { reason } = outcome {
-        foyer.health.raise(
-            Condition::CaReissued,
-            "ca",
-            format!("A new root certificate was made, because {reason}."),
-            "Tools started before need the new root: run them again through `sallyport exec` or `eval \"$(sallyport env)\"`.".into(),
-        );
-    }
-    if let Some(reason) = &foundation.unlocked {
-        not_locked(&foyer.health, "the keys", reason);
-    }
-    if foundation.keys.kind == sallyport_platform::KeyStoreKind::File {
-        let why = match &foundation.keys.no_keychain {
-            Some(error) => format!(" ({})", explain(error)),
-            None => String::new(),
-        };
-        foyer.health.raise(
-            Condition::KeysInFile,
-            "keys",
-            format!(
-                "Keys rest in {} with mode 0600{why}. Whoever reads this user's files reads them.",
-                foyer.paths.keys_dir().display()
-            ),
-            "Start a keychain (gnome-keyring, KWallet) before Sallyport's first start to keep them there."
-                .into(),
-        );
-    }
-    foundation
 }
 
 /// An error and its causes in one line.
@@ -487,129 +355,6 @@ async fn build(
     engine.refresh_allowlist();
     engine.rebuild_scanner();
     Ok(engine)
-}
-
-/// Opens the trail if it isn't open. True when it is.
-async fn open_trail(engine: &Arc<Engine>) -> bool {
-    if engine.trail.load().is_some() {
-        return true;
-    }
-    let opener = engine.clone();
-    let opening = tokio::task::spawn_blocking(move || {
-        // The thread that writes is begun by this one, and has its turns from it.
-        sallyport_platform::turns::take_short_turns(WRITERS_TURN);
-        let paths = TrailPaths::in_folder(opener.paths.state_dir());
-        let options = TrailOptions {
-            durability: opener.policy().snapshot.audit.durability.value,
-            ..TrailOptions::default()
-        };
-        opener.keys.with_store(|store| {
-            let ring = KeyRing::new(store);
-            let opened = Trail::open(&paths, &ring, options);
-            if let Some(reason) = ring.unlocked() {
-                not_locked(&opener.health, "the trail's key", &reason);
-            }
-            opened
-        })
-    });
-    match opening.await {
-        Ok(Some(Ok((trail, report)))) => {
-            for found in &report.discontinuities {
-                engine.health.raise(
-                    Condition::AuditBehindHead,
-                    found.code(),
-                    format!("The audit trail does not continue from where it stopped: {found}."),
-                    "Run `sallyport audit verify`; find out who changed the file. New rows go on from here."
-                        .into(),
-                );
-            }
-            engine.trail.store(Some(Arc::new(trail)));
-            engine.health.clear(Condition::AuditUnavailable, "trail");
-            true
-        }
-        Ok(Some(Err(error))) => {
-            trail_unavailable(engine, &explain(&error));
-            false
-        }
-        Ok(None) | Err(_) => {
-            trail_unavailable(engine, "opening it failed");
-            false
-        }
-    }
-}
-
-fn trail_unavailable(engine: &Engine, why: &str) {
-    engine.health.raise(
-        Condition::AuditUnavailable,
-        "trail",
-        format!("The audit trail can't be written: {why}. AI traffic is refused until it can."),
-        format!(
-            "Free space on the disk of {}, check its permissions, or close the program that holds it; Sallyport tries \
-             again by itself.",
-            engine.paths.audit_db().display()
-        ),
-    );
-}
-
-/// Tells of new rows, notices when the trail can't be written and when it can again.
-async fn watch_trail(engine: Arc<Engine>, stop: CancellationToken) {
-    loop {
-        while !open_trail(&engine).await {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
-        let Some(trail) = engine.trail.load_full() else { return };
-        let mut health = trail.watch_health();
-        let mut latest = trail.latest();
-        let mut tail = trail.tail(*latest.borrow());
-        drop(trail);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = latest.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    tokio::time::sleep(TELL).await;
-                    latest.mark_unchanged();
-                    tell(&engine, &mut tail).await;
-                }
-                changed = health.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    match &*health.borrow_and_update() {
-                        TrailHealth::Writing => engine.health.clear(Condition::AuditUnavailable, "trail"),
-                        TrailHealth::Failing { trouble, .. } => trail_unavailable(&engine, &trouble.to_string()),
-                        _ => {}
-                    }
-                    let _ = engine.events.send(Event::Health { items: engine.health.items() });
-                }
-            }
-        }
-    }
-}
-
-/// Tells whoever listens of the rows that are new.
-async fn tell(engine: &Engine, tail: &mut Tail) {
-    if engine.events.receiver_count() == 0 {
-        return tail.pass_over();
-    }
-    while tail.is_behind() {
-        match tail.next().await {
-            Ok(rows) => {
-                for row in rows.iter().flatten().filter_map(|row| serde_json::from_str(&row.json).ok()) {
-                    let _ = engine.events.send(Event::Audit { row });
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "new rows could not be read");
-                return tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
 }
 
 /// Old rows go, and the bundle follows the system's roots.
