@@ -14,7 +14,8 @@ use crate::{App, BACKGROUND, popups, window};
 
 /// How long the window has to be closed: who opens it again at once finds it quickly.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(10);
-/// For the new one to have its icon in the panel, how often that is looked at, and how long a panel takes to draw what it was given.
+/// For the new one to have its icon in the panel, how often that is looked at, and how long a panel takes at least to draw what it was
+/// given: on a busy machine longer, in the measure of what the new one itself took.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);
 const DRAWN: Duration = Duration::from_millis(200);
@@ -62,11 +63,11 @@ fn replaced(app: &AppHandle) -> io::Result<Infallible> {
 /// The old one stays until the panel has the new one's icon, so that there is always one.
 fn succeeded(app: &AppHandle, panel: &Panel, next: &mut Command) -> io::Result<Infallible> {
     let mut next = next.spawn()?;
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
         if panel.shows_icon_of(next.id()) {
             app.state::<App>().leaving.store(true, Ordering::Relaxed);
-            std::thread::sleep(DRAWN);
+            std::thread::sleep(DRAWN.max(began.elapsed() / 2));
             if app.get_webview_window(window::LABEL).is_none() {
                 desktop::leave();
             }

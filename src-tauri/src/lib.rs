@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) stays_away: AtomicBool,
     /// Another process of this app takes over, and tells what there is to tell.
     pub(crate) leaving: AtomicBool,
+    /// What was chosen from the tray's menu has been tried: its tick may say something else than the engine.
+    pub(crate) tried: Notify,
     /// The last window was closed.
     pub(crate) closed: Notify,
 }
@@ -90,6 +92,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             kept: Mutex::new(kept),
             stays_away,
             leaving: AtomicBool::new(false),
+            tried: Notify::new(),
             closed: Notify::new(),
         })
         .invoke_handler(commands::all())

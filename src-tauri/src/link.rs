@@ -82,7 +82,7 @@ impl Link {
         let mut look: Option<Instant> = None;
         let mut anew: Option<Instant> = None;
         let app = self.app.clone();
-        let closed = &app.state::<App>().closed;
+        let (closed, tried) = (&app.state::<App>().closed, &app.state::<App>().tried);
         loop {
             let pause_over = status.paused_until.map(|until| instant(until) + Duration::from_millis(200));
             let popups_due = self.popups.next_due().map(instant);
@@ -105,6 +105,7 @@ impl Link {
                     self.show(&status).await;
                     self.say(&Told::Connected);
                 }
+                () = tried.notified() => look = Some(Instant::now()),
                 () = closed.notified() => anew = Some(Instant::now() + afresh::LEFT_ALONE),
                 () = at(anew) => {
                     // A window that was opened since says so again when it is closed.
@@ -237,6 +238,7 @@ pub(crate) fn change(app: AppHandle, change: Change) {
                 popups::show(popups::refused(failure), icon(&app), move |page| open(&handle, page));
             }
         }
+        app.state::<App>().tried.notify_one();
     });
 }
 

@@ -102,7 +102,28 @@ pub(crate) enum Item {
     Separator,
 }
 
-/// Icon, tooltip and menu; drawn anew only when they differ.
+impl Item {
+    fn label(&self) -> Option<&str> {
+        match self {
+            Item::Line(label)
+            | Item::Button { label, .. }
+            | Item::Check { label, .. }
+            | Item::Submenu { label, .. } => Some(label),
+            Item::Separator => None,
+        }
+    }
+
+    fn enabled(&self) -> bool {
+        match self {
+            Item::Line(_) | Item::Separator => false,
+            Item::Button { enabled, .. } | Item::Check { enabled, .. } | Item::Submenu { enabled, .. } => {
+                *enabled
+            }
+        }
+    }
+}
+
+/// Icon, tooltip and menu; what differs is drawn, in place where [`edits`] finds that it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Menu {
     pub(crate) face: Face,
@@ -162,6 +183,51 @@ impl Menu {
         ]);
         Menu { face: face(seen), tooltip: format!("Sallyport: {line}"), items }
     }
+}
+
+/// One change to an entry of a menu that is drawn already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Edit {
+    Label(String),
+    Checked(bool),
+    Enabled(bool),
+}
+
+/// What turns one menu into the other while it stays open, each with the place of its entry, submenus counted through; `None` where
+/// their shapes differ and it has to be drawn anew. A tick is always set: systems turn it around at a click, whatever comes of it.
+pub(crate) fn edits(drawn: &[Item], wanted: &[Item]) -> Option<Vec<(usize, Edit)>> {
+    let mut edits = Vec::new();
+    compare(drawn, wanted, &mut 0, &mut edits)?;
+    Some(edits)
+}
+
+fn compare(drawn: &[Item], wanted: &[Item], place: &mut usize, edits: &mut Vec<(usize, Edit)>) -> Option<()> {
+    if drawn.len() != wanted.len() {
+        return None;
+    }
+    for (old, new) in drawn.iter().zip(wanted) {
+        let here = *place;
+        *place += 1;
+        if old.label() != new.label() {
+            edits.extend(new.label().map(|label| (here, Edit::Label(label.to_owned()))));
+        }
+        if old.enabled() != new.enabled() {
+            edits.push((here, Edit::Enabled(new.enabled())));
+        }
+        match (old, new) {
+            (Item::Line(_), Item::Line(_)) | (Item::Separator, Item::Separator) => {}
+            // What an entry does is fixed when it is made.
+            (Item::Button { act: old, .. }, Item::Button { act: new, .. }) if old == new => {}
+            (Item::Check { act: old, .. }, Item::Check { act: new, checked, .. }) if old == new => {
+                edits.push((here, Edit::Checked(*checked)));
+            }
+            (Item::Submenu { items: old, .. }, Item::Submenu { items: new, .. }) => {
+                compare(old, new, place, edits)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(())
 }
 
 fn face(seen: &Seen) -> Face {
@@ -361,6 +427,52 @@ mod tests {
         Open Sallyport
         Quit (protection goes on)
         ");
+    }
+
+    fn menu_edits(from: &Seen, to: &Seen) -> Option<Vec<(usize, Edit)>> {
+        let items = |seen: &Seen| Menu::of(seen, &TimeZone::UTC).items;
+        edits(&items(from), &items(to))
+    }
+
+    #[test]
+    fn an_open_menu_changes_in_place_as_long_as_its_shape_is_the_same() {
+        let (on, off) = (seen(State::Protected), seen(State::Off));
+        assert_eq!(
+            menu_edits(&on, &off).unwrap(),
+            [
+                (0, Edit::Label("Off: AI traffic passes unread".into())),
+                (2, Edit::Checked(false)),
+                (3, Edit::Enabled(false)),
+                (4, Edit::Enabled(false)),
+                (5, Edit::Enabled(false)),
+                (6, Edit::Enabled(false)),
+            ]
+        );
+        let more = Seen { waiting: 2, ..on.clone() };
+        let one = Seen { waiting: 1, ..on };
+        let label = Edit::Label("1 approval waits for you".into());
+        assert_eq!(menu_edits(&more, &one).unwrap(), [(1, label), (3, Edit::Checked(true))]);
+    }
+
+    /// A click has turned the tick that nobody else touched.
+    #[test]
+    fn the_tick_is_set_even_if_nothing_else_differs() {
+        let on = seen(State::Protected);
+        assert_eq!(menu_edits(&on, &on).unwrap(), [(2, Edit::Checked(true))]);
+    }
+
+    #[test]
+    fn an_entry_that_comes_goes_or_does_something_else_means_another_menu() {
+        let on = seen(State::Protected);
+        let waits = Seen { waiting: 1, ..on.clone() };
+        let quota = Seen { quota: Some(("today’s tokens".into(), 84)), ..on.clone() };
+        let forbidden = Seen { forbids_off: true, ..on.clone() };
+        for other in [&waits, &quota, &forbidden] {
+            assert_eq!(menu_edits(&on, other), None);
+            assert_eq!(menu_edits(other, &on), None);
+        }
+        // As many entries, but another page behind one of them.
+        assert_eq!(menu_edits(&waits, &quota), None);
     }
 
     #[test]

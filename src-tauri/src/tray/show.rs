@@ -6,42 +6,87 @@ use tauri::menu::{CheckMenuItem, IsMenuItem, Menu as SystemMenu, MenuItem, Prede
 use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Wry};
 
-use super::model::{Face, Item, Menu, Seen};
+use super::model::{Edit, Face, Item, Menu, Seen, edits};
 
 /// The icon and what it shows now.
 pub(crate) struct Tray {
     icon: TrayIcon,
     shown: Menu,
+    /// The entries of `shown`, in the order of [`edits`]' places.
+    drawn: Vec<Drawn>,
+}
+
+/// An entry of the system's menu.
+enum Drawn {
+    Entry(MenuItem<Wry>),
+    Check(CheckMenuItem<Wry>),
+    Submenu(Submenu<Wry>),
+    Separator,
 }
 
 impl Tray {
     pub(crate) fn new(app: &AppHandle, seen: &Seen) -> Result<Tray, tauri::Error> {
         let shown = Menu::of(seen, &TimeZone::system());
+        let (menu, drawn) = system_menu(app, &shown.items)?;
         let icon = TrayIconBuilder::with_id("sallyport")
             .icon(image(shown.face)?)
             .icon_as_template(TEMPLATE)
             .tooltip(&shown.tooltip)
-            .menu(&system_menu(app, &shown.items)?)
+            .menu(&menu)
             .show_menu_on_left_click(true)
             .build(app)?;
-        Ok(Tray { icon, shown })
+        Ok(Tray { icon, shown, drawn })
     }
 
-    /// Draws what differs.
+    /// Draws what differs. A menu may be open under the person's pointer: its entries stay where they can.
     pub(crate) fn show(&mut self, app: &AppHandle, seen: &Seen) -> Result<(), tauri::Error> {
         let menu = Menu::of(seen, &TimeZone::system());
-        if menu.items != self.shown.items {
-            self.icon.set_menu(Some(system_menu(app, &menu.items)?))?;
+        match edits(&self.shown.items, &menu.items) {
+            Some(edits) => {
+                for (place, edit) in edits {
+                    if let Some(entry) = self.drawn.get(place) {
+                        entry.change(&edit)?;
+                    }
+                }
+            }
+            None => {
+                let (anew, drawn) = system_menu(app, &menu.items)?;
+                self.icon.set_menu(Some(anew))?;
+                self.drawn = drawn;
+            }
         }
+        self.shown.items = menu.items;
         if menu.face != self.shown.face {
             self.icon.set_icon_with_as_template(Some(image(menu.face)?), TEMPLATE)?;
+            self.shown.face = menu.face;
         }
         if menu.tooltip != self.shown.tooltip {
             self.icon.set_tooltip(Some(&menu.tooltip))?;
+            self.shown.tooltip = menu.tooltip;
         }
-        self.shown = menu;
         Ok(())
     }
+}
+
+impl Drawn {
+    fn change(&self, edit: &Edit) -> Result<(), tauri::Error> {
+        match (self, edit) {
+            (Drawn::Entry(entry), Edit::Label(label)) => entry.set_text(plain(label)),
+            (Drawn::Entry(entry), Edit::Enabled(enabled)) => entry.set_enabled(*enabled),
+            (Drawn::Check(check), Edit::Label(label)) => check.set_text(plain(label)),
+            (Drawn::Check(check), Edit::Enabled(enabled)) => check.set_enabled(*enabled),
+            (Drawn::Check(check), Edit::Checked(checked)) => check.set_checked(*checked),
+            (Drawn::Submenu(submenu), Edit::Label(label)) => submenu.set_text(plain(label)),
+            (Drawn::Submenu(submenu), Edit::Enabled(enabled)) => submenu.set_enabled(*enabled),
+            // A line stays grey, and nothing else has a tick.
+            (Drawn::Separator, _) | (Drawn::Entry(_) | Drawn::Submenu(_), Edit::Checked(_)) => Ok(()),
+        }
+    }
+}
+
+/// What is said may hold the sign by which menus mark the letter of a shortcut.
+fn plain(label: &str) -> String {
+    label.replace('&', "&&")
 }
 
 /// A system that colours icons itself wants their shape alone.
@@ -61,37 +106,59 @@ fn image(face: Face) -> Result<Image<'static>, tauri::Error> {
     Image::from_bytes(png)
 }
 
-fn system_menu(app: &AppHandle, items: &[Item]) -> Result<SystemMenu<Wry>, tauri::Error> {
-    let menu = SystemMenu::new(app)?;
+fn system_menu(app: &AppHandle, items: &[Item]) -> Result<(SystemMenu<Wry>, Vec<Drawn>), tauri::Error> {
+    let (menu, mut drawn) = (SystemMenu::new(app)?, Vec::new());
     for item in items {
-        menu.append(&*system_item(app, item)?)?;
+        menu.append(&*system_item(app, item, &mut drawn)?)?;
     }
-    Ok(menu)
+    Ok((menu, drawn))
 }
 
-fn system_item(app: &AppHandle, item: &Item) -> Result<Box<dyn IsMenuItem<Wry>>, tauri::Error> {
+fn system_item(
+    app: &AppHandle,
+    item: &Item,
+    drawn: &mut Vec<Drawn>,
+) -> Result<Box<dyn IsMenuItem<Wry>>, tauri::Error> {
     Ok(match item {
-        Item::Line(line) => Box::new(MenuItem::new(app, line, false, None::<&str>)?),
+        Item::Line(line) => {
+            let entry = MenuItem::new(app, plain(line), false, None::<&str>)?;
+            drawn.push(Drawn::Entry(entry.clone()));
+            Box::new(entry)
+        }
         Item::Button { act, label, enabled } => {
-            Box::new(MenuItem::with_id(app, act.id(), label, *enabled, None::<&str>)?)
+            let entry = MenuItem::with_id(app, act.id(), plain(label), *enabled, None::<&str>)?;
+            drawn.push(Drawn::Entry(entry.clone()));
+            Box::new(entry)
         }
         Item::Check { act, label, checked, enabled } => {
-            Box::new(CheckMenuItem::with_id(app, act.id(), label, *enabled, *checked, None::<&str>)?)
+            let check =
+                CheckMenuItem::with_id(app, act.id(), plain(label), *enabled, *checked, None::<&str>)?;
+            drawn.push(Drawn::Check(check.clone()));
+            Box::new(check)
         }
         Item::Submenu { label, enabled, items } => {
-            let submenu = Submenu::new(app, label, *enabled)?;
+            let submenu = Submenu::new(app, plain(label), *enabled)?;
+            drawn.push(Drawn::Submenu(submenu.clone()));
             for item in items {
-                submenu.append(&*system_item(app, item)?)?;
+                submenu.append(&*system_item(app, item, drawn)?)?;
             }
             Box::new(submenu)
         }
-        Item::Separator => Box::new(PredefinedMenuItem::separator(app)?),
+        Item::Separator => {
+            drawn.push(Drawn::Separator);
+            Box::new(PredefinedMenuItem::separator(app)?)
+        }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_marks_no_shortcut() {
+        assert_eq!(plain("https://vault.example/?a&b"), "https://vault.example/?a&&b");
+    }
 
     #[test]
     fn every_face_has_an_icon_of_its_own() {
