@@ -67,6 +67,7 @@ def provider(work):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(work / "leaf.pem", work / "leaf.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Greeted on the connection's own thread: one that says nothing must not keep the others waiting.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1], work / "root.pem"

@@ -10,7 +10,20 @@ profile=${SALLYPORT_DESKTOP_PROFILE:-debug}
 target=${CARGO_TARGET_DIR:-$here/../../target}/$profile
 
 work=$(mktemp -d -t sallyport-desktop.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+# Whatever still runs of the test would write into its folder while that is removed: it is ended first, by force at last.
+swept() {
+  local looks=0 left word=TERM
+  # What looks for them is none of them.
+  unset SALLYPORT_HOME
+  while left=$(grep -lzsxF "SALLYPORT_HOME=$work/sallyport" /proc/[0-9]*/environ | cut -d/ -f3 || true) && [ -n "$left" ]; do
+    [ $((looks += 1)) -le 50 ] || word=KILL
+    # shellcheck disable=SC2086 # a list of numbers
+    kill -s "$word" $left 2>/dev/null || true
+    sleep 0.2
+  done
+  rm -rf "$work"
+}
+trap swept EXIT
 export SALLYPORT_TEST_PYTHON=${SALLYPORT_DEV:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-dev}/venv/bin/python
 export SALLYPORT_BAO=${SALLYPORT_BAO:-${SALLYPORT_TEST_PYTHON%/*}/bao}
 # Where it was built, another user may not be let in.

@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import random
 import re
 import socket
 import subprocess
@@ -10,8 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
-PATIENCE = 60.0
+# Long, since it is only waited for on machines that have much else to do.
+PATIENCE = 120.0
+
+
+class InVain(AssertionError):
+    """What was waited for did not come."""
 
 
 def wait_for(what, condition, patience=PATIENCE):
@@ -23,16 +30,43 @@ def wait_for(what, condition, patience=PATIENCE):
             found = condition()
             if found:
                 return found
-        except (OSError, subprocess.SubprocessError, BusError, WebDriverError, ValueError) as error:
+        # Whatever a look stumbles over is about to come, to go or to be drawn anew.
+        except Exception as error:
+            if isinstance(error, AssertionError) and not isinstance(error, InVain):
+                raise
             last = error
         time.sleep(0.1)
-    raise AssertionError(f"waited {patience:.0f} s in vain for {what}" + (f" ({last})" if last else ""))
+    raise InVain(f"waited {patience:.0f} s in vain for {what}" + (f" (last trouble: {last!r})" if last else "")) from last
 
 
 def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port that is free and that the system hands to nobody meanwhile: below those that it gives away itself."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        try:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            continue
+
+
+def ended(pid):
+    """Whether a process is gone, or is dead and waits to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+class Popup(NamedTuple):
+    title: str
+    body: str
+    # What can be clicked, by the words of the buttons.
+    buttons: tuple
+    # The desktop's own number of it; None until the desktop has taken it.
+    number: int | None
 
 
 class BusError(Exception):
@@ -40,7 +74,7 @@ class BusError(Exception):
 
 
 def gdbus(*arguments):
-    done = subprocess.run(["gdbus", "call", "--session", "--timeout", "5", *arguments], capture_output=True, text=True)
+    done = subprocess.run(["gdbus", "call", "--session", "--timeout", "60", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise BusError(done.stderr.strip())
     return done.stdout.strip()
@@ -75,11 +109,13 @@ class Session:
 
     def desktop(self):
         self.start("openbox", "openbox")
+        wait_for("a window manager", lambda: not subprocess.run(["xdotool", "get_desktop"], capture_output=True).returncode)
         self.start("xfconfd", "/usr/lib/x86_64-linux-gnu/xfce4/xfconf/xfconfd")
         wait_for("the desktop's settings", lambda: owned("org.xfce.Xfconf"))
 
         def setting(channel, name, *value):
-            subprocess.run(["xfconf-query", "-c", channel, "-p", name, "-n", *value], check=True)
+            command = ["xfconf-query", "-c", channel, "-p", name, "-n", *value]
+            wait_for(f"the setting {name}", lambda: not subprocess.run(command, capture_output=True).returncode)
 
         panel = [
             ("/configver", "-t", "int", "-s", "2"),
@@ -99,14 +135,29 @@ class Session:
         wait_for("a tray", lambda: owned("org.kde.StatusNotifierWatcher"))
         wait_for("a daemon for popups", lambda: owned("org.freedesktop.Notifications"))
         self.start("bus", "dbus-monitor", "--session", "interface='org.freedesktop.Notifications',member='Notify'",
-                   "interface='org.freedesktop.Notifications',member='NotificationClosed'")
+                   "interface='org.freedesktop.Notifications',member='NotificationClosed'",
+                   "type='method_return',sender='org.freedesktop.Notifications'")
         self.start("watcher", "dbus-monitor", "--session", "type='signal',interface='org.kde.StatusNotifierWatcher'")
+        # The bus's greeting is what they hear first; what came before would be missed.
+        wait_for("ears on the bus", lambda: all("NameLost" in self.log(name) for name in ("bus", "watcher")))
 
     def popups(self):
-        """Titles and bodies of the popups that were asked for."""
-        strings = re.findall(r'^   string "(.*)"$', self.log("bus"), re.MULTILINE)
-        # app name, icon, title, body: then come actions, hints, time
-        return [tuple(strings[i + 2 : i + 4]) for i, s in enumerate(strings) if s == "Sallyport" and i + 3 < len(strings)]
+        """The popups that were asked for."""
+        messages = re.split(r"^(?=\S)", self.log("bus"), flags=re.MULTILINE)
+        numbers = {}
+        for message in messages:
+            if reply := re.match(r"method return .* destination=(\S+) .*reply_serial=(\d+)\n   uint32 (\d+)\n", message):
+                numbers[reply.group(1), reply.group(2)] = int(reply.group(3))
+        found = []
+        for message in messages:
+            call = re.match(r"method call .* sender=(\S+) .* serial=(\d+) .*member=Notify\n", message)
+            # The time it stays is said last.
+            if call and re.search(r"^   int32 -?\d+\n", message, re.MULTILINE):
+                name, _icon, title, body = re.findall(r'^   string "(.*)"$', message, re.MULTILINE)
+                words = tuple(re.findall(r'^      string "(.*)"$', message, re.MULTILINE)[1::2])
+                if name == "Sallyport":
+                    found.append(Popup(title, body, words, numbers.get(call.groups())))
+        return found
 
     def taken_away(self):
         """How many popups were closed because they were asked to be, not by a person nor by time."""
@@ -137,9 +188,10 @@ class Session:
                 process.terminate()
         for process in self.processes:
             try:
-                process.wait(5)
+                process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 class TrayMenu:
@@ -149,25 +201,33 @@ class TrayMenu:
         self.bus, self.path = wait_for("the app's tray icon", self._find)
 
     @staticmethod
-    def _find():
-        items = re.findall(r"'([^']+)'", gdbus(
+    def icons():
+        """The icons that the panel was given, each with its owner on the bus and its path."""
+        return [item.split("/", 1) for item in re.findall(r"'([^']+)'", gdbus(
             "--dest", "org.kde.StatusNotifierWatcher", "--object-path", "/StatusNotifierWatcher",
             "--method", "org.freedesktop.DBus.Properties.Get",
             "org.kde.StatusNotifierWatcher", "RegisteredStatusNotifierItems",
-        ))
-        for item in items:
-            bus, path = item.split("/", 1)
+        ))]
+
+    @staticmethod
+    def owner(bus):
+        """The process behind a name on the bus."""
+        answer = gdbus("--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus",
+                       "--method", "org.freedesktop.DBus.GetConnectionUnixProcessID", bus)
+        return int(re.search(r"(\d+),?\)$", answer).group(1))
+
+    @classmethod
+    def processes(cls):
+        """Who has an icon in the panel."""
+        return {cls.owner(bus) for bus, _path in cls.icons()}
+
+    @classmethod
+    def _find(cls):
+        for bus, path in cls.icons():
             menu = gdbus("--dest", bus, "--object-path", "/" + path, "--method", "org.freedesktop.DBus.Properties.Get",
                          "org.kde.StatusNotifierItem", "Menu")
             return bus, re.search(r"objectpath '([^']+)'", menu).group(1)
         return None
-
-    @property
-    def process(self):
-        """The process that the icon belongs to."""
-        answer = gdbus("--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus",
-                       "--method", "org.freedesktop.DBus.GetConnectionUnixProcessID", self.bus)
-        return int(re.search(r"(\d+),?\)$", answer).group(1))
 
     def items(self):
         """Label to (id, checked or None, enabled)."""
@@ -217,7 +277,7 @@ class Window:
         session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": options}}, patience)
         self.session = f"/session/{session['sessionId']}"
 
-    def _call(self, method, path, body=None, patience=20):
+    def _call(self, method, path, body=None, patience=PATIENCE):
         request = urllib.request.Request(
             self.root + path, method=method, headers={"Content-Type": "application/json"},
             data=None if body is None else json.dumps(body).encode(),
@@ -235,22 +295,38 @@ class Window:
         return self.run("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", selector)
 
     def click(self, selector, text=""):
-        """Clicks, as a person would, what matches and holds the text."""
+        """Clicks, as a person would, what matches and holds the text, once it stays where it is."""
         find = """
             const [selector, text] = arguments;
             const all = [...document.querySelectorAll(selector)];
-            return all.find((e) => e.innerText.includes(text) && !e.disabled) ?? null;
+            const found = all.find((e) => e.innerText.includes(text) && !e.disabled);
+            return found ? [found, JSON.stringify(found.getBoundingClientRect())] : null;
         """
         def click():
-            element = self.run(find, selector, text)
+            found = self.run(find, selector, text)
+            time.sleep(0.05)
+            # What is drawn anew or moved between the look and the click would leave the click to something else.
+            if not found or self.run(find, selector, text) != found:
+                return False
             # Nothing behind a dialog can be clicked until it has gone.
-            return element and (self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/click", {}) or True)
+            self._call("POST", f"{self.session}/element/{next(iter(found[0].values()))}/click", {})
+            return True
 
         wait_for(f"{selector} “{text}”", click)
 
     def type(self, selector, text):
-        element = wait_for(selector, lambda: self.run("return document.querySelector(arguments[0])", selector))
-        self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/value", {"text": text})
+        """Types until the field holds the text: one that is drawn anew forgets what was typed."""
+        def typed():
+            element = self.run("return document.querySelector(arguments[0])", selector)
+            if not element:
+                return False
+            path = f"{self.session}/element/{next(iter(element.values()))}"
+            if self.run("return arguments[0].value", element) != text:
+                self._call("POST", path + "/clear", {})
+                self._call("POST", path + "/value", {"text": text})
+            return self.run("return document.querySelector(arguments[0]).value", selector) == text
+
+        wait_for(f"“{text}” in {selector}", typed)
 
     def go(self, page):
         self.run("location.hash = arguments[0]", page)

@@ -31,7 +31,8 @@ class Vault:
             return json.load(answer)
 
     def store(self, name, value):
-        self.call("POST", f"secret/data/ai-protected/{name}", {"data": {"value": value}})
+        # It answers before its place for secrets is ready.
+        wait_for("the vault to take it", lambda: self.call("POST", f"secret/data/ai-protected/{name}", {"data": {"value": value}}))
 
     def settings(self):
         """How the engine is told of it."""

@@ -122,6 +122,7 @@ test('by keyboard alone: to Activity, down the list, a row, back', async ({ page
   for (let i = 0; i < 20 && !(await list.evaluate((e) => e === document.activeElement)); i++) await page.keyboard.press('Tab');
   await expect(list).toBeFocused();
   for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowDown');
+  await expect(list).toHaveAttribute('aria-activedescendant', /./);
   const pointed = await list.getAttribute('aria-activedescendant');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('dialog')).toBeVisible();
