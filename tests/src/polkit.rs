@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -97,7 +98,8 @@ impl Polkit {
         command.arg("--nofork").arg("--nopidfile").arg("--config-file").arg(folder.path().join("bus.conf"));
         let bus = Background::start(command, &folder.path().join("bus.log"))?;
         let socket = folder.path().join("dbus/system_bus_socket");
-        wait::until("the system bus", || socket.exists().then_some(())).with_context(|| bus.output())?;
+        // Its file is there a moment before anybody listens on it.
+        wait::until("the system bus", || UnixStream::connect(&socket).ok()).with_context(|| bus.output())?;
         let mut polkit = Polkit { daemon: None, _bus: bus, holder, folder };
         polkit.revive()?;
         Ok(polkit)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Long enough for a busy two-core machine, short enough to fail a stuck test within a minute.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough for a busy two-core machine, short enough to fail a stuck test before long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer, or fails with `what` was waited for.
 pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> Result<T> {
