@@ -73,6 +73,19 @@ test('a popup about suspicious instructions leads to their rows', async ({ page 
   await expect(page.getByRole('dialog')).toContainText('Suspicious instruction: hidden task');
 });
 
+test('a refused request says what can be done about it; a sent one says nothing of it', async ({ page }) => {
+  await page.goto('/#/activity?show=refused');
+  await page.getByRole('option', { name: /a secret stood in text that is signed/ }).first().click();
+  const drawer = page.getByRole('dialog');
+  await expect(drawer.getByRole('region', { name: 'What you can do' })).toContainText('Start a new conversation');
+  await page.keyboard.press('Escape');
+  await expect(drawer).toBeHidden();
+  await page.goto('/#/activity');
+  await page.getByRole('option', { name: /Prompt sent/ }).first().click();
+  await expect(drawer.getByRole('heading', { name: 'Facts' })).toBeVisible();
+  await expect(drawer.getByText('What you can do')).toHaveCount(0);
+});
+
 test('a known secret is never offered to be none', async ({ page }) => {
   await page.goto('/#/activity?show=redacted');
   await page.getByRole('option', { name: /taken out\s+(PAYMENTS_DB_PASSWORD|DEPLOY_TOKEN)\b(?!,)/ }).first().click();

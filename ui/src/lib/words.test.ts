@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MockTrail } from './backend/mock-trail';
 import type { AuditEvent } from './types/audit';
-import { deed, redactions, sentence, taken, tell } from './words';
+import reasons from './reasons.json';
+import ways from './ways.json';
+import { deed, redactions, sentence, taken, tell, wayOut } from './words';
 
 const event = (part: Partial<AuditEvent>): AuditEvent => ({
   seq: 7,
@@ -80,5 +82,18 @@ describe('control events', () => {
     expect(control('engine_stopped', 'stopped').context).toBe('');
     expect(control('authentication_asked', 'authenticated').context).toBe('the person proved who they are');
     expect(control('allowlist_added', 'allowed until 2027-02-24T14:13:07.123456Z').context).toBe('allowed until 24 Feb 2027');
+  });
+});
+
+describe('wayOut', () => {
+  it('knows one for every reason that has words, and for no other', () => {
+    expect(Object.keys(ways.violations)).toEqual(Object.keys(reasons.violations));
+    expect(Object.keys(ways.failures)).toEqual(Object.keys(reasons.failures));
+  });
+  it('is of what was refused or failed, and of nothing else', () => {
+    expect(wayOut(event({ event_type: 'policy_violation', violation_type: 'signed_text' }))).toMatch(/^Start a new conversation/);
+    expect(wayOut(event({ event_type: 'error', actions: [{ action_type: 'exchange_failed', outcome: 'resolve' }] }))).toMatch(/name servers/);
+    expect(wayOut(event({ event_type: 'policy_violation', violation_type: 'brand_new_reason' }))).toBeUndefined();
+    expect(wayOut(event({}))).toBeUndefined();
   });
 });

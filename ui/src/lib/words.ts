@@ -5,10 +5,13 @@ import type { AuditEvent } from './types/audit';
 import { plural } from './format';
 // The popups say the same.
 import reasons from './reasons.json';
+import ways from './ways.json';
 
 const DONE: Record<string, string> = reasons.calls;
 const VIOLATIONS: Record<string, string> = reasons.violations;
 const FAILURES: Record<string, string> = reasons.failures;
+const WAYS_OUT: Record<string, string> = ways.violations;
+const REMEDIES: Record<string, string> = ways.failures;
 
 /** What kind of thing happened; each has its own icon. */
 export type Happening = 'sent' | 'received' | 'redacted' | 'suspicious' | 'refused' | 'failed' | 'control' | 'off';
@@ -133,6 +136,13 @@ export function violation(type: string | undefined): string {
 
 function failure(code: string | undefined): string {
   return FAILURES[code ?? ''] ?? sentence(code ?? 'unknown reason').toLowerCase();
+}
+
+/** What a person can do about a row that says no; nothing where there is nothing to do, or nobody knows. */
+export function wayOut(event: AuditEvent): string | undefined {
+  if (event.event_type === 'policy_violation') return WAYS_OUT[event.violation_type ?? ''];
+  if (event.event_type === 'error') return REMEDIES[event.actions?.[0]?.outcome ?? ''];
+  return undefined;
 }
 
 /** One action of a row, for its details. */
