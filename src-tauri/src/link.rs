@@ -148,7 +148,7 @@ impl Link {
 
     async fn show(&mut self, status: &Status) {
         let seen = seen(&self.client, status).await;
-        if seen.waiting == 0 {
+        if seen.waiting == Some(0) {
             self.popups.nothing_waits();
             popups::nothing_waits();
         }
@@ -192,9 +192,10 @@ pub(crate) async fn first_look(client: &Client) -> Seen {
 async fn seen(client: &Client, status: &Status) -> Seen {
     // What can't be told right now is left out of the menu; it is no reason to draw none.
     let quota = client.quota().await.ok();
-    let waiting = client.elevations().await.map_or(0, |requests| {
-        requests.iter().filter(|request| request.state == elevation::State::Pending).count()
-    });
+    let waiting =
+        client.elevations().await.ok().map(|requests| {
+            requests.iter().filter(|request| request.state == elevation::State::Pending).count()
+        });
     let trouble = status.health.iter().find(|item| item.severity > HealthSeverity::Info);
     Seen {
         state: Some(status.state),

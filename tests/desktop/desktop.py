@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from provider import CALLED, Provider, provider
-from session import PATIENCE, Session, TrayMenu, WebDriverError, Window, ended, free_port, wait_for
+from session import PATIENCE, InVain, Session, TrayMenu, WebDriverError, Window, ended, free_port, wait_for
 from vault import Vault
 
 SECRET = "kZ8#rT2!vQx7-Lm4pWd9"
@@ -244,6 +244,27 @@ def claimed_click(session, popup, action):
                     "org.freedesktop.Notifications.ActionInvoked", f"uint32 {number}", f"'{action}'"], check=True)
 
 
+def clicked_in_time(session, cause, title, action, effect):
+    """Causes a popup and clicks it, until it has its effect. It goes after eight seconds, and the app may not listen yet when the
+    desktop has only just taken it: where the machine is too busy for that, another tool brings another one."""
+    for agent, name in (("codex_exec/1", "codex"), ("claude-cli/2", "claude-code"), ("GeminiCLI/1", "gemini-cli")):
+        cause(agent)
+        popup = wait_for("its popup", lambda: next(p for p in session.popups() if title in p.title and f" {name}" in p.body))
+        end = time.monotonic() + 10
+
+        def led():
+            if time.monotonic() < end:
+                claimed_click(session, popup, action)
+            return wait_for("what the click does", effect, patience=2)
+
+        try:
+            wait_for("the popup to lead somewhere", led, patience=15)
+            return popup
+        except InVain:
+            continue
+    raise AssertionError(f"no click on {title!r} led anywhere")
+
+
 def focus():
     """Gives the window the keyboard. While windows come and go, looking for one may fail."""
     subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^Sallyport$", "windowfocus", "--sync"],
@@ -253,19 +274,15 @@ def focus():
 def not_a_secret(session, window, shots):
     """A popup's button asks about a rule's finding in the window; it is allowed there, passes, and is taken out again after the undo."""
     window.go("#/overview")
-    ask(f"the key of the documentation is {DEMO}", agent="codex_exec/1")
-    assert DEMO.encode() not in Provider.seen[-1], "a key in a known shape arrived"
-    popup = wait_for("its popup", lambda: next(p for p in session.popups() if "in a prompt of codex" in p.body))
-    assert popup.title == "Sallyport took out 1 value", popup
-    assert "Not a secret…" in popup.buttons, popup
+
+    def cause(agent):
+        ask(f"the key of the documentation is {DEMO}", agent=agent)
+        assert DEMO.encode() not in Provider.seen[-1], "a key in a known shape arrived"
+
+    asked = lambda: "Why it is none" in window.text("form")
+    popup = clicked_in_time(session, cause, "Sallyport took out 1 value", "offer", asked)
+    assert "in a prompt of" in popup.body and "Not a secret…" in popup.buttons, popup
     session.picture(shots, "popup-offer")
-
-    def asked():
-        # The app may not listen yet when the desktop has only just taken its popup.
-        claimed_click(session, popup, "offer")
-        return wait_for("the form", lambda: "Why it is none" in window.text("form"), patience=3)
-
-    wait_for("the question", asked)
     wait_for("its address", lambda: "&value=" in window.run("return location.hash"))
     assert engine("allow", "list") in ([], {}), "a claimed click decided"
     if shots:
@@ -292,17 +309,14 @@ def an_instruction_in_a_page(session, window):
     """What a tool brought wants to command: the popup tells it, and leads to its row."""
     call = {"role": "assistant", "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "fetch", "arguments": "{}"}}]}
     result = {"role": "tool", "tool_call_id": "t1", "content": f"Opening hours: 9 to 5. {TASK} Closed on Sunday."}
-    ask("When does it open?", agent="claude-cli/2", messages=[{"role": "user", "content": "Look it up."}, call, result])
-    assert b"saved passwords" not in Provider.seen[-1] and b"Opening hours" in Provider.seen[-1], Provider.seen[-1]
-    popup = wait_for("its popup", lambda: next(p for p in session.popups() if "hidden instruction" in p.title))
-    assert popup.title == "Sallyport made a hidden instruction harmless" and "claude-code" in popup.body, popup
+
+    def cause(agent):
+        ask("When does it open?", agent=agent, messages=[{"role": "user", "content": "Look it up."}, call, result])
+        assert b"saved passwords" not in Provider.seen[-1] and b"Opening hours" in Provider.seen[-1], Provider.seen[-1]
+
     window.go("#/overview")
-
-    def led():
-        claimed_click(session, popup, "default")
-        return wait_for("its page", lambda: "/activity" in window.run("return location.hash"), patience=3)
-
-    wait_for("the popup to lead somewhere", led)
+    led = lambda: "/activity" in window.run("return location.hash")
+    popup = clicked_in_time(session, cause, "Sallyport made a hidden instruction harmless", "default", led)
     wait_for("its row", lambda: "Hidden instruction made harmless" in window.text("[role=option]"))
     wait_for("what is searched for", lambda: window.run("return document.querySelector('[type=search]').value") == "prompt_injection")
     say(f"{popup.title!r}, and its popup leads to the row")
@@ -579,7 +593,8 @@ def first_paint(session, app, background, profile, shots):
     accent = bytes((0x0A, 0x6A, 0x66))
 
     def painted():
-        corner = subprocess.run(["import", "-window", "root", "-crop", "80x80+0+16", "-depth", "8", "rgb:-"], capture_output=True)
+        # Below the title, whose icon has the same colour and is there before the page.
+        corner = subprocess.run(["import", "-window", "root", "-crop", "80x80+0+24", "-depth", "8", "rgb:-"], capture_output=True)
         return any(corner.stdout[i : i + 3] == accent for i in range(0, len(corner.stdout), 3))
 
     def closed():

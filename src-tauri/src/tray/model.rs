@@ -30,8 +30,8 @@ pub(crate) struct Seen {
     pub(crate) asks_reason: bool,
     /// The most severe condition that needs a person.
     pub(crate) trouble: Option<String>,
-    /// Requests for permissions that wait for an answer.
-    pub(crate) waiting: usize,
+    /// Requests for permissions that wait for an answer; None where that could not be asked.
+    pub(crate) waiting: Option<usize>,
     /// The fullest limit, as `today’s tokens` and how much of it is used, in per cent.
     pub(crate) quota: Option<(String, u64)>,
 }
@@ -146,8 +146,8 @@ impl Menu {
         if let Some(trouble) = &seen.trouble {
             items.push(Item::Button { act: Act::OpenOverview, label: shortened(trouble), enabled: true });
         }
-        if seen.waiting > 0 {
-            let label = match seen.waiting {
+        if let Some(waiting @ 1..) = seen.waiting {
+            let label = match waiting {
                 1 => "1 approval waits for you".to_owned(),
                 n => format!("{n} approvals wait for you"),
             };
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn what_waits_and_what_is_used_open_their_pages() {
         let seen =
-            Seen { waiting: 2, quota: Some(("today’s tokens".into(), 84)), ..seen(State::Protected) };
+            Seen { waiting: Some(2), quota: Some(("today’s tokens".into(), 84)), ..seen(State::Protected) };
         insta::assert_snapshot!(drawn(&seen), @r"
         [Protected] Sallyport: Protected
         Protected (grey)
@@ -448,8 +448,8 @@ mod tests {
                 (6, Edit::Enabled(false)),
             ]
         );
-        let more = Seen { waiting: 2, ..on.clone() };
-        let one = Seen { waiting: 1, ..on };
+        let more = Seen { waiting: Some(2), ..on.clone() };
+        let one = Seen { waiting: Some(1), ..on };
         let label = Edit::Label("1 approval waits for you".into());
         assert_eq!(menu_edits(&more, &one).unwrap(), [(1, label), (3, Edit::Checked(true))]);
     }
@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn an_entry_that_comes_goes_or_does_something_else_means_another_menu() {
         let on = seen(State::Protected);
-        let waits = Seen { waiting: 1, ..on.clone() };
+        let waits = Seen { waiting: Some(1), ..on.clone() };
         let quota = Seen { quota: Some(("today’s tokens".into(), 84)), ..on.clone() };
         let forbidden = Seen { forbids_off: true, ..on.clone() };
         for other in [&waits, &quota, &forbidden] {
