@@ -284,6 +284,8 @@ def not_a_secret(session, window, shots):
     assert "in a prompt of" in popup.body and "Not a secret…" in popup.buttons, popup
     session.picture(shots, "popup-offer")
     wait_for("its address", lambda: "&value=" in window.run("return location.hash"))
+    # There was no engine to ask for its rules when the window came.
+    wait_for("the rule's own words", lambda: "Stripe secret or restricted key" in window.text("body"))
     assert engine("allow", "list") in ([], {}), "a claimed click decided"
     if shots:
         window.picture(f"{shots}/not-a-secret.png")

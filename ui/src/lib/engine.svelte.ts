@@ -23,10 +23,7 @@ export class Engine {
   start(): () => void {
     void this.refresh();
     void this.refreshApprovals();
-    void this.backend.rules().then(
-      (rules) => (this.rules = new Map(rules.map((rule) => [rule.id, rule]))),
-      () => undefined,
-    );
+    void this.refreshRules();
     return this.backend.listen((event) => {
       if (event.type === 'disconnected') {
         this.status = undefined;
@@ -34,6 +31,8 @@ export class Engine {
       } else if (event.type !== 'open') {
         this.refreshSoon();
       }
+      // There may have been no engine to ask, or one with other rules.
+      if (event.type === 'connected' || event.type === 'policy') void this.refreshRules();
       if (event.type === 'approval' || event.type === 'held' || event.type === 'connected') void this.refreshApprovals();
       for (const heard of this.heard) heard(event);
     });
@@ -61,6 +60,15 @@ export class Engine {
     } catch {
       // The status says that the engine is away; an older list would mislead.
       this.approvals = undefined;
+    }
+  }
+
+  private async refreshRules() {
+    try {
+      const rules = await this.backend.rules();
+      this.rules = new Map(rules.map((rule) => [rule.id, rule]));
+    } catch {
+      // Rows name their rules all the same.
     }
   }
 
