@@ -2,6 +2,7 @@
 
 mod streamed;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use hudson_proxy::{Body, BodyError, Gathered};
 use sallyport_audit::MAX_CONTENT;
 use sallyport_wire::coding::{self, Bounds, Coding, StreamDecoder};
 use sallyport_wire::sse::Framing;
-use sallyport_wire::{Family, Limits, Role, read_response, splice};
+use sallyport_wire::{Family, Limits, ReadError, Role, read_response, splice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -57,8 +58,10 @@ pub(crate) async fn sanitise(ret: Return, response: Response<Body>) -> Response<
     };
     let content_type = content_type(&parts.headers);
     let kind = Kind::of(content_type.as_deref(), ret.streaming);
+    // Who asked for no stream reads the answer as a whole, whatever its label.
+    let told = matches!(kind, Kind::Stream(_)) && ret.streaming || kind == Kind::Unnamed;
     let (kind, body) = match kind {
-        Kind::Whole | Kind::Binary if codings.is_empty() => match body.peek().await {
+        _ if codings.is_empty() && !told => match body.peek().await {
             Ok((start, body)) => (kind.corrected(&start), body),
             Err(error) => return broken(ret, &error),
         },
@@ -114,7 +117,11 @@ impl Kind {
     fn corrected(self, start: &[u8]) -> Kind {
         match (Framing::sniff(None, start), self) {
             (Some(framing), _) => Kind::Stream(framing),
-            (None, Kind::Binary) if start.trim_ascii_start().starts_with(b"{") => Kind::Whole,
+            (None, Kind::Binary | Kind::Stream(Framing::Events))
+                if start.trim_ascii_start().starts_with(b"{") =>
+            {
+                Kind::Whole
+            }
             (None, kind) => kind,
         }
     }
@@ -194,7 +201,16 @@ async fn whole(
             }
         }
     };
-    let Looked { summary, changed, calls } = look(&ret, content_type, &plain);
+    // What readers put in the place of bytes that are no UTF-8: otherwise a call among them would be read by them alone.
+    let spelled = match String::from_utf8_lossy(&plain) {
+        Cow::Owned(text) if text.trim_start().starts_with(['{', '[']) => Some(Bytes::from(text)),
+        _ => None,
+    };
+    let plain = spelled.clone().unwrap_or(plain);
+    let Some(Looked { summary, changed, calls }) = look(&ret, content_type, &plain) else {
+        return unread(ret);
+    };
+    let changed = changed.or_else(|| spelled.map(|text| text.to_vec()));
     let mut closing = Closing::new(ret);
     let changed = if calls {
         // Should the client go away while a person is asked.
@@ -251,6 +267,21 @@ async fn judge(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Option<
     }
 }
 
+/// Refuses an answer that nests deeper, or holds more, than is read here: its client may read it.
+fn unread(ret: Return) -> Response<Body> {
+    let family = ret.family;
+    let mut closing = Closing::new(ret);
+    closing.finish(Summary { finish_reason: Some("upstream_unread".into()), ..Summary::default() });
+    let refusal = Refusal {
+        code: "upstream_unread",
+        message:
+            "The provider's answer nests deeper, or holds more, than Sallyport reads; it was not handed on."
+                .into(),
+        status: StatusCode::BAD_GATEWAY,
+    };
+    refusal.response(family)
+}
+
 /// What an answer that came whole was found to be.
 struct Looked {
     summary: Summary,
@@ -260,11 +291,12 @@ struct Looked {
     calls: bool,
 }
 
-/// Reads an answer that came whole.
-fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Looked {
+/// Reads an answer that came whole. None if it goes beyond what is read.
+fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Option<Looked> {
     let document = match read_response(ret.family, content_type, body, &ret.limits) {
         Ok(document) => document,
-        Err(_) => return look_at_text(ret, body),
+        Err(ReadError::TooDeep { .. } | ReadError::TooManyStrings { .. }) => return None,
+        Err(_) => return Some(look_at_text(ret, body)),
     };
     let mut summary = Summary {
         model: document.model.clone(),
@@ -284,7 +316,7 @@ fn look(ret: &Return, content_type: Option<&str>, body: &[u8]) -> Looked {
         }
     }
     let changed = (!edits.is_empty()).then(|| splice(body, edits).ok()).flatten();
-    Looked { summary, changed, calls: !document.tool_calls.is_empty() }
+    Some(Looked { summary, changed, calls: !document.tool_calls.is_empty() })
 }
 
 fn look_at_text(ret: &Return, body: &[u8]) -> Looked {
@@ -407,6 +439,9 @@ mod tests {
         assert_eq!(kind("application/octet-stream", " {\"a\":1}"), Kind::Whole);
         assert_eq!(kind("application/json", "{\"a\":1}"), Kind::Whole);
         assert_eq!(kind("text/plain", "dates: today"), Kind::Whole);
+        assert_eq!(kind("application/json", "\r\n\nfoo: 1\ndata: {}"), Kind::Stream(Framing::Events));
+        assert_eq!(kind("application/json", "{\n\"a\":1,\ndata: 1"), Kind::Whole);
+        assert_eq!(kind("text/event-stream", "{\"choices\":[]}"), Kind::Whole);
         assert_eq!(kind("image/png", "\u{89}PNG"), Kind::Binary);
         assert_eq!(kind("audio/mpeg", ""), Kind::Binary);
     }

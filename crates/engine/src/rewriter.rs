@@ -215,7 +215,7 @@ impl Rewriter {
                 .channel(delta.channel)
                 .is_some_and(|channel| channel.kind == ChannelKind::ToolArguments)
         };
-        !read.tool_calls.is_empty() || read.deltas.iter().any(arguments)
+        read.begins || !read.tool_calls.is_empty() || read.deltas.iter().any(arguments)
     }
 
     /// Hands bytes on that nobody edits any more: calls only once they are judged.

@@ -99,4 +99,6 @@ pub enum StreamError {
     EventTooLarge { limit: usize },
     #[error("the stream runs more than {limit} texts side by side")]
     TooManyTexts { limit: usize },
+    #[error("an event of the stream nests deeper, or holds more, than is read")]
+    EventTooIntricate,
 }

@@ -1,6 +1,7 @@
 //! Cuts a stream into events without changing a byte: server-sent events, or lines of JSON.
 //!
-//! However the stream is chunked, the events are the same, and put together they are the stream.
+//! However the stream is chunked, the events are the same, and put together they are the stream; but for bytes that
+//! are no UTF-8, which give way to the sign that readers put in their place.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -32,13 +33,18 @@ impl Framing {
             | "application/stream+json" => return Some(Self::Lines),
             _ => {}
         }
-        let start = start.strip_prefix(BOM).unwrap_or(start);
+        let start = start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start();
         let fields = ["data:", "event:", "id:", "retry:", ":"];
-        fields.iter().any(|field| start.starts_with(field.as_bytes())).then_some(Self::Events)
+        let begins = |line: &[u8]| fields.iter().any(|field| line.starts_with(field.as_bytes()));
+        // Readers skip fields that they don't know; what begins as JSON or as a page is no stream of events.
+        let other = start.starts_with(b"{") || start.starts_with(b"[") || start.starts_with(b"<");
+        let mut lines = start.split(|byte| matches!(byte, b'\n' | b'\r'));
+        let carries = |line: &[u8]| line.starts_with(b"data:") || line.starts_with(b"event:");
+        (begins(start) || !other && lines.any(carries)).then_some(Self::Events)
     }
 }
 
-const BOM: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// One event with exactly the bytes it came in.
 #[derive(Clone, PartialEq, Eq)]
@@ -237,6 +243,11 @@ impl Decoder {
 
     fn take(&mut self, length: usize, complete: bool) -> Event {
         let raw = self.buffer.split_to(length).freeze();
+        // As its readers will see it, so that nothing is said between bytes that are no UTF-8.
+        let raw = match String::from_utf8_lossy(&raw) {
+            Cow::Borrowed(_) => raw,
+            Cow::Owned(text) => Bytes::from(text),
+        };
         let event = Event::parse(raw, self.framing, complete, self.first);
         (self.line, self.searched, self.open, self.first) = (0, 0, false, false);
         event

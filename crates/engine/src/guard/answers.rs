@@ -33,7 +33,7 @@ impl Guard {
                 id: call.id.clone(),
                 name: call.name.clone().unwrap_or_default(),
                 arguments: call.arguments_text(body),
-                oversized: false,
+                doubt: None,
             })
             .collect();
         if calls.is_empty() {

@@ -10,7 +10,7 @@ use sallyport_policy::settings::OutputAction;
 use sallyport_policy::shell::{SimpleCommand, Word};
 use sallyport_wire::stream::gate::HeldCall;
 
-use super::{Guard, Opinion, reason};
+use super::{Guard, Opinion, doubted, reason};
 use crate::output::in_words;
 
 impl Guard {
@@ -23,9 +23,8 @@ impl Guard {
         asked: &mut BTreeMap<Wanted, u64>,
     ) -> Result<Vec<Wanted>, Opinion> {
         let Some(output) = &self.output else { return Ok(Vec::new()) };
-        if held.oversized {
-            let reason = "Its arguments are longer than is looked at. Split the work into smaller calls.";
-            return Err(Opinion::Stopped(reason.to_owned()));
+        if let Some(doubt) = held.doubt {
+            return Err(Opinion::Stopped(doubted(doubt)));
         }
         let Some((action, rules)) = output.stopped(&held.arguments) else { return Ok(Vec::new()) };
         let about: Vec<String> = rules.iter().map(|rule| in_words(rule)).collect();

@@ -37,7 +37,7 @@ use sallyport_policy::permissions::{
 };
 use sallyport_policy::settings::{AgentMode, AgentSettings};
 use sallyport_wire::CallVerdict;
-use sallyport_wire::stream::gate::HeldCall;
+use sallyport_wire::stream::gate::{Doubt, HeldCall};
 use zeroize::Zeroizing;
 
 pub(crate) use answers::Whole;
@@ -241,11 +241,9 @@ impl Guard {
             Err(opinion) => return judged(opinion, restored),
         };
         self.resolve(&mut call);
-        let opinion = if held.oversized && governed {
-            let reason = "Its arguments are longer than is looked at. Split the work into smaller calls.";
-            Opinion::Stopped(reason.to_owned())
-        } else {
-            self.settle(&call, &self.seen_from(&call), &name, asked)
+        let opinion = match held.doubt.filter(|_| governed) {
+            Some(doubt) => Opinion::Stopped(doubted(doubt)),
+            None => self.settle(&call, &self.seen_from(&call), &name, asked),
         };
         let opinion = match opinion {
             Opinion::Passes { granted } => Opinion::Passes { granted: [granted, by_word].concat() },
@@ -272,7 +270,7 @@ impl Guard {
         let arguments = Arguments::read(&held.arguments);
         let Some(placeholder) = arguments.first(&placeholders) else { return Ok(None) };
         let why = match &self.restore {
-            Some(restore) if !held.oversized => {
+            Some(restore) if held.doubt.is_none() => {
                 match restore.put_back(call, &arguments, &placeholders, &self.from(call)) {
                     Ok(arguments) => return Ok(Some(arguments)),
                     Err(why) => format!(" The value is not put back, since {why}."),
@@ -461,6 +459,19 @@ fn way_to_ask(requests: &BTreeSet<u64>, denied: &str) -> String {
 }
 
 /// Rule, way out and place, in one paragraph.
+/// Of a call that can't be judged as it came.
+fn doubted(doubt: Doubt) -> String {
+    match doubt {
+        Doubt::TooLong => {
+            "Its arguments are longer than is looked at. Split the work into smaller calls.".to_owned()
+        }
+        Doubt::Ambiguous => {
+            "It was written so that it can be read in more than one way. Make it again as a call of its own."
+                .to_owned()
+        }
+    }
+}
+
 fn reason(denial: &Denial) -> String {
     let place = denial.place.as_ref().map(|place| format!(" This is said in {place}.")).unwrap_or_default();
     format!("{} {}{place}", denial.sentence, denial.way_out)

@@ -67,8 +67,7 @@ impl Checkout {
 
     fn verdict(&self, classes: &[&str], name: &str, arguments: &Value) -> CallVerdict {
         let (guard, told) = self.guard(classes);
-        let call =
-            HeldCall { id: None, name: name.into(), arguments: arguments.to_string(), oversized: false };
+        let call = HeldCall { id: None, name: name.into(), arguments: arguments.to_string(), doubt: None };
         let mut verdicts = guard.answer(&[call], 0, &self.thread, &mut Hearing::new(true)).unwrap();
         let restored = matches!(verdicts[0], CallVerdict::Rewritten(_));
         assert_eq!(guard.has_restored(), restored);
@@ -149,7 +148,7 @@ fn what_another_thread_was_given_is_text() {
     checkout.thread = Mutex::new(Placeholders::new([4; 32]));
     let (guard, told) = checkout.guard(&["*"]);
     let arguments = json!({"file_path": ".env", "content": "[SECRET:db/password]"}).to_string();
-    let call = HeldCall { id: None, name: "Write".into(), arguments, oversized: false };
+    let call = HeldCall { id: None, name: "Write".into(), arguments, doubt: None };
     let verdicts = guard.answer(&[call], 0, &checkout.thread, &mut Hearing::new(true)).unwrap();
     assert_eq!(verdicts, [CallVerdict::Passes]);
     assert!(told.lock().is_empty());

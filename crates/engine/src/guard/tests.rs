@@ -11,6 +11,8 @@ use sallyport_wire::sse::Framing;
 use sallyport_wire::{Family, Limits, read_request};
 use serde_json::{Value, json};
 
+use sallyport_wire::stream::gate::Doubt;
+
 use super::*;
 use crate::rewriter::{Lens, Rewriter};
 
@@ -49,7 +51,7 @@ fn verdicts(guard: &Guard, calls: &[HeldCall], thread: &Mutex<Placeholders>) -> 
 }
 
 fn held(name: &str, arguments: &Value) -> HeldCall {
-    HeldCall { id: None, name: name.into(), arguments: arguments.to_string(), oversized: false }
+    HeldCall { id: None, name: name.into(), arguments: arguments.to_string(), doubt: None }
 }
 
 fn thread() -> Mutex<Placeholders> {
@@ -133,7 +135,7 @@ fn dangerous_words_are_stopped_in_every_mode_and_without_a_document() {
         let calls = [
             held("Bash", &json!({"command": "sudo rm -rf / --no-preserve-root"})),
             held("Bash", &json!({"command": "ls -la"})),
-            HeldCall { oversized: true, ..held("Write", &json!({"file_path": "src/a.rs"})) },
+            HeldCall { doubt: Some(Doubt::TooLong), ..held("Write", &json!({"file_path": "src/a.rs"})) },
         ];
         let answers = answer(&guard, &calls, &thread());
         let stops = action != OutputAction::Annotate;
@@ -163,7 +165,7 @@ fn without_permission_documents_nothing_is_judged_or_told() {
 
 #[test]
 fn what_is_too_long_to_be_judged_is_denied_where_it_counts() {
-    let call = HeldCall { oversized: true, ..held("Write", &json!({"file_path": "src/a.rs"})) };
+    let call = HeldCall { doubt: Some(Doubt::TooLong), ..held("Write", &json!({"file_path": "src/a.rs"})) };
     let (enforced, _) = guard("enforce", &[SOURCE]);
     assert!(answer(&enforced, std::slice::from_ref(&call), &thread())[0].is_some());
     let (observed, told) = guard("observe", &[SOURCE]);

@@ -6,6 +6,15 @@ use std::fmt::Write as _;
 use super::tape::NO_PARENT;
 use super::{Kind, Node, Tape, text};
 
+/// Where something belongs in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    At(u64),
+    Unsaid,
+    /// `1.0`, `"1"`, `-1`, 2^60: some clients take it for the place of something else, some for one of its own.
+    Odd,
+}
+
 /// Nodes are named by their position on the tape.
 #[derive(Clone, Copy)]
 pub(crate) struct Dom<'b> {
@@ -117,6 +126,22 @@ impl<'b> Dom<'b> {
 
     pub(crate) fn member_unsigned(&self, object: usize, name: &str) -> Option<u64> {
         self.get(object, name).and_then(|at| self.unsigned(at))
+    }
+
+    /// A member that says at which place of a list something belongs.
+    pub(crate) fn member_place(&self, object: usize, name: &str) -> Place {
+        let Some(at) = self.get(object, name).filter(|at| self.kind(*at) != Some(Kind::Null)) else {
+            return Place::Unsaid;
+        };
+        match self.unsigned(at).filter(|place| *place < 1 << 53) {
+            Some(place) => Place::At(place),
+            None => Place::Odd,
+        }
+    }
+
+    /// Whether any of these names stands in the object more than once, so that readers differ in which they take.
+    pub(crate) fn repeats(&self, object: usize, names: &[&str]) -> bool {
+        names.iter().any(|name| self.all(object, name).nth(1).is_some())
     }
 
     /// Characters of a string; none for anything else.

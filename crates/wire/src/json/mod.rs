@@ -9,5 +9,5 @@ pub(crate) mod text;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use dom::Dom;
+pub(crate) use dom::{Dom, Place};
 pub(crate) use tape::{Kind, Node, Tape, parse};

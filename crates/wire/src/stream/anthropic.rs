@@ -8,17 +8,23 @@ use crate::json::Kind;
 use crate::json::text::escape_into;
 
 /// Reads one event; says whether it may be cloned.
-pub(super) fn event(reading: &mut Reading<'_, '_>, root: usize) -> bool {
+///
+/// `name`: the event's, which some clients take where the data has no type.
+pub(super) fn event(reading: &mut Reading<'_, '_>, root: usize, name: Option<&str>) -> bool {
     let dom = reading.dom;
     let index = dom.member_unsigned(root, "index").unwrap_or(0);
-    match dom.member_text(root, "type").unwrap_or_default().as_ref() {
+    let kind = dom.member_text(root, "type");
+    match kind.as_deref().or(name).unwrap_or_default() {
         "message_start" => {
             if let Some(message) = dom.get(root, "message") {
                 reading.found.model = dom.member_text(message, "model").map(Into::into);
                 reading.found.usage = dom.get(message, "usage").map(|at| usage(&dom, at));
             }
         }
-        "content_block_start" => block_start(reading, root, index),
+        "content_block_start" => {
+            reading.found.begins = true;
+            block_start(reading, root, index);
+        }
         "content_block_delta" => {
             if let Some(delta) = dom.get(root, "delta") {
                 block_delta(reading, delta, index);

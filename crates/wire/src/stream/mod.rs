@@ -17,7 +17,7 @@ use crate::json::{self, Dom, Kind};
 use crate::response::Usage;
 use crate::segment::{Container, Role, Segment};
 use crate::sse::{Event, Framing};
-use crate::{Edit, Limits, SpliceError, StreamError, splice};
+use crate::{Edit, Limits, ReadError, SpliceError, StreamError, splice};
 
 /// A text that goes on over events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,8 @@ pub struct StreamEvent {
     /// Channels that get nothing more after this event (deltas of the same event come first).
     pub ends: Vec<ChannelId>,
     pub tool_calls: Vec<ToolFragment>,
+    /// A block of the message begins, be it a call or something else.
+    pub begins: bool,
     pub model: Option<String>,
     /// As reported in this event; `Reader::usage` has the total so far.
     pub usage: Option<Usage>,
@@ -222,6 +224,8 @@ pub struct Reader {
     channels: Channels,
     ended: Vec<ChannelId>,
     usage: Usage,
+    /// An event went beyond what is read.
+    unread: bool,
 }
 
 impl std::fmt::Debug for Reader {
@@ -238,11 +242,15 @@ impl Reader {
             channels: Channels { limit: limits.max_channels, ..Channels::default() },
             ended: Vec::new(),
             usage: Usage::default(),
+            unread: false,
         }
     }
 
     /// Whether what was fed keeps to the limits. A stream that does not can't be followed any more.
     pub fn check(&self) -> Result<(), StreamError> {
+        if self.unread {
+            return Err(StreamError::EventTooIntricate);
+        }
         match self.channels.overrun {
             true => Err(StreamError::TooManyTexts { limit: self.channels.limit }),
             false => Ok(()),
@@ -310,8 +318,14 @@ impl Reader {
             return StreamEvent { done: true, ..StreamEvent::default() };
         }
         let bytes = event.data_in_place();
-        let Ok(tape) = json::parse(&bytes, &self.limits) else {
-            return StreamEvent { segments: plain_segments(event), ..StreamEvent::default() };
+        let tape = match json::parse(&bytes, &self.limits) {
+            Ok(tape) => tape,
+            Err(error) => {
+                // A client may read what this does not.
+                let limit = matches!(error, ReadError::TooDeep { .. } | ReadError::TooManyStrings { .. });
+                self.unread |= limit && event.complete;
+                return StreamEvent { segments: plain_segments(event), ..StreamEvent::default() };
+            }
         };
         let dom = Dom::new(&bytes, &tape);
         let mut reading = Reading {
@@ -325,7 +339,7 @@ impl Reader {
         if let Some(root) = dom.root() {
             cloneable = match self.family {
                 Family::OpenAiChat => openai::event(&mut reading, root),
-                Family::AnthropicMessages => anthropic::event(&mut reading, root),
+                Family::AnthropicMessages => anthropic::event(&mut reading, root, event.name()),
                 Family::Generic => generic::event(&mut reading, root),
             };
         }

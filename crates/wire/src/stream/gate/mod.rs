@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::families::Family;
 use crate::json::{self, Dom};
-use crate::sse::{Decoder, Event, Framing};
+use crate::sse::{BOM, Decoder, Event, Framing};
 use crate::{CallVerdict, Edit, Limits, splice};
 
 /// One sign of life for so many held events.
@@ -24,8 +24,16 @@ pub struct HeldCall {
     pub name: String,
     /// JSON text, or the raw text of a tool that takes such.
     pub arguments: String,
+    /// Why the arguments may not be what the client makes of the call.
+    pub doubt: Option<Doubt>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
     /// Longer than is held: the arguments are not all of it.
-    pub oversized: bool,
+    TooLong,
+    /// Clients put its pieces together in different ways.
+    Ambiguous,
 }
 
 impl std::fmt::Debug for HeldCall {
@@ -44,11 +52,17 @@ struct Fragment {
     id: Option<String>,
     name: Option<String>,
     text: String,
+    /// It may belong to another call, or to none.
+    odd: bool,
+    /// A call begins with it, whatever came under its key before.
+    begins: bool,
 }
 
 /// What an event says of calls.
 #[derive(Default)]
 struct Told {
+    /// A piece of no call under way: whoever takes it for one's must not get it.
+    stray: bool,
     fragments: Vec<Fragment>,
     /// Calls that get nothing more.
     ends: Vec<Ends>,
@@ -81,6 +95,9 @@ pub struct Gate {
     swallow: BTreeSet<Key>,
     /// The same for calls that were let go.
     passing: BTreeSet<Key>,
+    /// Calls that were let go whole: nothing is added to them any more.
+    settled: BTreeSet<Key>,
+    blocks: anthropic::Blocks,
     left: BTreeMap<u64, usize>,
     denied: BTreeMap<u64, usize>,
 }
@@ -102,6 +119,8 @@ impl Gate {
             open: BTreeMap::new(),
             swallow: BTreeSet::new(),
             passing: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            blocks: anthropic::Blocks::default(),
             left: BTreeMap::new(),
             denied: BTreeMap::new(),
         }
@@ -125,13 +144,22 @@ impl Gate {
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         let told = self.tell(&event);
+        let late = |piece: &Fragment| !piece.begins && self.settled.contains(&piece.key);
+        if told.stray || told.fragments.iter().any(late) {
+            return;
+        }
         let mut opens = false;
         for fragment in told.fragments {
             if self.swallow.contains(&fragment.key) || self.passing.contains(&fragment.key) {
                 continue;
             }
             opens = true;
+            self.settled.remove(&fragment.key);
+            let twice = fragment.begins && self.open.contains_key(&fragment.key);
             let open = self.open.entry(fragment.key).or_default();
+            if fragment.odd || twice {
+                open.call.doubt = Some(Doubt::Ambiguous);
+            }
             open.call.id = open.call.id.take().or(fragment.id);
             if let Some(name) = fragment.name {
                 open.call.name.push_str(&name);
@@ -145,7 +173,7 @@ impl Gate {
                 Ends::All => true,
             };
             self.open.iter_mut().filter(|(key, _)| over(key)).for_each(|(_, open)| open.ended = true);
-            self.passing.retain(|key| !over(key));
+            self.settled.extend(self.passing.extract_if(.., |key| over(key)));
         }
         if self.queue.is_empty() && !opens {
             self.let_go(&event, out);
@@ -186,7 +214,10 @@ impl Gate {
         let whole = !self.open.is_empty() && self.open.values().all(|open| open.ended);
         (whole || (oversized && !self.open.is_empty())).then(|| {
             let calls = self.open.values();
-            calls.map(|open| HeldCall { oversized: !open.ended, ..open.call.clone() }).collect()
+            let long = |open: &Open| (!open.ended).then_some(Doubt::TooLong);
+            calls
+                .map(|open| HeldCall { doubt: open.call.doubt.or(long(open)), ..open.call.clone() })
+                .collect()
         })
     }
 
@@ -210,9 +241,11 @@ impl Gate {
                 }
                 _ if !open.ended => {
                     self.passing.insert(*key);
+                    continue;
                 }
                 _ => {}
             }
+            self.settled.insert(*key);
         }
         let queue = std::mem::take(&mut self.queue);
         self.held = 0;
@@ -255,23 +288,30 @@ impl Gate {
         self.denied.contains_key(&group) && !self.left.contains_key(&group)
     }
 
-    fn tell(&self, event: &Event) -> Told {
+    fn tell(&mut self, event: &Event) -> Told {
         if !event.has_data() {
             return Told { idle: true, ..Told::default() };
         }
         if over(event) {
             return Told { ends: vec![Ends::All], ..Told::default() };
         }
-        self.read(event, Told::default(), |dom, root| match self.family {
-            Family::AnthropicMessages => anthropic::tell(dom, root, &self.open),
+        let mut blocks = std::mem::take(&mut self.blocks);
+        let mut told = self.read(event, Told::default(), |dom, root| match self.family {
+            Family::AnthropicMessages => anthropic::tell(self, dom, root, event.name(), &mut blocks),
             _ => openai::tell(dom, root),
-        })
+        });
+        self.blocks = blocks;
+        // A byte order mark within a stream makes a name that clients skip.
+        if event.raw.starts_with(BOM) {
+            told.fragments.iter_mut().for_each(|fragment| fragment.odd = true);
+        }
+        told
     }
 
     fn rewrite(&self, event: &Event, said: &mut Said<'_>, out: &mut Vec<u8>) {
         let plain = || vec![Piece::Event(Vec::new())];
         let pieces = self.read(event, plain(), |dom, root| match self.family {
-            Family::AnthropicMessages => anthropic::rewrite(self, dom, root, said),
+            Family::AnthropicMessages => anthropic::rewrite(self, dom, root, event.name(), said),
             _ => openai::rewrite(self, dom, root, said),
         });
         for piece in pieces {

@@ -8,21 +8,35 @@ use crate::Edit;
 use crate::denial::reason;
 use crate::json::remove::removals;
 use crate::json::text::{escaped, quoted};
-use crate::json::{Dom, Kind};
+use crate::json::{Dom, Kind, Place};
 
 /// The older single call stands outside of the list.
 const FUNCTION_CALL: u64 = u64::MAX;
+/// Calls with an index that clients read in different ways.
+const ODD: u64 = u64::MAX - 1;
 
 pub(super) fn tell(dom: &Dom<'_>, root: usize) -> Told {
     let mut told = Told::default();
     for (group, choice) in choices(dom, root) {
         for delta in dom.all(choice, "delta") {
+            let odd = group == ODD
+                || dom.repeats(root, &["choices"])
+                || dom.repeats(choice, &["index", "delta"])
+                || dom.repeats(delta, &["tool_calls", "function_call"]);
             for (index, call) in calls(dom, delta) {
                 let id = dom.member_text(call, "id");
-                told.fragments.push(fragment(dom, (group, index), id, function_of(dom, call)));
+                let mut fragment = fragment(dom, (group, index), id, function_of(dom, call));
+                fragment.odd |= odd
+                    || index == ODD
+                    || dom.repeats(call, &["index", "function", "custom"])
+                    || dom.get(call, "function").is_some() && dom.get(call, "custom").is_some();
+                told.fragments.push(fragment);
             }
             let function = dom.get(delta, "function_call").filter(|at| dom.kind(*at) == Some(Kind::Object));
-            told.fragments.extend(function.map(|at| fragment(dom, (group, FUNCTION_CALL), None, at)));
+            told.fragments.extend(function.map(|at| {
+                let fragment = fragment(dom, (group, FUNCTION_CALL), None, at);
+                Fragment { odd: odd || fragment.odd, ..fragment }
+            }));
         }
         if dom.member_text(choice, "finish_reason").is_some() {
             told.ends.push(Ends::Group(group));
@@ -37,13 +51,22 @@ pub(super) fn tell(dom: &Dom<'_>, root: usize) -> Told {
 fn choices<'d>(dom: &'d Dom<'_>, root: usize) -> impl Iterator<Item = (u64, usize)> + 'd {
     dom.all(root, "choices")
         .flat_map(|choices| dom.elements(choices).enumerate())
-        .map(|(position, choice)| (dom.member_unsigned(choice, "index").unwrap_or(position as u64), choice))
+        .map(|(position, choice)| (place(dom, choice, position), choice))
 }
 
 fn calls<'d>(dom: &'d Dom<'_>, delta: usize) -> impl Iterator<Item = (u64, usize)> + 'd {
     dom.all(delta, "tool_calls")
         .flat_map(|calls| dom.elements(calls).enumerate())
-        .map(|(position, call)| (dom.member_unsigned(call, "index").unwrap_or(position as u64), call))
+        .map(|(position, call)| (place(dom, call, position), call))
+}
+
+/// By its index; where none is said by where it stands.
+fn place(dom: &Dom<'_>, object: usize, position: usize) -> u64 {
+    match dom.member_place(object, "index") {
+        Place::At(index) => index,
+        Place::Unsaid => position as u64,
+        Place::Odd => ODD,
+    }
 }
 
 fn function_of(dom: &Dom<'_>, call: usize) -> usize {
@@ -88,6 +111,9 @@ fn fragment(dom: &Dom<'_>, key: Key, id: Option<std::borrow::Cow<'_, str>>, func
         id: id.map(Into::into),
         name: dom.member_text(function, "name").map(Into::into),
         text: text.unwrap_or_default(),
+        odd: dom.repeats(function, &["name", "arguments", "input"])
+            || dom.get(function, "arguments").is_some() && dom.get(function, "input").is_some(),
+        begins: false,
     }
 }
 
@@ -102,7 +128,7 @@ pub(super) fn rewrite(gate: &Gate, dom: &Dom<'_>, root: usize, said: &mut Said<'
             for list in dom.all(delta, "tool_calls") {
                 let mut items: Vec<(bool, Range<usize>)> = Vec::new();
                 for (position, call) in dom.elements(list).enumerate() {
-                    let index = dom.member_unsigned(call, "index").unwrap_or(position as u64);
+                    let index = place(dom, call, position);
                     let denied = gate.swallow.contains(&(group, index));
                     if !denied {
                         edits.extend(renumbered(gate, dom, call, group, index));

@@ -134,7 +134,7 @@ fn a_block_beyond_the_limit_is_judged_as_such() {
     for (name, expected) in [("bad", "no bad".to_owned()), ("good", "x".repeat(100))] {
         let (out, asked) =
             passed(Family::AnthropicMessages, &messages(vec![block(0, name, &["x"; 100])]), &limits);
-        assert!(asked[0].oversized && asked.len() == 1);
+        assert!(asked[0].doubt == Some(Doubt::TooLong) && asked.len() == 1);
         let (blocks, _) = message(&out);
         assert_eq!(blocks[0].1, expected);
     }
@@ -300,4 +300,120 @@ fn other_arguments_take_the_form_of_the_first() {
     let stream = sse(&[chunk(&object, Some("tool_calls"))]);
     let (out, _) = passed(Family::OpenAiChat, &stream, &Limits::default());
     assert_eq!(datas(&out)[0]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], new);
+}
+
+/// Calls the client would make of a stream, as SDKs do: blocks one behind the other, pieces by their index.
+fn by_place(stream: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::<(String, String)>::new();
+    for event in datas(stream) {
+        match event["type"].as_str() {
+            Some("content_block_start") => {
+                blocks.push((
+                    event["content_block"]["name"].as_str().unwrap_or_default().into(),
+                    String::new(),
+                ));
+            }
+            Some("content_block_delta") => {
+                let at = event["index"].as_u64().unwrap_or_default() as usize;
+                let piece = event["delta"]["partial_json"].as_str().unwrap_or_default();
+                if let Some(block) = blocks.get_mut(at) {
+                    block.1.push_str(piece);
+                }
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+fn piece(index: &Value, text: &str) -> Value {
+    json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": text}})
+}
+
+#[test]
+fn nothing_is_added_to_a_call_that_was_judged() {
+    let mut late = block(0, "run", &[]);
+    late.push(piece(&json!(0), "{\"command\":\"rm\"}"));
+    let (out, asked) = passed(Family::AnthropicMessages, &messages(vec![late]), &Limits::default());
+    assert_eq!((asked.len(), asked[0].arguments.as_str()), (1, ""));
+    assert_eq!(by_place(&out), pairs(&[("run", "")]));
+    // The same index for a new block is a new call.
+    let again = [block(0, "run", &["{}"]), block(0, "walk", &["{\"a\":1}"])].concat();
+    let (_, asked) = passed(Family::AnthropicMessages, &messages(vec![again]), &Limits::default());
+    assert_eq!(asked.iter().map(|call| call.arguments.as_str()).collect::<Vec<_>>(), ["{}", "{\"a\":1}"]);
+
+    let mut chunks = call(0, "run");
+    chunks.push(chunk(&json!({}), Some("tool_calls")));
+    let whole = sse(&chunks);
+    chunks.push(chunk(&json!({"tool_calls": [{"index": 0, "function": {"arguments": ";rm"}}]}), None));
+    let (out, asked) = passed(Family::OpenAiChat, &sse(&chunks), &Limits::default());
+    assert_eq!((out, asked.len()), (whole, 1));
+}
+
+#[test]
+fn pieces_that_clients_count_otherwise_are_dropped_or_doubted() {
+    // The second block of the message, by the number seven.
+    let mut jump = block(0, "note", &["{}"]);
+    jump.extend([block(7, "run", &[]).remove(0), piece(&json!(1), "{\"command\":\"rm\"}")]);
+    let (out, _) = passed(Family::AnthropicMessages, &messages(vec![jump]), &Limits::default());
+    assert!(!out.contains("rm"), "{out}");
+    let first = block(0, "note", &["{}"]);
+    let seventh = vec![block(7, "run", &[]).remove(0)];
+    let stream = messages(vec![first, seventh, block(1, "note", &["{\"command\":\"rm\"}"])]);
+    let (_, asked) = passed(Family::AnthropicMessages, &stream, &Limits::default());
+    let doubted = |asked: &[HeldCall]| {
+        asked.iter().any(|call| call.arguments.contains("rm") && call.doubt == Some(Doubt::Ambiguous))
+    };
+    assert!(doubted(&asked), "{asked:?}");
+    // A call of the provider's own goes on piece by piece, under its own number.
+    let mut server = block(0, "search", &["{\"q\":1}"]);
+    server[0]["content_block"]["type"] = json!("server_tool_use");
+    let stream = messages(vec![server]);
+    assert_eq!(passed(Family::AnthropicMessages, &stream, &Limits::default()), (stream.clone(), vec![]));
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_doubted() {
+    let ambiguous = |family, stream: &str| {
+        let (_, asked) = passed(family, stream, &Limits::default());
+        assert!(!asked.is_empty(), "{stream}");
+        asked.iter().any(|call| call.doubt == Some(Doubt::Ambiguous))
+    };
+    let anthropic = |stream: &str| ambiguous(Family::AnthropicMessages, stream);
+    let plain = messages(vec![block(0, "run", &["{\"command\":", "\"ls\"}"])]);
+    assert!(!anthropic(&plain));
+    // Some clients go by the name of an event, some by its data.
+    assert!(anthropic(&plain.replacen("event: content_block_delta", "event: x", 1)));
+    assert!(anthropic(&plain.replacen("event: content_block_delta\n", "\u{feff}", 1)));
+    assert!(anthropic(&plain.replacen("\"index\":0", "\"index\":0,\"index\":1", 2)));
+    for index in ["1.0", "\"1\"", "-1", "9007199254740993"] {
+        let odd = plain.replace("\"index\":0", &format!("\"index\":{index}"));
+        assert!(anthropic(&odd), "{index}");
+    }
+    let mut chunks = call(0, "run");
+    chunks.push(chunk(&json!({}), Some("tool_calls")));
+    let plain = sse(&chunks);
+    let openai = |stream: &str| ambiguous(Family::OpenAiChat, stream);
+    assert!(!openai(&plain));
+    let piece = plain.find("\"tool_calls\":").expect("a call");
+    let twice = format!(
+        "{}\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":\"\\\\\"}}}}],{}",
+        &plain[..piece],
+        &plain[piece..]
+    );
+    assert!(openai(&twice));
+}
+
+#[test]
+fn an_event_may_be_named_by_its_line_alone() {
+    let plain = messages(vec![block(0, "bad", &["{\"command\":", "\"rm\"}"])]);
+    let mut nameless = plain;
+    for kind in ["content_block_start", "content_block_delta", "content_block_stop"] {
+        nameless = nameless
+            .replace(&format!(",\"type\":\"{kind}\""), "")
+            .replace(&format!("\"type\":\"{kind}\","), "");
+    }
+    let (out, asked) = passed(Family::AnthropicMessages, &nameless, &Limits::default());
+    assert_eq!(asked.len(), 1);
+    assert!(!out.contains("rm"), "{out}");
 }
