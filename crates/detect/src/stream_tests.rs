@@ -71,7 +71,7 @@ fn cut(text: &str, sizes: &[usize]) -> Vec<String> {
 
 /// A known value in some dress.
 fn dressed() -> impl Strategy<Value = String> {
-    (0..SECRETS.len(), 0..9usize).prop_map(|(which, dress)| {
+    (0..SECRETS.len(), 0..10usize).prop_map(|(which, dress)| {
         let value = SECRETS[which].1;
         let json = serde_json::to_string(value).unwrap();
         let json = json[1..json.len() - 1].to_owned();
@@ -82,6 +82,11 @@ fn dressed() -> impl Strategy<Value = String> {
             4 => data_encoding::HEXUPPER.encode(value.as_bytes()),
             5 => value.bytes().map(|byte| format!("%{byte:02x}")).collect(),
             6 => value.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect(),
+            8 => {
+                let coded = data_encoding::HEXLOWER.encode(value.as_bytes());
+                let lines: Vec<_> = coded.as_bytes().chunks(25).map(String::from_utf8_lossy).collect();
+                lines.join("\n  12\u{2192}")
+            }
             7 => json.replace('\\', "\\\\").replace('"', "\\\""),
             _ => json,
         }

@@ -36,6 +36,21 @@ impl Contexts {
         }
     }
 
+    /// A slash before the first, or after the last, that carries bits of the pattern together with others'.
+    pub(super) fn add_shared(&mut self, pattern: &[u8], lead: bool, trail: bool) {
+        let Some(row) = row(b'/').and_then(|row| self.0.get_mut(row)) else { return };
+        let (first, last) =
+            (pattern.first().map(|byte| class(*byte)), pattern.last().map(|byte| class(*byte)));
+        for other in 0..CLASSES {
+            if let Some(first) = first.filter(|_| lead) {
+                *row |= 1 << (other * CLASSES + first);
+            }
+            if let Some(last) = last.filter(|_| trail) {
+                *row |= 1 << (last * CLASSES + other);
+            }
+        }
+    }
+
     pub(super) fn join(&mut self, other: &Contexts) {
         self.0.iter_mut().zip(other.0).for_each(|(row, others)| *row |= others);
     }

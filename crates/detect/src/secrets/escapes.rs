@@ -378,12 +378,48 @@ pub(super) fn wrap(before: &[u8], input: &[u8], newline: usize) -> Option<Wrap> 
     if !ends_long_token(before, input, start) {
         return None;
     }
-    match input.get(newline + 1) {
+    let line = input.get(newline + 1..).unwrap_or_default();
+    let margin = margin(line);
+    let next = newline + 1 + margin;
+    match input.get(next) {
         None => Some(Wrap::Unfinished(start)),
-        Some(byte) if is_token(*byte) => Some(Wrap::Is(start..newline + 1)),
+        Some(byte) if is_token(*byte) => {
+            Some(Wrap::Is { gap: start..next, sure: !may_be_number(line, margin) })
+        }
         Some(_) => None,
     }
 }
+
+/// No margin is wider.
+pub(super) const MARGIN: usize = 48;
+
+/// How far what a line begins with goes that is none of its own: an indent, marks of a quoted mail or a comment, its
+/// number. A line that ends there may go on.
+fn margin(line: &[u8]) -> usize {
+    let line = line.get(..MARGIN).unwrap_or(line);
+    let spaces = |from: usize| {
+        let rest = line.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+    };
+    let indent = spaces(0);
+    let rest = line.get(indent..).unwrap_or_default();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match rest.get(digits..).unwrap_or_default() {
+        // `cat -n`, and how agents show files.
+        [b'\t', ..] if digits > 0 => return indent + digits + 1,
+        after if digits > 0 && after.starts_with(ARROW) => return indent + digits + ARROW.len(),
+        _ => {}
+    }
+    let marks = rest.iter().take_while(|byte| matches!(byte, b'>' | b'#' | b'*' | b'|' | b' ')).count();
+    spaces(indent + marks)
+}
+
+/// Whether the text ends in digits that a sign may follow which makes them the line's number.
+fn may_be_number(line: &[u8], margin: usize) -> bool {
+    line.len() < MARGIN && line.get(margin..).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
+}
+
+const ARROW: &[u8] = "\u{2192}".as_bytes();
 
 /// Whether [`WRAPPED`] bytes of a token stand before `at`.
 pub(super) fn ends_long_token(before: &[u8], input: &[u8], at: usize) -> bool {
@@ -398,7 +434,11 @@ pub(super) fn ends_long_token(before: &[u8], input: &[u8], at: usize) -> bool {
 }
 
 pub(super) enum Wrap {
-    Is(Range<usize>),
+    /// `sure`: no more of the text can say that the gap is wider.
+    Is {
+        gap: Range<usize>,
+        sure: bool,
+    },
     Unfinished(usize),
 }
 
@@ -412,10 +452,13 @@ pub(super) fn unwrap_lines(before: &[u8], input: &[u8]) -> Option<Layer> {
             Some(Wrap::Unfinished(at)) => {
                 layer.get_or_insert_with(|| Layer::with_room(input.len())).unfinished = Some(at);
             }
-            Some(Wrap::Is(gap)) => {
+            Some(Wrap::Is { gap, sure }) => {
                 let layer = layer.get_or_insert_with(|| Layer::with_room(input.len()));
                 layer.copy(input, done..gap.start);
                 layer.escape(gap.start, gap.len() as u8, b"");
+                if !sure {
+                    layer.unfinished = Some(gap.start);
+                }
                 done = gap.end;
             }
         }
@@ -451,12 +494,23 @@ pub(super) fn unwrap_escaped(input: &[u8], escapes: &[Escape]) -> Option<Layer> 
         if !left {
             continue;
         }
-        match input.get(escape.out + 1) {
+        let mut next = escape.out + 1;
+        let mut sure = true;
+        if ends_long_token(b"", input, start) {
+            let line = input.get(next..).unwrap_or_default();
+            let margin = margin(line);
+            next += margin;
+            sure = !may_be_number(line, margin);
+        }
+        match input.get(next) {
             Some(byte) if is_token(*byte) => {
                 let layer = layer.get_or_insert_with(|| Layer::with_room(input.len()));
                 layer.copy(input, done..start);
-                layer.escape(start, (escape.out + 1 - start) as u8, b"");
-                done = escape.out + 1;
+                layer.escape(start, (next - start) as u8, b"");
+                if !sure {
+                    layer.unfinished = Some(start);
+                }
+                done = next;
             }
             Some(_) => {}
             None => layer.get_or_insert_with(|| Layer::with_room(input.len())).unfinished = Some(start),

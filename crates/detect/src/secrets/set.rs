@@ -131,6 +131,9 @@ impl SecretSet {
         variants::each(value, |form, bytes| {
             if let Some(pattern) = Pattern::of(hasher, number, form, bytes) {
                 self.contexts.add(bytes);
+                if let Form::Base64 { lead, trail } = form {
+                    self.contexts.add_shared(bytes, lead, trail);
+                }
                 grid::print(hasher.windows(), bytes, pattern.at as usize, grids);
                 self.patterns.push(pattern);
             }

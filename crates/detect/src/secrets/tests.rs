@@ -162,6 +162,22 @@ proptest! {
     }
 
     #[test]
+    fn what_base64_shares_with_others_goes_with_it_escaped_or_not(
+        value in secret(),
+        before in prop::collection::vec(any::<u8>(), 0..4),
+        after in prop::collection::vec(any::<u8>(), 0..4),
+        slash in prop::sample::select(vec!["\\/", "%2F", "\\u002f", "&#47;"]),
+    ) {
+        let index = index(&[("name", &value, false)]);
+        let whole = [&before[..], value.as_bytes(), &after].concat();
+        let (first, end) = (before.len() * 8 / 6, ((before.len() + value.len()) * 8).div_ceil(6));
+        let coded = BASE64.encode(&whole);
+        let place = |at: usize| coded[..at].replace('/', slash).len();
+        let text = coded.replace('/', slash);
+        prop_assert!(spans(&index, &text).contains(&(place(first), place(end))), "{text}");
+    }
+
+    #[test]
     fn hex_in_any_case(value in secret(), before in AROUND, after in "[ .,;]", mix in any::<u64>()) {
         let index = index(&[("name", &value, false)]);
         let lower = HEXLOWER.encode(value.as_bytes());
@@ -242,7 +258,21 @@ proptest! {
             _ => (before.len() * 2, whole.len() * 2),
         };
         let lines: Vec<&str> = encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        for (newline, around) in [("\n", 10), ("\r\n", 10), ("\n", 300), ("\\n", 10), ("\\r\\n", 300)] {
+        for (newline, around) in [
+            ("\n", 10),
+            ("\r\n", 10),
+            ("\n", 300),
+            ("\\n", 10),
+            ("\\r\\n", 300),
+            // Indented, quoted, in a comment, with its number.
+            ("\n        ", 10),
+            ("\r\n\t", 300),
+            ("\n> > ", 10),
+            ("\n# ", 10),
+            ("\n   117\u{2192}", 10),
+            ("\n42\t", 300),
+            ("\\n    ", 10),
+        ] {
             let around = " ".repeat(around);
             let text = format!("{around}{}{around}", lines.join(newline));
             // A break belongs to the span only if it stands inside it.

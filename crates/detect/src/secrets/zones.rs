@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::contexts::Contexts;
-use super::escapes::{Escaped, Wrap, ends_long_token, escape, wrap};
+use super::escapes::{Escaped, MARGIN, Wrap, ends_long_token, escape, wrap};
 use super::marks::{self, Kinds, Marks};
 
 /// Escapes that are nearer to each other than this share a stretch.
@@ -49,8 +49,9 @@ impl Zones {
     fn add_wraps(&mut self, text: &[u8], block: usize, breaks: u64) {
         let mut breaks = breaks;
         while breaks != 0 {
-            if let Some(Wrap::Is(gap)) = wrap(b"", text, block + breaks.trailing_zeros() as usize) {
+            if let Some(Wrap::Is { gap, .. }) = wrap(b"", text, block + breaks.trailing_zeros() as usize) {
                 self.add(gap.start, text.len());
+                self.add(gap.end, text.len());
             }
             breaks &= breaks - 1;
         }
@@ -214,6 +215,10 @@ impl Escapes<'_> {
         if counts {
             self.near = at + NEAR;
             self.zones.add(at, text.len());
+            // Where a token was wrapped there, its next line may have a margin.
+            if self.last.end > at && matches!(self.last.byte, b'\n' | b'\r') {
+                self.zones.add((at + MARGIN).min(text.len()), text.len());
+            }
         }
     }
 }
@@ -334,8 +339,9 @@ mod tests {
         memchr::memchr_iter(b'+', text).filter(|_| pluses).for_each(|at| others.add(at, text.len()));
         zones.join(others);
         for at in memchr::memchr_iter(b'\n', text) {
-            if let Some(Wrap::Is(gap)) = wrap(b"", text, at) {
+            if let Some(Wrap::Is { gap, .. }) = wrap(b"", text, at) {
                 wrapped.add(gap.start, text.len());
+                wrapped.add(gap.end, text.len());
             }
         }
         zones.join(wrapped);
@@ -346,7 +352,7 @@ mod tests {
         let some = [
             "\\n", "\\\\\\\\", "\\\\\"", "n", "\\\"", "\\\\", "\\\\n", "\\t", "\\'", "\\r\\n", "\\d",
             "\\u0041", "\\", "%20", "%0A", "%zz", "%", "&lt;", "&quot;", "&amp;lt;", "&x", "&#39;", "&", ";",
-            "\n", "\r\n", "+", "a", "b7", "{", "\u{e9}",
+            "\n", "\r\n", "+", "a", "b7", "{", "\u{e9}", "    ", "> ", "12\t",
         ];
         let long = [" ".repeat(70), "x".repeat(23), "y/Z0".repeat(6), "word ".repeat(8), "q".repeat(40)];
         let all: Vec<String> = some.map(str::to_owned).into_iter().chain(long).collect();
@@ -415,6 +421,6 @@ mod tests {
     #[test]
     fn a_wrapped_line_is_a_zone() {
         let text = [&[b' '; 100][..], &[b'a'; 24], b"\nx", &[b' '; 100]].concat();
-        assert_eq!(Zones::of(&text, false, &everything()).iter().next(), Some(76..188));
+        assert_eq!(Zones::of(&text, false, &everything()).iter().next(), Some(76..189));
     }
 }
