@@ -31,14 +31,16 @@ impl std::fmt::Debug for TagKey {
 pub struct Placeholders {
     tags: TagKey,
     thread: [u8; 32],
-    seen: HashMap<RuleId, Vec<Seen>>,
+    seen: HashMap<RuleId, Seen>,
     issued: HashSet<String>,
 }
 
+/// The values of one rule.
+#[derive(Default)]
 struct Seen {
-    digest: [u8; 16],
-    /// Hexadecimal digits of a tag; none for the first value of a rule.
-    tag_len: usize,
+    /// The length of each value's tag; none for the first.
+    lengths: HashMap<[u8; 16], usize>,
+    tags: HashSet<String>,
 }
 
 const SHORTEST_TAG: usize = 4;
@@ -108,21 +110,18 @@ impl Placeholders {
         let seen = self.seen.entry(rule.clone()).or_default();
         let hex = data_encoding::HEXLOWER.encode(&digest);
         let tag = |len: usize| hex.get(..len).filter(|tag| !tag.is_empty()).map(str::to_owned);
-        if let Some(held) = seen.iter().find(|held| held.digest == digest) {
-            return tag(held.tag_len);
+        if let Some(held) = seen.lengths.get(&digest) {
+            return tag(*held);
         }
-        let taken = |len: usize| {
-            seen.iter().any(|held| {
-                held.tag_len == len
-                    && hex.get(..len) == data_encoding::HEXLOWER.encode(&held.digest).get(..len)
-            })
-        };
-        let tag_len = match seen.is_empty() {
+        let free = |len: &usize| hex.get(..*len).is_some_and(|tag| !seen.tags.contains(tag));
+        let length = match seen.lengths.is_empty() {
             true => 0,
-            false => (SHORTEST_TAG..hex.len()).find(|len| !taken(*len)).unwrap_or(hex.len()),
+            false => (SHORTEST_TAG..hex.len()).find(free).unwrap_or(hex.len()),
         };
-        seen.push(Seen { digest, tag_len });
-        tag(tag_len)
+        seen.lengths.insert(digest, length);
+        let tag = tag(length);
+        seen.tags.extend(tag.clone());
+        tag
     }
 }
 

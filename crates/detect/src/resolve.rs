@@ -5,6 +5,7 @@
 //! known user name inside a URL must not let the password beside it pass.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use sallyport_policy::{Finding, FindingKind};
@@ -23,9 +24,7 @@ pub(crate) fn resolve(text: &str, mut candidates: Vec<Candidate>, covered: &[Ran
         return Vec::new();
     }
     candidates.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
-    // Sorted by start and apart: what is taken so far, with the finding it became.
-    let mut taken: Vec<(Range<usize>, Option<Finding>)> =
-        covered.iter().map(|span| (span.clone(), None)).collect();
+    let mut taken: Taken = covered.iter().map(|span| (span.start, (span.end, None))).collect();
     for candidate in candidates {
         let free = uncovered(&candidate.finding.span, &taken);
         if free.len() == 1 && free.first() == Some(&candidate.finding.span) {
@@ -39,8 +38,11 @@ pub(crate) fn resolve(text: &str, mut candidates: Vec<Candidate>, covered: &[Ran
             insert(&mut taken, span.clone(), Finding { span, ..candidate.finding.clone() });
         }
     }
-    taken.into_iter().filter_map(|(_, finding)| finding).collect()
+    taken.into_values().filter_map(|(_, finding)| finding).collect()
 }
+
+/// What is taken so far, by its start: its end, and the finding that it became. They are apart.
+type Taken = BTreeMap<usize, (usize, Option<Finding>)>;
 
 fn rank(candidate: &Candidate) -> (bool, Reverse<sallyport_policy::Severity>, Reverse<usize>, usize, bool) {
     let finding = &candidate.finding;
@@ -50,18 +52,16 @@ fn rank(candidate: &Candidate) -> (bool, Reverse<sallyport_policy::Severity>, Re
     (guessed, Reverse(finding.severity), Reverse(finding.span.len()), finding.span.start, no_line)
 }
 
-fn uncovered(span: &Range<usize>, taken: &[(Range<usize>, Option<Finding>)]) -> Vec<Range<usize>> {
+fn uncovered(span: &Range<usize>, taken: &Taken) -> Vec<Range<usize>> {
     let mut free = Vec::new();
     let mut from = span.start;
-    let first = taken.partition_point(|(held, _)| held.end <= span.start);
-    for (held, _) in taken.get(first..).unwrap_or_default() {
-        if held.start >= span.end {
-            break;
+    let before = taken.range(..=span.start).next_back();
+    let first = before.map_or(span.start, |(start, _)| *start);
+    for (start, (end, _)) in taken.range(first..span.end.max(first)) {
+        if from < *start {
+            free.push(from..*start);
         }
-        if from < held.start {
-            free.push(from..held.start);
-        }
-        from = from.max(held.end);
+        from = from.max(*end);
     }
     if from < span.end {
         free.push(from..span.end);
@@ -69,9 +69,8 @@ fn uncovered(span: &Range<usize>, taken: &[(Range<usize>, Option<Finding>)]) -> 
     free
 }
 
-fn insert(taken: &mut Vec<(Range<usize>, Option<Finding>)>, span: Range<usize>, finding: Finding) {
-    let at = taken.partition_point(|(held, _)| held.start < span.start);
-    taken.insert(at, (span, Some(finding)));
+fn insert(taken: &mut Taken, span: Range<usize>, finding: Finding) {
+    taken.insert(span.start, (span.end, Some(finding)));
 }
 
 /// A quote, a separator or a bracket left over is no leak.

@@ -174,7 +174,8 @@ impl Scanner {
         for hit in hits {
             let span = whole_characters(text, hit.span);
             // A name may hold what another source calls a secret; a placeholder stays one.
-            let inside = gathered.covered.iter().any(|own| own.start <= span.start && span.end <= own.end);
+            let next = gathered.covered.partition_point(|own| own.end < span.end);
+            let inside = gathered.covered.get(next).is_some_and(|own| own.start <= span.start);
             let known_too = self.allowed.as_ref().is_some_and(|allowed| allowed.known_too);
             if inside || (known_too && self.is_allowed(text, &span)) {
                 continue;

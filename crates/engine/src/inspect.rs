@@ -346,6 +346,10 @@ impl<'a> Look<'a> {
                 continue;
             }
             let goes_on = open.last().is_some_and(|(before, _)| before.segment.role == segment.role);
+            // Any number of empty blocks may stand between two halves.
+            if goes_on && segment.raw.is_empty() {
+                continue;
+            }
             if !joins || !goes_on || segment.locked {
                 self.close(open.drain(..));
             }
@@ -583,5 +587,7 @@ fn floor(text: &str, mut at: usize) -> usize {
     at
 }
 
+#[cfg(test)]
+mod recall_tests;
 #[cfg(test)]
 mod tests;

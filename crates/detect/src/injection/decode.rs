@@ -209,7 +209,7 @@ fn escape(text: &str) -> Option<(usize, Decoded)> {
         return Some((text.len() - rest.len() + 2, Decoded::Byte(byte)));
     }
     let rest = text.strip_prefix("&#")?;
-    let end = rest.find(';').filter(|end| *end <= 8)?;
+    let end = rest.bytes().take(9).position(|byte| byte == b';')?;
     let digits = rest.get(..end)?;
     let code = match digits.strip_prefix(['x', 'X']) {
         Some(hex) => number(hex, 16)?,

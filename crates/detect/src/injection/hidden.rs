@@ -35,6 +35,7 @@ fn invisible(text: &str, found: &mut Vec<Found>) {
     let tag = |c: char| matches!(u32::from(c), 0xe0020..=0xe007f);
     let mut within: Vec<usize> = Vec::new();
     let mut before = ' ';
+    let mut turned = 0;
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
         if tag(character) {
@@ -53,9 +54,12 @@ fn invisible(text: &str, found: &mut Vec<Found>) {
                 within.push(at);
             }
         } else if matches!(character, '\u{202d}' | '\u{202e}') {
-            let rest = text.get(at..).unwrap_or_default();
-            let end = rest.find(['\u{202c}', '\n']).unwrap_or(rest.len());
-            add(found, "hidden_direction", Severity::Medium, at..at + end);
+            // One within another ends where that does, and is not searched for anew.
+            if at >= turned {
+                let rest = text.get(at..).unwrap_or_default();
+                turned = at + rest.find(['\u{202c}', '\n']).unwrap_or(rest.len());
+            }
+            add(found, "hidden_direction", Severity::Medium, at..turned);
         }
         before = character;
     }

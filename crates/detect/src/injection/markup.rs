@@ -69,10 +69,36 @@ fn head(text: &str, length: usize) -> Cow<'_, str> {
     plain(text.get(..text.floor_char_boundary(length.min(LOOKED_AT))).unwrap_or_default())
 }
 
+/// The places of one mark, asked for in order, so that a text is searched once however often it opens something.
+struct Next<'t> {
+    text: &'t str,
+    mark: &'static [u8],
+    at: Option<usize>,
+}
+
+impl<'t> Next<'t> {
+    fn new(text: &'t str, mark: &'static [u8]) -> Next<'t> {
+        Next { text, mark, at: None }
+    }
+
+    /// The first at `from` or after; the end of the text where there is none.
+    fn after(&mut self, from: usize) -> usize {
+        match self.at {
+            Some(at) if at >= from => at,
+            _ => {
+                let rest = self.text.as_bytes().get(from..).unwrap_or_default();
+                let at = memmem::find(rest, self.mark).map_or(self.text.len(), |at| from + at);
+                *self.at.insert(at)
+            }
+        }
+    }
+}
+
 fn comments(text: &str, suspicious: &dyn Fn(&str) -> bool, found: &mut Vec<Found>) {
+    let mut ends = Next::new(text, b"-->");
     for start in memmem::find_iter(text.as_bytes(), b"<!--") {
         let inside = text.get(start + 4..).unwrap_or_default();
-        let length = inside.find("-->").unwrap_or(inside.len());
+        let length = ends.after(start + 4) - (start + 4);
         if (20..=20_000).contains(&length) && suspicious(&head(inside, length)) {
             let end = (start + 4 + length + 3).min(text.len());
             add(found, "hidden_comment", start..end);
@@ -143,6 +169,7 @@ fn styled(text: &str, suspicious: &dyn Fn(&str) -> bool, found: &mut Vec<Found>)
         values.any(|value| names.iter().any(|name| name == value))
     };
     let mut seen = 0;
+    let mut ends = Next::new(text, b"</");
     for element in tag.find_iter(text) {
         let written = text.get(element.range()).unwrap_or_default();
         let bytes = written.as_bytes();
@@ -153,7 +180,7 @@ fn styled(text: &str, suspicious: &dyn Fn(&str) -> bool, found: &mut Vec<Found>)
             continue;
         }
         let inside = text.get(element.end()..).unwrap_or_default();
-        let length = inside.find("</").unwrap_or(inside.len()).min(20_000);
+        let length = (ends.after(element.end()) - element.end()).min(20_000);
         if length >= 20 && suspicious(&head(inside, length)) {
             seen =
                 element.end() + text.get(element.end()..).map_or(0, |rest| rest.floor_char_boundary(length));
@@ -216,10 +243,13 @@ fn images(text: &str, found: &mut Vec<Found>) {
     }
 }
 
+/// A picture's words and the name that it refers to, as [`IMAGE`] and [`NAMED`] limit them.
+const REFERRED: usize = 512;
+
 /// Whether a picture in `text` refers to `name`: `![…][name]`, `![name][]` or `![name]`.
 fn pictured(text: &str, name: &str) -> bool {
     memmem::find_iter(text.as_bytes(), b"![").any(|at| {
-        let rest = text.get(at + 2..).unwrap_or_default();
+        let rest = text.get(at + 2..text.floor_char_boundary(at + 2 + REFERRED)).unwrap_or_default();
         let Some((shown, after)) = rest.split_once(']') else { return false };
         let referred = after.strip_prefix('[').and_then(|after| after.split_once(']')).map(|(name, _)| name);
         referred.filter(|referred| !referred.is_empty()).unwrap_or(shown).eq_ignore_ascii_case(name)
