@@ -11,6 +11,8 @@ use sallyport_detect::output::{self, Kind, OutputOptions};
 use sallyport_policy::Severity;
 use sallyport_policy::config::Profile;
 use sallyport_policy::settings::{OutputAction, Snapshot};
+use sallyport_wire::{Family, Limits, read_request};
+use serde_json::Value;
 
 /// As the trail names an answer with dangerous words.
 pub(crate) const DANGEROUS: &str = "dangerous_output";
@@ -168,25 +170,58 @@ fn notice(rule: &str) -> String {
     )
 }
 
-/// Each text in a call's arguments, where a command is a string in JSON; else the text itself.
+/// Each text in a call's arguments, where a command is a string in JSON; else the text itself. A list of words is read
+/// as the command that it makes, too.
 fn in_texts(said: &str, mut see: impl FnMut(&str)) {
-    let arguments: Option<serde_json::Value> =
-        said.trim_start().starts_with('{').then(|| serde_json::from_str(said).ok()).flatten();
-    let mut texts = Vec::new();
-    match &arguments {
-        Some(arguments) => leaves(arguments, &mut texts),
-        None => texts.push(said),
+    if !said.trim_start().starts_with('{') {
+        return see(said);
     }
-    texts.into_iter().for_each(&mut see);
+    match serde_json::from_str::<Value>(said) {
+        Ok(arguments) => leaves(&arguments, &mut see),
+        // It nests deeper than that reads, or does not end: what can be read of it is.
+        Err(_) => {
+            let limits = Limits::default();
+            match read_request(Family::Generic, Some("application/json"), said.as_bytes(), &limits) {
+                Ok(read) => read.segments.iter().for_each(|segment| see(&segment.text(said.as_bytes()))),
+                Err(_) => said.split('"').chain([said]).for_each(&mut see),
+            }
+        }
+    }
 }
 
-fn leaves<'v>(value: &'v serde_json::Value, texts: &mut Vec<&'v str>) {
+fn leaves(value: &Value, see: &mut impl FnMut(&str)) {
     match value {
-        serde_json::Value::String(text) => texts.push(text),
-        serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
-        serde_json::Value::Object(members) => members.values().for_each(|member| leaves(member, texts)),
+        Value::String(text) => see(text),
+        Value::Array(items) => {
+            if items.len() > 1 {
+                see(&command_of(items.iter().map(Value::as_str)));
+            }
+            items.iter().for_each(|item| leaves(item, see));
+        }
+        Value::Object(members) => {
+            let program = ["command", "cmd", "program", "executable"]
+                .iter()
+                .find_map(|name| members.get(*name)?.as_str());
+            let words = ["args", "arguments", "argv", "parameters"]
+                .iter()
+                .find_map(|name| members.get(*name)?.as_array());
+            if let (Some(program), Some(words)) = (program, words) {
+                see(&format!("{program} {}", command_of(words.iter().map(Value::as_str))));
+            }
+            members.values().for_each(|member| leaves(member, see));
+        }
         _ => {}
     }
+}
+
+/// Words as a shell would be told them; those that are no text say nothing.
+fn command_of<'v>(words: impl Iterator<Item = Option<&'v str>>) -> String {
+    let quoted =
+        |word: &str| match word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./~*=:,+@%".contains(c)) {
+            true => word.to_owned(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        };
+    words.flatten().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// One channel of a streamed answer, let go line by line.
@@ -286,6 +321,30 @@ mod tests {
             }
             out.push_str(&lines.finish(&output));
             assert_eq!(out, whole, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_heard_however_a_call_holds_it() {
+        let output = output(OutputAction::Block, OutputAction::Off);
+        let deep = format!("{{\"a\":{}{},\"command\":\"rm -rf /\"}}", "[".repeat(200), "]".repeat(200));
+        for arguments in [
+            r#"{"command":"rm -rf /"}"#,
+            r#"{"command":["rm","-rf","/"]}"#,
+            r#"{"command":["bash","-lc","rm -rf / && true"]}"#,
+            r#"{"command":"rm","args":["-rf","/"]}"#,
+            r#"{"steps":[{"cmd":"rm -rf /"}]}"#,
+            r#"{"command":"rm -rf /"#,
+            &deep,
+            &format!("{{\"command\":\"echo {}; rm -rf /; echo {}\"}}", "a".repeat(9_000), "b".repeat(9_000)),
+            &format!("{{\"command\":\"rm -rf / {}\"}}", "a".repeat(9_000)),
+        ] {
+            assert!(output.stopped(arguments).is_some(), "{}", &arguments[..arguments.len().min(60)]);
+        }
+        for arguments in
+            [r#"{"command":["ls","-la","/"]}"#, r#"{"words":["say","rm -rf /tmp/x"]}"#, "{\"a\":"]
+        {
+            assert!(output.stopped(arguments).is_none(), "{arguments}");
         }
     }
 

@@ -3,11 +3,12 @@
 mod alone;
 mod gate;
 mod interpreted;
+mod spelt;
 mod together;
 mod words;
 
 use sallyport_policy::Severity;
-use sallyport_policy::shell::SimpleCommand;
+use sallyport_policy::shell::{ShellLine, SimpleCommand};
 
 use crate::shell;
 
@@ -26,6 +27,13 @@ pub(super) fn judge(line: &str) -> Option<Judgement> {
         return Some(("fork_bomb", Severity::Critical));
     }
     let parsed = shell::parse(line);
+    let hidden = spelt::spelt_out(line, &parsed).into_iter().chain(spelt::scripts(&parsed));
+    let hidden: Vec<Judgement> = hidden.filter_map(|line| worst_of(&shell::parse(&line))).collect();
+    hidden.into_iter().chain(worst_of(&parsed)).max_by_key(|judgement| judgement.1)
+}
+
+/// What is worst about commands that stand in one line.
+fn worst_of(parsed: &ShellLine) -> Option<Judgement> {
     let mut worst: Option<Judgement> = None;
     let mut take = |judgement: Option<Judgement>| {
         if let Some(new) = judgement
@@ -39,7 +47,7 @@ pub(super) fn judge(line: &str) -> Option<Judgement> {
         take(alone::redirected(command));
         take(interpreted::judge(command));
     }
-    take(together::judge(&parsed));
+    take(together::judge(parsed));
     // In `a && b < c` the grammar gives the redirection to both; the shell gives it to the last.
     if let (Some(bare), Some(last)) =
         (parsed.commands.iter().find(|command| command.words.is_empty()), parsed.commands.last())

@@ -48,8 +48,9 @@ pub fn find_all(text: &str, options: &OutputOptions) -> Vec<Found> {
     let mut start = 0;
     for line in joined_lines(text) {
         let end = start + line.len();
-        if line.len() <= LONGEST_LINE {
-            look(line, start, &mut found);
+        match line.len() <= LONGEST_LINE {
+            true => look(line, start, &mut found),
+            false => look_at_long(line, start, &mut found),
         }
         start = end;
     }
@@ -84,6 +85,21 @@ fn look(line: &str, start: usize, found: &mut Vec<Found>) {
     }
     for span in packages::look_alikes(content) {
         add(LOOK_ALIKE, Severity::High, span);
+    }
+}
+
+/// A line that is too long for a person to read is not for a shell: its commands one by one, each in its beginning.
+fn look_at_long(line: &str, start: usize, found: &mut Vec<Found>) {
+    let mut at = start;
+    for command in line.split_inclusive([';', '&', '\n']) {
+        let content = command.trim_end_matches([';', '&', '\n', '\r']);
+        let content = content.get(..content.floor_char_boundary(LONGEST_LINE)).unwrap_or_default();
+        if commands::may_hold(content)
+            && let Some((rule, severity)) = commands::judge(content.trim())
+        {
+            found.push(Found { rule, severity, span: at..at + content.len() });
+        }
+        at += command.len();
     }
 }
 

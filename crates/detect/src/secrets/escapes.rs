@@ -405,8 +405,8 @@ fn margin(line: &[u8]) -> usize {
     let rest = line.get(indent..).unwrap_or_default();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     match rest.get(digits..).unwrap_or_default() {
-        // `cat -n`, and how agents show files.
-        [b'\t', ..] if digits > 0 => return indent + digits + 1,
+        // `cat -n`, which sets numbers to the right, and how agents show files.
+        [b'\t', ..] if digits > 0 && indent > 0 => return indent + digits + 1,
         after if digits > 0 && after.starts_with(ARROW) => return indent + digits + ARROW.len(),
         _ => {}
     }

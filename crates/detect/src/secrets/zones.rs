@@ -352,7 +352,7 @@ mod tests {
         let some = [
             "\\n", "\\\\\\\\", "\\\\\"", "n", "\\\"", "\\\\", "\\\\n", "\\t", "\\'", "\\r\\n", "\\d",
             "\\u0041", "\\", "%20", "%0A", "%zz", "%", "&lt;", "&quot;", "&amp;lt;", "&x", "&#39;", "&", ";",
-            "\n", "\r\n", "+", "a", "b7", "{", "\u{e9}", "    ", "> ", "12\t",
+            "\n", "\r\n", "+", "a", "b7", "{", "\u{e9}", "    ", "> ", " 12\t",
         ];
         let long = [" ".repeat(70), "x".repeat(23), "y/Z0".repeat(6), "word ".repeat(8), "q".repeat(40)];
         let all: Vec<String> = some.map(str::to_owned).into_iter().chain(long).collect();

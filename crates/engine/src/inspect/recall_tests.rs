@@ -97,7 +97,7 @@ fn dressed(dice: &mut Dice, value: &str) -> String {
             let coded = HEXLOWER.encode(bytes);
             let lines = coded.as_bytes().chunks(24 + dice.below(50));
             let lines: Vec<&str> = lines.map(|line| std::str::from_utf8(line).unwrap()).collect();
-            lines.join(dice.one(&["\n", "\r\n"]))
+            lines.join(*dice.one(&["\n", "\r\n", "\n    ", "\r\n> "]))
         }
     }
 }

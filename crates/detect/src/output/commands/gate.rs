@@ -8,7 +8,23 @@ use crate::shape::Marks;
 
 /// Whether a line holds what any judgement here needs; most lines do not and are not taken apart.
 pub(in crate::output) fn may_hold(line: &str) -> bool {
-    has_a_word(line) && tells(line)
+    (has_a_word(line) || unquoted(line).is_some_and(|plain| has_a_word(&plain))) && tells(line)
+}
+
+/// The line without its quotes and backslashes, where they stand inside of a program's name: `r"m" -rf x`, `c\url x`.
+fn unquoted(line: &str) -> Option<String> {
+    static PARTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"(?:^|[;&|(/]\s*|(?:sudo|exec|env|command|xargs) +)(?:[a-z]+["'\\]+[a-z"'\\]+|\$'[^']*\\[^']*')\s"#).ok()
+    });
+    if !line.contains(['"', '\'', '\\']) || !PARTED.as_ref()?.is_match(line) {
+        return None;
+    }
+    let mut plain = line.replace(['"', '\'', '\\'], "");
+    // What escapes of the shell spell is told when it is read.
+    if line.contains("$'") {
+        plain.push_str(" rm");
+    }
+    Some(plain)
 }
 
 /// Whether a line holds a word that stands in commands.

@@ -96,6 +96,18 @@ pub(super) fn judge(line: &ShellLine) -> Option<Judgement> {
         {
             return Some(("reverse_shell", Critical));
         }
+        // `cd / && rm -rf *`
+        let moved = before.iter().rev().find(|earlier| matches!(earlier.name(), "cd" | "pushd"));
+        if later.name() == "rm"
+            && (flag(later, 'r', "recursive") || flag(later, 'R', ""))
+            && moved.is_some_and(|moved| match targets(moved).next() {
+                Some(folder) => is_vital(folder),
+                None => moved.name() == "cd",
+            })
+            && targets(later).any(|target| matches!(target, "*" | "." | "./*" | "./" | ".*"))
+        {
+            return Some(("destroys_files", Critical));
+        }
         if is_shell(later.name())
             && before.iter().any(|earlier| {
                 matches!(earlier.name(), "nc" | "ncat" | "netcat" | "telnet" | "socat")
