@@ -1,6 +1,7 @@
 //! The bytes that are hashed: JSON with sorted keys, no spaces, no floats, and the shortest escapes, as
 //! RFC 8785 has it. They are stored, exported and verified as they stand and never made a second time.
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -18,9 +19,19 @@ pub(crate) fn row_hash(previous: &Hash, body: &[u8]) -> Hash {
     Sha256::new().chain_update(previous).chain_update(body).finalize().into()
 }
 
-/// The event at its place in the chain. Fields in alphabetical order, as everywhere in `event`.
+/// An event's canonical text but for its place in the chain, which is known only when it is written: whoever records an
+/// event makes the text, and the thread that writes has nothing to take apart. Used again and again.
+#[derive(Default)]
+pub(crate) struct Draft {
+    /// The text, and behind it what else is kept with the row.
+    bytes: Vec<u8>,
+    /// Where `prev_hash` belongs, where `seq` does, and where the text ends.
+    cuts: [usize; 3],
+}
+
+/// Fields in alphabetical order, as everywhere in `event`: what comes before `prev_hash`,
 #[derive(Serialize)]
-struct Placed<'a> {
+struct Front<'a> {
     #[serde(skip_serializing_if = "<[Action]>::is_empty")]
     actions: &'a [Action],
     actor: &'a Actor,
@@ -31,34 +42,98 @@ struct Placed<'a> {
     event_type: EventType,
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange_id: &'a Option<Uuid>,
-    prev_hash: &'a str,
+}
+
+/// between it and `seq`,
+#[derive(Serialize)]
+struct Middle<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request: &'a Option<Request>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: &'a Option<Response>,
-    seq: u64,
+}
+
+/// and behind that.
+#[derive(Serialize)]
+struct Back<'a> {
     timestamp: std::fmt::Arguments<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     violation_type: &'a Option<String>,
 }
 
-/// The canonical text of `event` as row `seq` after a row with hash `previous`.
-pub(crate) fn body(event: &Event, seq: u64, previous: &Hash) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&Placed {
-        actions: &event.actions,
-        actor: &event.actor,
-        ai_provider: &event.ai_provider,
-        compliance: &event.compliance,
-        event_id: &event.event_id,
-        event_type: event.event_type,
-        exchange_id: &event.exchange_id,
-        prev_hash: &hex(previous),
-        request: &event.request,
-        response: &event.response,
-        seq,
-        timestamp: format_args!("{:.6}", event.timestamp),
-        violation_type: &event.violation_type,
-    })
+impl Draft {
+    pub(crate) fn of(event: &Event) -> Result<Draft, serde_json::Error> {
+        let mut draft = Draft::default();
+        draft.write(event, &[])?;
+        Ok(draft)
+    }
+
+    /// In place of what was in it. `kept`: bytes that go with the row.
+    pub(crate) fn write(&mut self, event: &Event, kept: &[u8]) -> Result<(), serde_json::Error> {
+        self.bytes.clear();
+        self.add(&Front {
+            actions: &event.actions,
+            actor: &event.actor,
+            ai_provider: &event.ai_provider,
+            compliance: &event.compliance,
+            event_id: &event.event_id,
+            event_type: event.event_type,
+            exchange_id: &event.exchange_id,
+        })?;
+        let front = self.bytes.len();
+        self.add(&Middle { request: &event.request, response: &event.response })?;
+        let middle = self.bytes.len();
+        self.add(&Back {
+            timestamp: format_args!("{:.6}", event.timestamp),
+            violation_type: &event.violation_type,
+        })?;
+        self.bytes.push(b'}');
+        self.cuts = [front, middle, self.bytes.len()];
+        self.bytes.extend_from_slice(kept);
+        Ok(())
+    }
+
+    /// Adds the members of an object, which go on where others left off.
+    fn add(&mut self, members: &impl Serialize) -> Result<(), serde_json::Error> {
+        let from = self.bytes.len();
+        serde_json::to_writer(&mut self.bytes, members)?;
+        self.bytes.pop();
+        if from > 0 {
+            self.bytes[from] = b',';
+            if self.bytes.len() == from + 1 {
+                self.bytes.truncate(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `body` the canonical text of row `seq` after a row with hash `previous`.
+    pub(crate) fn place(&self, seq: u64, previous: &Hash, body: &mut Vec<u8>) {
+        let [front, middle, end] = self.cuts;
+        body.clear();
+        body.extend_from_slice(&self.bytes[..front]);
+        body.extend_from_slice(b",\"prev_hash\":\"");
+        body.extend_from_slice(hex(previous).as_bytes());
+        body.push(b'"');
+        body.extend_from_slice(&self.bytes[front..middle]);
+        body.extend_from_slice(b",\"seq\":");
+        body.extend_from_slice(seq.to_string().as_bytes());
+        body.extend_from_slice(&self.bytes[middle..end]);
+    }
+
+    /// What is kept with the row.
+    pub(crate) fn kept(&self) -> &[u8] {
+        &self.bytes[self.cuts[2]..]
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// A body for a statement.
+pub(crate) fn text(body: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(body))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -189,7 +264,12 @@ mod tests {
     proptest! {
         #[test]
         fn is_what_the_rfc_says((event, seq, previous) in parts()) {
-            let body = body(&event, seq, &previous).unwrap();
+            let mut draft = Draft::of(&Event::control(event.timestamp, Actor::default(), Action::default())).unwrap();
+            draft.write(&event, b"kept").unwrap();
+            prop_assert_eq!(draft.kept(), b"kept");
+            let mut body = b"an earlier row".to_vec();
+            draft.place(seq, &previous, &mut body);
+            let body = String::from_utf8(body).unwrap();
             let value: Value = serde_json::from_str(&body).unwrap();
             let mut expected = String::new();
             reference(&value, &mut expected);

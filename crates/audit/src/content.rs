@@ -2,6 +2,8 @@
 //!
 //! The chain does not rest on it: content may go, by retention or otherwise, and the trail is still whole.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -48,11 +50,122 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Content that waits to be sealed, and the row it belongs to.
-pub(crate) struct Unsealed {
-    pub(crate) seq: u64,
-    pub(crate) hash: Hash,
-    pub(crate) body: Bytes,
+/// Content that waits to be sealed, and the rows it belongs to.
+#[derive(Default)]
+pub(crate) struct Contents {
+    waiting: Vec<Unsealed>,
+    /// Short bodies, one behind the other.
+    short: Vec<u8>,
+    /// Of long ones.
+    long_bytes: usize,
+}
+
+struct Unsealed {
+    seq: u64,
+    hash: Hash,
+    body: Body,
+}
+
+enum Body {
+    /// Of the short ones.
+    Short(Range<usize>),
+    Long(Bytes),
+}
+
+impl Contents {
+    /// What is kept with a row: a short body, or a long one, or none.
+    pub(crate) fn add(&mut self, seq: u64, hash: Hash, short: &[u8], long: Option<&Bytes>) {
+        let body = match long {
+            None if short.is_empty() => return,
+            None => {
+                let from = self.short.len();
+                self.short.extend_from_slice(short);
+                Body::Short(from..self.short.len())
+            }
+            Some(long) => {
+                self.long_bytes += long.len();
+                Body::Long(long.clone())
+            }
+        };
+        self.waiting.push(Unsealed { seq, hash, body });
+    }
+
+    pub(crate) fn append(&mut self, other: Contents) {
+        let moved = self.short.len();
+        self.short.extend_from_slice(&other.short);
+        self.long_bytes += other.long_bytes;
+        self.waiting.extend(other.waiting.into_iter().map(|unsealed| match unsealed.body {
+            Body::Short(at) => Unsealed { body: Body::Short(at.start + moved..at.end + moved), ..unsealed },
+            Body::Long(_) => unsealed,
+        }));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.short.len() + self.long_bytes
+    }
+
+    /// Seals and writes what waits. Part of a transaction.
+    pub(crate) fn write(
+        &self,
+        connection: &Connection,
+        key: &ContentKey,
+        database: &Uuid,
+    ) -> Result<(), rusqlite::Error> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        // One for all of them: making one costs more than packing a short body.
+        let mut packer =
+            Compressor::new(LEVEL).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let mut insert = connection.prepare_cached("INSERT INTO content VALUES (?1, ?2)")?;
+        let mut nonces = vec![[0; NONCE_LEN]; self.waiting.len()];
+        let random = getrandom::fill(nonces.as_flattened_mut()).is_ok();
+        let cipher = key.cipher().filter(|_| random);
+        let mut sealed = Zeroizing::new(Vec::new());
+        for (Unsealed { seq, hash, body }, nonce) in self.waiting.iter().zip(nonces) {
+            let body = match body {
+                Body::Short(at) => &self.short[at.clone()],
+                Body::Long(body) => body,
+            };
+            let bound = bound(database, *seq, hash);
+            let cipher = cipher.as_ref();
+            match cipher.and_then(|cipher| seal(cipher, &mut packer, nonce, &bound, body, &mut sealed)) {
+                Some(sealed) => insert.execute(params![seq, sealed])?,
+                None => {
+                    tracing::warn!(row = seq, "content could not be sealed, so it is not kept");
+                    continue;
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Packs and seals a body in `room`, which is used for one after the other. None where the body can't be packed.
+fn seal<'r>(
+    cipher: &LessSafeKey,
+    packer: &mut Compressor<'_>,
+    nonce: [u8; NONCE_LEN],
+    bound: &[u8],
+    body: &[u8],
+    room: &'r mut Vec<u8>,
+) -> Option<&'r [u8]> {
+    let tag_len = cipher.algorithm().tag_len();
+    let most = NONCE_LEN + zstd::zstd_safe::compress_bound(body.len()) + tag_len;
+    if room.len() < most {
+        room.resize(most, 0);
+    }
+    let (front, text) = room.split_first_chunk_mut::<NONCE_LEN>()?;
+    *front = nonce;
+    let packed = packer.compress_to_buffer(body, text).ok()?;
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let tag = cipher.seal_in_place_separate_tag(nonce, Aad::from(bound), text.get_mut(..packed)?).ok()?;
+    text.get_mut(packed..packed + tag_len)?.copy_from_slice(tag.as_ref());
+    room.get(..NONCE_LEN + packed + tag_len)
 }
 
 /// The key's bytes are held; what the cipher makes of them lives for one use.
@@ -61,23 +174,6 @@ pub(crate) struct ContentKey(HeldKey);
 impl ContentKey {
     pub(crate) fn load_or_create(keys: &dyn KeyStore) -> Result<ContentKey, AuditError> {
         Ok(ContentKey(keys.hold(random_key(keys, CONTENT_KEY, AES_256_GCM.key_len())?)))
-    }
-
-    /// None where the body can't be packed, or for a key of another length.
-    fn seal(
-        &self,
-        packer: &mut Compressor<'_>,
-        database: &Uuid,
-        nonce: [u8; NONCE_LEN],
-        unsealed: &Unsealed,
-    ) -> Option<Vec<u8>> {
-        let mut text = Zeroizing::new(packer.compress(&unsealed.body).ok()?);
-        let bound = bound(database, unsealed.seq, &unsealed.hash);
-        let tag = self
-            .cipher()?
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut text)
-            .ok()?;
-        Some([&nonce, text.as_slice(), tag.as_ref()].concat())
     }
 
     fn open(&self, database: &Uuid, seq: u64, hash: &Hash, sealed: &[u8]) -> Option<Vec<u8>> {
@@ -89,6 +185,7 @@ impl ContentKey {
         zstd::bulk::decompress(packed, MAX_CONTENT).ok()
     }
 
+    /// None for a key of another length.
     fn cipher(&self) -> Option<LessSafeKey> {
         UnboundKey::new(&AES_256_GCM, (*self.0).as_ref()).ok().map(LessSafeKey::new)
     }
@@ -97,33 +194,6 @@ impl ContentKey {
 /// Content of one row opens at no other, and in no other file.
 fn bound(database: &Uuid, seq: u64, hash: &Hash) -> Vec<u8> {
     [b"sallyport audit content 1\0".as_slice(), database.as_bytes(), &seq.to_be_bytes(), hash].concat()
-}
-
-/// Seals and writes what waits. Part of a transaction.
-pub(crate) fn write(
-    connection: &Connection,
-    key: &ContentKey,
-    database: &Uuid,
-    waiting: &[Unsealed],
-) -> Result<(), rusqlite::Error> {
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    // One for all of them: making one costs more than packing a short body.
-    let mut packer = Compressor::new(LEVEL).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let mut insert = connection.prepare_cached("INSERT INTO content VALUES (?1, ?2)")?;
-    let mut nonces = vec![[0; NONCE_LEN]; waiting.len()];
-    let random = getrandom::fill(nonces.as_flattened_mut()).is_ok();
-    for (unsealed, nonce) in waiting.iter().zip(nonces) {
-        match random.then(|| key.seal(&mut packer, database, nonce, unsealed)).flatten() {
-            Some(sealed) => insert.execute(params![unsealed.seq, sealed])?,
-            None => {
-                tracing::warn!(row = unsealed.seq, "content could not be sealed, so it is not kept");
-                continue;
-            }
-        };
-    }
-    Ok(())
 }
 
 /// What a row's content looks like from outside; none where none is kept.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::canonical::{Hash, body, row_hash};
+use crate::canonical::{Draft, Hash, row_hash, text};
 use crate::error::Tried;
 use crate::event::action_types;
 use crate::facet::Seen;
@@ -141,12 +141,14 @@ impl PurgeInProgress {
                 segment::forget_to(&writer.connection, range.last_seq)?;
                 let seq = chain.seq + 1;
                 let event = purge_event(&record, by.clone());
-                let body = body(&event, seq, &chain.hash)
-                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-                let hash = row_hash(&chain.hash, body.as_bytes());
+                let draft =
+                    Draft::of(&event).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+                let mut body = Vec::new();
+                draft.place(seq, &chain.hash, &mut body);
+                let hash = row_hash(&chain.hash, &body);
                 writer
                     .connection
-                    .execute("INSERT INTO event VALUES (?1, ?2, ?3)", params![seq, hash, body])?;
+                    .execute("INSERT INTO event VALUES (?1, ?2, ?3)", params![seq, hash, text(&body)])?;
                 (chain.seq, chain.hash) = (seq, hash);
                 chain.covered = chain.covered.max(range.last_seq);
                 Ok(range.rows)

@@ -7,10 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::{Actor, AppendError, AuditError, Entry, PurgeReport, Trouble};
+use crate::canonical::Draft;
+use crate::{Actor, AppendError, AuditError, Entry, Event, PurgeReport, Trouble};
 
 /// The answer to `append`. A future; or block on it with [`Receipt::wait`]. Dropping it doesn't take the event
 /// back.
@@ -77,11 +79,21 @@ impl Future for Receipt {
 pub(crate) type Reply = oneshot::Sender<Result<Recorded, AppendError>>;
 
 pub(crate) struct Append {
-    pub(crate) entry: Box<Entry>,
+    pub(crate) draft: Draft,
+    /// What is kept with the row, where it is too long for the draft.
+    pub(crate) content: Option<Bytes>,
     /// `None` when the answer has been given already.
     pub(crate) reply: Option<Reply>,
     /// Kept through failures instead of refused.
     pub(crate) keep: bool,
+}
+
+impl Append {
+    /// For what the trail itself records.
+    pub(crate) fn own(event: &Event, keep: bool) -> Result<Append, rusqlite::Error> {
+        let draft = Draft::of(event).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        Ok(Append { draft, content: None, reply: None, keep })
+    }
 }
 
 pub(crate) struct Purge {
@@ -101,9 +113,17 @@ pub(crate) enum Order {
 /// A commit takes the time of some thirty rows.
 const GATHER: Duration = Duration::from_millis(25);
 
+/// Content up to here is copied: its own buffer is part of a connection's, which its exchange uses again.
+const SHORT: usize = 16 * 1024;
+/// Drafts that wait for the next events, and their size: what is written on one thread and freed on another has both wait
+/// for each other in the allocator.
+const SPARE: usize = 256;
+const SPARE_BYTES: usize = 8 * 1024;
+
 #[derive(Default)]
 struct State {
     orders: VecDeque<Order>,
+    spare: Vec<Draft>,
     /// Somebody waits for one of them.
     urgent: bool,
     /// When the first of them came.
@@ -155,6 +175,15 @@ impl Queue {
     }
 
     pub(crate) fn append(&self, entry: Entry, relaxed: bool) -> Receipt {
+        let Entry { event, content } = entry;
+        let mut draft = self.state().spare.pop().unwrap_or_default();
+        let (short, long) = match &content {
+            Some(content) if content.len() <= SHORT => (&content[..], None),
+            content => (&[][..], content.clone()),
+        };
+        if draft.write(&event, short).is_err() {
+            return Receipt::answered(Err(AppendError::bare(Trouble::Other)));
+        }
         let mut state = self.state();
         if state.closed {
             return Receipt::answered(Err(AppendError::bare(Trouble::Closed)));
@@ -170,8 +199,7 @@ impl Queue {
             (Some(reply), Receipt(Waiting::Pending(receiver)))
         };
         let urgent = reply.is_some();
-        let wakes =
-            state.push(Order::Append(Append { entry: Box::new(entry), reply, keep: relaxed }), urgent);
+        let wakes = state.push(Order::Append(Append { draft, content: long, reply, keep: relaxed }), urgent);
         drop(state);
         if wakes {
             self.filled.notify_one();
@@ -193,6 +221,22 @@ impl Queue {
 
     pub(crate) fn note_held(&self, held: usize) {
         self.state().held = held;
+    }
+
+    /// Takes drafts back that were written.
+    pub(crate) fn give_back(&self, mut drafts: Vec<Draft>) {
+        drafts.retain(|draft| draft.capacity() <= SPARE_BYTES);
+        let mut state = self.state();
+        let room = SPARE.saturating_sub(state.spare.len()).min(drafts.len());
+        state.spare.extend(drafts.drain(..room));
+        drop(state);
+        // The rest is freed when nobody waits for the lock.
+    }
+
+    /// For a quiet moment: what comes next may ask for room of its own.
+    pub(crate) fn forget_spare(&self) {
+        let spare = std::mem::take(&mut self.state().spare);
+        drop(spare);
     }
 
     /// Up to `most` orders: at once where somebody waits for one, else when they have gathered.

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::content::{self, ContentKey};
+use crate::error::Tried;
 use crate::queue::{Append, Order, Purge, Queue};
 use crate::writer::{Parts, Writer};
 use crate::{
@@ -61,8 +62,7 @@ impl Trail {
         let (health_sender, health) = watch::channel(TrailHealth::Writing);
         let (latest_sender, latest) = watch::channel(opened.report.last_seq);
         for discontinuity in &opened.report.discontinuities {
-            let entry = Box::new(discontinuity.event().into());
-            queue.order(Order::Append(Append { entry, reply: None, keep: true }));
+            queue.order(Order::Append(Append::own(&discontinuity.event(), true).tried("write to")?));
         }
         let database = opened.chain.database;
         let content_key = Arc::new(opened.content_key);

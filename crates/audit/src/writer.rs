@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::watch;
 
-use crate::canonical::{body, row_hash};
+use crate::canonical::{Draft, row_hash, text};
 use crate::checkpoint::{self, Checkpoint};
-use crate::content::{self, ContentKey, Unsealed};
+use crate::content::{ContentKey, Contents};
 use crate::error::Tried;
 use crate::event::action_types;
 use crate::head::HeadFile;
@@ -48,7 +48,7 @@ pub(crate) struct Writer {
     purge: Option<PurgeInProgress>,
     content_key: Arc<ContentKey>,
     /// Content of rows that are written; it waits for a quiet moment, like facets.
-    contents: Vec<Unsealed>,
+    contents: Contents,
     schema_version: i64,
     /// The log holds pages that are not in the database file yet.
     log_dirty: bool,
@@ -74,7 +74,7 @@ impl Writer {
         let schema_version = schema_version(&connection).tried("read")?;
         Ok(Writer {
             content_key,
-            contents: Vec::new(),
+            contents: Contents::default(),
             connection,
             chain,
             signing,
@@ -156,9 +156,9 @@ impl Writer {
         let mut written = self.write(&batch);
         if matches!(&written, Err(e) if is_conflict(e)) {
             // Somebody else wrote rows. They stay, for `verify` to name; the chain passes over them.
-            match self.pass_over_foreign_rows() {
-                Ok(event) => {
-                    batch.insert(0, Append { entry: Box::new(event.into()), reply: None, keep: true });
+            match self.pass_over_foreign_rows().and_then(|event| Append::own(&event, true)) {
+                Ok(append) => {
+                    batch.insert(0, append);
                     written = self.write(&batch);
                 }
                 Err(error) => written = Err(error),
@@ -166,17 +166,20 @@ impl Writer {
         }
         match written {
             Ok((chain, contents)) => {
-                self.contents.extend(contents);
+                self.contents.append(contents);
                 let first = chain.seq + 1 - batch.len() as u64;
                 self.chain = chain;
                 self.log_dirty = true;
                 self.recovered();
-                for (append, seq) in batch.into_iter().zip(first..) {
+                let written = batch.into_iter().zip(first..).map(|(append, seq)| {
                     if let Some(reply) = append.reply {
                         // Nobody has to be interested.
                         let _ = reply.send(Ok(Recorded::Durable { seq }));
                     }
-                }
+                    append.draft
+                });
+                let spent: Vec<Draft> = written.collect();
+                self.queue.give_back(spent);
                 self.latest.send_replace(self.chain.seq);
                 self.write_head(false);
             }
@@ -187,8 +190,8 @@ impl Writer {
     }
 
     /// One transaction, one sync. The chain moves only when the commit has returned.
-    fn write(&mut self, batch: &[Append]) -> Result<(Chain, Vec<Unsealed>), rusqlite::Error> {
-        let (mut chain, mut contents) = (self.chain.clone(), Vec::new());
+    fn write(&mut self, batch: &[Append]) -> Result<(Chain, Contents), rusqlite::Error> {
+        let (mut chain, mut contents, mut body) = (self.chain.clone(), Contents::default(), Vec::new());
         self.transaction(|writer| {
             if schema_version(&writer.connection)? != writer.schema_version {
                 return Err(altered());
@@ -196,16 +199,13 @@ impl Writer {
             let mut insert = writer.connection.prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3)")?;
             for append in batch {
                 let seq = chain.seq + 1;
-                let body = body(&append.entry.event, seq, &chain.hash)
-                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-                let hash = row_hash(&chain.hash, body.as_bytes());
-                if insert.execute(params![seq, hash, body])? != 1 {
+                append.draft.place(seq, &chain.hash, &mut body);
+                let hash = row_hash(&chain.hash, &body);
+                if insert.execute(params![seq, hash, text(&body)])? != 1 {
                     return Err(altered());
                 }
                 (chain.seq, chain.hash) = (seq, hash);
-                if let Some(body) = &append.entry.content {
-                    contents.push(Unsealed { seq, hash, body: body.clone() });
-                }
+                contents.add(seq, hash, append.draft.kept(), append.content.as_ref());
                 if chain.seq - chain.signed >= checkpoint::EVERY {
                     writer.sign(&mut chain)?;
                 }
@@ -272,9 +272,8 @@ impl Writer {
     }
 
     fn is_content_behind(&self, is_awaited: bool) -> bool {
-        let waiting = &self.contents;
-        waiting.len() > if is_awaited { CONTENT_LAG } else { CONTENT_LAG_RELAXED }
-            || waiting.iter().map(|unsealed| unsealed.body.len()).sum::<usize>() > CONTENT_LAG_BYTES
+        self.contents.len() > if is_awaited { CONTENT_LAG } else { CONTENT_LAG_RELAXED }
+            || self.contents.bytes() > CONTENT_LAG_BYTES
     }
 
     /// The index is derived and content proves nothing, so their commit needs no sync of its own: the next one carries it.
@@ -284,7 +283,7 @@ impl Writer {
         let contents = std::mem::take(&mut self.contents);
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         let indexed = self.transaction(|writer| {
-            content::write(&writer.connection, &writer.content_key, &writer.chain.database, &contents)?;
+            contents.write(&writer.connection, &writer.content_key, &writer.chain.database)?;
             let covered = facet::catch_up(&writer.connection, after, FACET_CHUNK)?;
             // Numbers that a discontinuity left empty need no facet.
             let covered = if covered == after { seq } else { covered };
@@ -308,6 +307,7 @@ impl Writer {
         if self.log_dirty {
             self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
             self.log_dirty = false;
+            self.queue.forget_spare();
         }
         Ok(())
     }
@@ -393,7 +393,8 @@ impl Writer {
             )),
         };
         let event = Event::control(Timestamp::now(), trail_itself(), action);
-        Some(Append { entry: Box::new(event.into()), reply: None, keep: false })
+        // Nothing in it can fail to be text.
+        Append::own(&event, false).ok()
     }
 
     fn purge_chunk(&mut self) {
