@@ -71,7 +71,7 @@ fn cut(text: &str, sizes: &[usize]) -> Vec<String> {
 
 /// A known value in some dress.
 fn dressed() -> impl Strategy<Value = String> {
-    (0..SECRETS.len(), 0..10usize).prop_map(|(which, dress)| {
+    (0..SECRETS.len(), 0..11usize).prop_map(|(which, dress)| {
         let value = SECRETS[which].1;
         let json = serde_json::to_string(value).unwrap();
         let json = json[1..json.len() - 1].to_owned();
@@ -88,6 +88,7 @@ fn dressed() -> impl Strategy<Value = String> {
                 lines.join("\n  12\u{2192}")
             }
             7 => json.replace('\\', "\\\\").replace('"', "\\\""),
+            9 if value.is_ascii() => value.bytes().map(|byte| format!("\\x{byte:02x}\\x00")).collect(),
             _ => json,
         }
     })

@@ -216,6 +216,20 @@ impl Layer {
     }
 }
 
+/// Text of two bytes a character in one: without its zero bytes. None where there are none.
+pub(super) fn narrow(input: &[u8]) -> Option<Layer> {
+    memchr::memchr(0, input)?;
+    let mut layer = Layer::with_room(input.len());
+    let mut done = 0;
+    for at in memchr::memchr_iter(0, input) {
+        layer.copy(input, done..at);
+        layer.escape(at, 1, b"");
+        done = at + 1;
+    }
+    layer.copy(input, done..input.len());
+    Some(layer)
+}
+
 /// The entity at the start of `at`, which begins with `&`.
 enum Entity {
     Is { raw_len: u8, bytes: [u8; 4], len: u8 },

@@ -26,6 +26,7 @@ pub enum Variant {
     Percent,
     Entity,
     Wrapped,
+    Utf16,
     Base64,
     Hex,
 }
@@ -350,6 +351,7 @@ impl<'a> Search<'a> {
             (Form::Raw, Some(Coding::Backslash)) => Variant::Escaped,
             (Form::Raw, Some(Coding::Entity)) => Variant::Entity,
             (Form::Raw, Some(Coding::Wrapped)) => Variant::Wrapped,
+            (Form::Raw, Some(Coding::Utf16)) => Variant::Utf16,
         };
         self.hits.push(SecretHit { span, name: RuleId::new(&*entry.name), variant, weak: entry.weak });
     }

@@ -219,6 +219,28 @@ proptest! {
     }
 
     #[test]
+    fn in_two_bytes_a_character(value in "[!-~]{8,40}", before in AROUND, after in AROUND, big: bool) {
+        prop_assume!(crate::shape::distinct(&value) > 4);
+        let index = index(&[("name", &value, false)]);
+        let wide: Vec<u8> = value.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
+        let dressed = |one: fn(u8) -> String| wide.iter().map(|byte| one(*byte)).collect::<String>();
+        let dresses = [
+            (dressed(|byte| char::from(byte).into()), 1),
+            (dressed(|byte| format!("\\x{byte:02x}")), 4),
+            (dressed(|byte| format!("\\u{byte:04x}")), 6),
+            (dressed(|byte| format!("%{byte:02X}")), 3),
+            (json_escaped(&String::from_utf8_lossy(&wide), true), 6),
+        ];
+        for (dress, (escaped, zero)) in dresses.into_iter().enumerate() {
+            let text = format!("{before}{escaped}{after}");
+            // The zero at one end belongs to a character, and not to what the value is.
+            let (start, end) = if big { (zero, 0) } else { (0, zero) };
+            let span = (before.len() + start, before.len() + escaped.len() - end);
+            prop_assert!(spans(&index, &text).contains(&span), "{dress}: {text:?}");
+        }
+    }
+
+    #[test]
     fn entities_in_any_mixture(value in secret(), before in AROUND, after in AROUND, every: bool, hexadecimal: bool) {
         let index = index(&[("name", &value, false)]);
         let one = |c: char| match c {

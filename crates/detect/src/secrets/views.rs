@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::escapes::{
-    Layer, has_percent_escape, is_entity, unentity, unescape, unpercent, unwrap_escaped, unwrap_lines,
+    Layer, has_percent_escape, is_entity, narrow, unentity, unescape, unpercent, unwrap_escaped, unwrap_lines,
 };
 
 /// Decoded text, which may hold values, overwritten when it is dropped.
@@ -29,6 +29,7 @@ pub(crate) enum Coding {
     Backslash,
     Entity,
     Wrapped,
+    Utf16,
 }
 
 /// One escape: where its output stands, and what it was.
@@ -78,6 +79,9 @@ impl Views {
         if let Some(layer) = unwrap_lines(before, text) {
             views.0.push(View::new(layer, Coding::Wrapped, None));
         }
+        if let Some(layer) = narrow(text) {
+            views.0.push(View::new(layer, Coding::Utf16, None));
+        }
         views
     }
 
@@ -95,9 +99,10 @@ impl Views {
             // What an unfinished escape will become is not known, so deeper readings end before it.
             let Some(last) = self.0.last() else { break };
             layer = decode(last.settled());
-            if let Some(unwrapped) = unwrap_escaped(last.settled(), &last.escapes) {
-                self.0.push(View::new(unwrapped, Coding::Wrapped, below));
-            }
+            let unwrapped = unwrap_escaped(last.settled(), &last.escapes);
+            let narrowed = narrow(last.settled());
+            self.0.extend(unwrapped.map(|layer| View::new(layer, Coding::Wrapped, below)));
+            self.0.extend(narrowed.map(|layer| View::new(layer, Coding::Utf16, below)));
         }
     }
 
@@ -245,6 +250,8 @@ mod tests {
             readings("a&lt;b&#x41;&#66;&amp;gt;&no;&#x110000;"),
             ["a<bAB&gt;&no;&#x110000;", "a<bAB>&no;&#x110000;"]
         );
+        assert_eq!(readings(r"\x41\x00\x42\0 z"), ["A\0B\0 z", "AB z"]);
+        assert_eq!(readings("\0A%00B"), ["\0A\0B", "AB", "A%00B"]);
         assert_eq!(readings(r"a\r\n"), ["a\r\n", "a\r\n"]);
         assert_eq!(readings("aaaaaaaaaaaaaaaaaaaaaaaa\r\nb\nc"), ["aaaaaaaaaaaaaaaaaaaaaaaab\nc"]);
         assert!(readings("plain 100% text && R&D\nof\ntwo").is_empty());

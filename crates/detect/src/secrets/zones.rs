@@ -42,6 +42,19 @@ impl Zones {
         }
         zones.join(others);
         zones.join(wrapped);
+        zones.join(Zones::of_wide(text));
+        zones
+    }
+
+    /// Where every other byte is zero: runs of zeros are no text.
+    fn of_wide(text: &[u8]) -> Zones {
+        let mut zones = Zones::default();
+        let zero = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|byte| *byte == 0);
+        for at in memchr::memchr_iter(0, text) {
+            if (zero(at.checked_sub(2)) || zero(Some(at + 2))) && !zero(Some(at + 1)) {
+                zones.add(at, text.len());
+            }
+        }
         zones
     }
 
