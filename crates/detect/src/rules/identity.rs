@@ -135,25 +135,9 @@ fn card(value: &str) -> bool {
         17..=19 => head(2) == 62 || matches!(head(4), 5018 | 5020 | 5038 | 6304 | 6759 | 6761 | 6763),
         _ => false,
     };
-    // Numbers that payment services print for trying things out.
-    let published = [
-        "4242424242424242",
-        "4111111111111111",
-        "5555555555554444",
-        "4012888888881881",
-        "378282246310005",
-        "5105105105105100",
-        "6011111111111117",
-        "4000000000000002",
-        "371449635398431",
-        "30569309025904",
-        "3530111333300000",
-        "5200828282828210",
-        "4000056655665556",
-        "2223003122003222",
-    ];
-    let bare: String = value.chars().filter(char::is_ascii_digit).collect();
-    issued && luhn(&digits) && crate::shape::distinct(&bare) >= 3 && !published.contains(&bare.as_str())
+    // Those that payment services print for trying things out count too: the sum is all that tells a card from a number, and
+    // an entry of the allowlist takes one out.
+    issued && luhn(&digits) && digits.iter().any(|digit| Some(digit) != digits.first())
 }
 
 /// Lengths by country, from the registry that SWIFT keeps.

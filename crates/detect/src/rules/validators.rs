@@ -577,14 +577,14 @@ fn held_password(seen: &Seen<'_>) -> bool {
 /// Number ranges that the Social Security Administration has issued.
 fn ssn(seen: &Seen<'_>) -> bool {
     let value = seen.value();
-    let mut parts = value.split('-').map(|part| part.parse::<u32>().unwrap_or(0));
-    let (Some(area), Some(group), Some(serial)) = (parts.next(), parts.next(), parts.next()) else {
+    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+    let part = |span: std::ops::Range<usize>| digits.get(span).and_then(|part| part.parse::<u32>().ok());
+    let (Some(area), Some(group), Some(serial)) = (part(0..3), part(3..5), part(5..9)) else {
         return false;
     };
     // Two numbers that were printed in advertisements, for everyone to use.
-    let published = ["078-05-1120", "219-09-9999"].contains(&value);
-    // The dash is the other one.
-    let one_digit = shape::distinct(value) <= 2;
+    let published = ["078051120", "219099999"].contains(&digits.as_str());
+    let one_digit = shape::distinct(&digits) <= 1;
     let joined = |byte: Option<u8>| {
         byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
