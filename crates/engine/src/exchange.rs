@@ -2,6 +2,7 @@
 
 mod look;
 mod refused;
+mod send;
 mod taken;
 
 use std::path::PathBuf;
@@ -13,30 +14,28 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hudson_proxy::{Body, ExchangeContext, Upstream};
 use sallyport_audit::{Actor, AiProvider};
-use sallyport_detect::Scanner;
+use sallyport_detect::{Placeholders, Scanner};
 use sallyport_platform::process::Process;
 use sallyport_policy::Level;
 use sallyport_policy::classification::Mark;
 use sallyport_policy::config::ContentRetention;
 use sallyport_policy::providers::{Endpoint, Provider, TrafficKind, WireFamily};
 use sallyport_policy::settings::{RerouteTarget, TelemetryPolicy};
-use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Route, Verdict};
+use sallyport_policy::verdict::{self, BodyNature, Decision, Found, RequestFacts, Route};
 use sallyport_wire::{Family, Limits};
 use uuid::Uuid;
 
 use crate::accounts::{Credential, ServiceAccount};
 use crate::agents;
 use crate::answer::{self, Return};
-use crate::broker;
-use crate::conduct::Outcome;
 use crate::destination;
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::guard::{Grants, Guard, Restore};
 use crate::head;
-use crate::inspect::Placed;
+use crate::inspect::{Inspected, Placed};
 use crate::policy::Policy;
-use crate::record::{BodyFacts, Parties, SentFacts, quota_warned};
+use crate::record::{BodyFacts, Parties, SentFacts};
 use crate::reroute;
 use crate::respond::{self, Refusal};
 use crate::rewriter::Lens;
@@ -174,37 +173,18 @@ impl Exchange<'_> {
         let generations = look.generations();
         drop(turn);
         let options = &self.policy.request;
-        self.parties.provider.model = inspected.model.map(|model| in_the_trail(&model, &scanner, options));
+        self.parties.provider.model =
+            inspected.model.as_deref().map(|model| in_the_trail(model, &scanner, options));
 
         let mut found = if unread {
             Vec::new()
         } else {
-            let mut placeholders = placeholders.lock();
-            let (auth, options) = (&self.provider.auth, &self.policy.request);
-            let mut found = head::redact(&mut parts, auth, &scanner, options, &mut placeholders);
-            if let Some(fields) = taken.trailers() {
-                found.extend(head::redact_fields(
-                    "trailer",
-                    fields,
-                    auth,
-                    &scanner,
-                    options,
-                    &mut placeholders,
-                ));
-            }
-            found
+            self.redact_fields(&mut parts, &mut taken, &scanner, &mut placeholders.lock())
         };
         self.parties.provider.endpoint = Some(format!("{}{}", context.target.host(), parts.uri.path()));
         found.extend(inspected.found.iter().cloned());
 
-        let nature = match &taken {
-            // What is said after an upgrade is not read.
-            _ if context.upgrade => BodyNature::Opaque,
-            Taken::Unread(_, nature) => *nature,
-            // Parts that are no text pass unread, like a whole body that is none.
-            Taken::Held(_) if inspected.opaque_bytes > 0 => BodyNature::Opaque,
-            Taken::Held(_) => inspected.nature,
-        };
+        let nature = nature(&taken, &inspected, context);
         if matches!(nature, BodyNature::Opaque | BodyNature::TooLarge) {
             self.engine.counters.opaque();
         }
@@ -248,20 +228,7 @@ impl Exchange<'_> {
             spoken: inspected.spoken,
             remarks: std::mem::take(&mut remarks),
         };
-        if signed && sent.redactions.iter().any(|rule| rule.starts_with("withheld:")) {
-            return Err(Refusal::new(
-                "signed_request",
-                "Sallyport stopped this request: it brings the content of a file that no AI may see, and the client has \
-                 signed it, so that nothing can be taken out. Start a new conversation without that file.",
-            )
-            .into());
-        }
-        if let Verdict::Block(code) = decision.verdict {
-            return Err(self.block(&sent, code.as_str(), &decision).await.into());
-        }
-        if let Some(spoken) = sent.spoken.iter().find(|spoken| spoken.outcome == Outcome::Blocked) {
-            return Err(self.refuse_instruction(&sent, spoken).await.into());
-        }
+        self.may_leave(&sent, &decision, signed).await?;
         crate::injections::tell(self.engine, &self.parties, &sent.spoken);
         let thread = session.as_deref().unwrap_or_default();
         let mut loan = self.admit(&parts, context, thread, &inspected.asked, &sent).await?;
@@ -275,47 +242,15 @@ impl Exchange<'_> {
         let tenant = destination::restrict_tenant(self.policy, self.provider, &mut parts.headers);
         let head_only = parts.method == Method::HEAD;
         let host = decision.route.host(context.target.host());
-        let auth = &self.provider.auth;
-        let inserted = broker::insert(self.engine, self.policy, auth, host, self.account, &mut parts).await;
-        if let Err(refusal) = &inserted
-            && self.engine.record_violation(&self.parties, &sent, refusal.code).await.is_err()
-        {
-            return Err(Refusal::trail_unavailable().into());
+        let brokered = self.insert_key(&mut parts, host, &sent).await?;
+        self.record(&sent, loan.as_ref().and_then(|loan| loan.warned), said).await?;
+        let response = self.send(upstream, Request::from_parts(parts, body), &mut loan).await?;
+        if brokered && response.status() == StatusCode::UNAUTHORIZED {
+            self.engine.leases.end();
         }
-        let brokered = inserted?;
-        let warned = loan.as_ref().and_then(|loan| loan.warned).map(quota_warned);
-        if let Err(error) = self.engine.record_prompt(&self.parties, &sent, warned, said).await {
-            if !self.policy.is_open_on_failure() {
-                return Err(Refusal::trail_unavailable().into());
-            }
-            tracing::warn!(%error, "an exchange goes on unrecorded, as policy says");
+        if let Some(header) = tenant.filter(|_| response.status() == StatusCode::FORBIDDEN) {
+            self.engine.record_other_tenant(&self.parties, header);
         }
-
-        if let Some(loan) = &mut loan {
-            loan.is_sent();
-        }
-        let unanswered = Unanswered { engine: self.engine, parties: &self.parties, open: true };
-        let response = match upstream.send(Request::from_parts(parts, body)).await {
-            Ok(response) => {
-                unanswered.close();
-                if brokered && response.status() == StatusCode::UNAUTHORIZED {
-                    self.engine.leases.end();
-                }
-                if let Some(header) = tenant.filter(|_| response.status() == StatusCode::FORBIDDEN) {
-                    self.engine.record_other_tenant(&self.parties, header);
-                }
-                response
-            }
-            Err(error) => {
-                unanswered.close();
-                if let Some(loan) = loan.filter(|_| error.is_before_send()) {
-                    loan.unsent();
-                }
-                self.engine.record_failure(&self.parties, error.code());
-                let shape = respond::shape(self.provider, self.family);
-                return Err(Stop::Answered(Box::new(respond::upstream_failed(shape, &error))));
-            }
-        };
         let ret = Return {
             engine: self.engine.clone(),
             parties: self.parties,
@@ -362,6 +297,22 @@ impl Exchange<'_> {
         ))
         .with_output(self.policy.output.clone())
         .with_restore(Restore::of(&self.policy.snapshot, scanner))
+    }
+
+    /// Takes out of the head and of the trailers what must not leave.
+    fn redact_fields(
+        &self,
+        parts: &mut request::Parts,
+        taken: &mut Taken,
+        scanner: &Scanner,
+        placeholders: &mut Placeholders,
+    ) -> Vec<Placed> {
+        let (auth, options) = (&self.provider.auth, &self.policy.request);
+        let mut found = head::redact(parts, auth, scanner, options, placeholders);
+        if let Some(fields) = taken.trailers() {
+            found.extend(head::redact_fields("trailer", fields, auth, scanner, options, placeholders));
+        }
+        found
     }
 
     fn limits(&self) -> Limits {
@@ -419,27 +370,6 @@ impl Exchange<'_> {
     }
 }
 
-/// A request that was sent and has no answer yet. When the client goes away this is dropped, and the row written.
-struct Unanswered<'e> {
-    engine: &'e Engine,
-    parties: &'e Parties,
-    open: bool,
-}
-
-impl Unanswered<'_> {
-    fn close(mut self) {
-        self.open = false;
-    }
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if self.open {
-            self.engine.record_failure(self.parties, "client_gone");
-        }
-    }
-}
-
 /// What the decision needs to know of a request beside what was found in it.
 struct Circumstances<'a> {
     nature: BodyNature,
@@ -447,6 +377,17 @@ struct Circumstances<'a> {
     path: &'a str,
     upgrade: bool,
     marks: &'a [Mark],
+}
+
+fn nature(taken: &Taken, inspected: &Inspected, context: &ExchangeContext) -> BodyNature {
+    match taken {
+        // What is said after an upgrade is not read.
+        _ if context.upgrade => BodyNature::Opaque,
+        Taken::Unread(_, nature) => *nature,
+        // Parts that are no text pass unread, like a whole body that is none.
+        Taken::Held(_) if inspected.opaque_bytes > 0 => BodyNature::Opaque,
+        Taken::Held(_) => inspected.nature,
+    }
 }
 
 fn wire_family(endpoint: &Endpoint) -> Family {

@@ -5,11 +5,11 @@ use hudson_proxy::{Body, ExchangeContext};
 use sallyport_policy::Level;
 use sallyport_policy::providers::TrafficKind;
 use sallyport_policy::quotas::is_generation;
-use sallyport_policy::verdict::Decision;
+use sallyport_policy::verdict::{Decision, Verdict};
 
 use super::Exchange;
 use crate::accounts::Rejected;
-use crate::conduct::{self, Spoken};
+use crate::conduct::{self, Outcome, Spoken};
 use crate::quotas::{self, Asked, Call, Loan};
 use crate::record::{BodyFacts, SentFacts};
 use crate::respond::{self, Refusal};
@@ -77,8 +77,40 @@ impl Exchange<'_> {
         }
     }
 
+    /// Stops what must not be sent. `signed`: by the client, so that nothing can be taken out.
+    pub(super) async fn may_leave(
+        &self,
+        sent: &SentFacts,
+        decision: &Decision,
+        signed: bool,
+    ) -> Result<(), Refusal> {
+        if signed && sent.redactions.iter().any(|rule| rule.starts_with("withheld:")) {
+            return Err(self.refuse_signed(sent).await);
+        }
+        if let Verdict::Block(code) = decision.verdict {
+            return Err(self.block(sent, code.as_str(), decision).await);
+        }
+        match sent.spoken.iter().find(|spoken| spoken.outcome == Outcome::Blocked) {
+            Some(spoken) => Err(self.refuse_instruction(sent, spoken).await),
+            None => Ok(()),
+        }
+    }
+
+    /// Records a request that brings a sealed file under the client's signature.
+    async fn refuse_signed(&self, sent: &SentFacts) -> Refusal {
+        let code = "signed_request";
+        match self.engine.record_violation(&self.parties, sent, code).await {
+            Ok(()) => Refusal::new(
+                code,
+                "Sallyport stopped this request: it brings the content of a file that no AI may see, and the client has \
+                 signed it, so that nothing can be taken out. Start a new conversation without that file.",
+            ),
+            Err(_) => Refusal::trail_unavailable(),
+        }
+    }
+
     /// Records a refused request and gives the answer to it.
-    pub(super) async fn block(&self, sent: &SentFacts, code: &'static str, decision: &Decision) -> Refusal {
+    async fn block(&self, sent: &SentFacts, code: &'static str, decision: &Decision) -> Refusal {
         if self.engine.record_violation(&self.parties, sent, code).await.is_err() {
             return Refusal::trail_unavailable();
         }
@@ -94,7 +126,7 @@ impl Exchange<'_> {
     }
 
     /// Records a request that is refused for words that want to be instructions.
-    pub(super) async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
+    async fn refuse_instruction(&self, sent: &SentFacts, spoken: &Spoken) -> Refusal {
         crate::injections::tell(self.engine, &self.parties, &sent.spoken);
         if self.engine.record_violation(&self.parties, sent, conduct::VIOLATION).await.is_err() {
             return Refusal::trail_unavailable();
