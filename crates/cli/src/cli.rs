@@ -16,7 +16,6 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:\n  0  done, or the answer is ye
     after_help = format!("Start:\n  sallyport daemon                  run the engine in this terminal\n  sallyport exec -- claude          run one tool through it\n  eval \"$(sallyport env)\"           lead everything in this shell through it\n  sallyport status                  see what it does\n\n{EXIT_CODES}\n\nEnvironment:\n  SALLYPORT_HOME  keep all files under this folder (config/, state/, run/)\n  SALLYPORT_LOG   what to log to stderr, such as debug or sallyport_engine=debug"),
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub(crate) struct Cli {
@@ -56,10 +55,10 @@ mod tests {
 
     use super::*;
 
-    /// Every command that a person can see, with its full name.
+    /// Every command that a person can see, with its full name; `help` is clap's own.
     fn visible() -> Vec<(String, clap::Command)> {
         fn collect(command: clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
-            for child in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+            for child in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
                 collect(child.clone(), &format!("{path} {}", child.get_name()), found);
             }
             found.push((path.to_owned(), command));
@@ -130,6 +129,13 @@ mod tests {
                 assert!(command.get_arguments().any(|a| a.get_id() == "json"), "{path} has no --json");
             }
         }
+    }
+
+    #[test]
+    fn help_can_be_asked_for_by_name() {
+        let error = Cli::command().try_get_matches_from(["sallyport", "help", "audit", "query"]).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp);
+        assert!(error.to_string().contains("--since"), "{error}");
     }
 
     #[test]

@@ -18,13 +18,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
+    // Each command has its page, and needs none for its help.
+    let commands = Cli::command().disable_help_subcommand(true);
     match &args.dir {
-        Some(dir) => clap_mangen::generate_to(Cli::command(), dir).map_err(|e| {
+        Some(dir) => clap_mangen::generate_to(commands, dir).map_err(|e| {
             Failure::caused(format!("could not write manual pages into {}", dir.display()), &e)
         })?,
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(commands).render(&mut page)?;
             out.write_all(&page)?;
         }
     }
