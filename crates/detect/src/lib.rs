@@ -30,7 +30,7 @@ pub use fingerprint::{AllowList, Fingerprint, Fingerprinter, NoFingerprint};
 pub use found::Found;
 pub use placeholder::{Placeholders, TagKey, redact};
 pub use rules::{Example, Judged, Rule, RuleError, RuleProblem, RuleSet};
-pub use scanner::{Kinds, ScanOptions, Scanner};
+pub use scanner::{Kinds, RulesOff, ScanOptions, Scanner};
 pub use secrets::{
     HeldKey, IndexKey, KeyMemory, MAX_VALUE, OrdinaryMemory, SecretEntry, SecretHit, SecretIndex, SecretSet,
     SetError, Variant,

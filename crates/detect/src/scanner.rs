@@ -59,7 +59,7 @@ pub struct ScanOptions {
     /// [`Severity::Medium`] up, so that no address in code is rewritten (decision 16).
     pub least_severity: Severity,
     /// Rules that are silent. Known values can't be turned off by name (decision 3).
-    pub rules_off: HashSet<RuleId>,
+    pub rules_off: RulesOff,
     /// Some rules speak only in the strict profile.
     pub profile: Profile,
 }
@@ -69,7 +69,7 @@ impl Default for ScanOptions {
         ScanOptions {
             kinds: Kinds::ALL,
             least_severity: Severity::Low,
-            rules_off: HashSet::new(),
+            rules_off: RulesOff::default(),
             profile: Profile::Balanced,
         }
     }
@@ -80,7 +80,34 @@ impl ScanOptions {
         rule.severity >= self.least_severity
             && self.kinds.contains(rule.kind)
             && (!rule.strict_only || self.profile == Profile::Strict)
-            && (self.rules_off.is_empty() || !self.rules_off.contains(&rule.id))
+            && !self.rules_off.contains(&rule.id)
+    }
+}
+
+/// Rules by name; an entry that ends in `*` is all whose names begin as it does.
+#[derive(Debug, Clone, Default)]
+pub struct RulesOff {
+    names: HashSet<RuleId>,
+    beginnings: Vec<Box<str>>,
+}
+
+impl RulesOff {
+    fn contains(&self, rule: &RuleId) -> bool {
+        !self.names.is_empty() && self.names.contains(rule)
+            || self.beginnings.iter().any(|beginning| rule.as_str().starts_with(&**beginning))
+    }
+}
+
+impl<'e> FromIterator<&'e str> for RulesOff {
+    fn from_iter<I: IntoIterator<Item = &'e str>>(entries: I) -> RulesOff {
+        let mut off = RulesOff::default();
+        for entry in entries {
+            match entry.strip_suffix('*') {
+                Some(beginning) => off.beginnings.push(beginning.into()),
+                None => drop(off.names.insert(RuleId::new(entry))),
+            }
+        }
+        off
     }
 }
 
@@ -286,8 +313,11 @@ mod tests {
         let text = "kX9mQ2vL7pR4 AKIAQ3EGRIMNV7BZT5XK 10.20.30.40";
         let mut options = ScanOptions { least_severity: Severity::Medium, ..ScanOptions::default() };
         assert_eq!(redacted(&scanner, text, &options), "[SECRET:aws_key] [REDACTED_AWS_KEY] 10.20.30.40");
-        options.rules_off.insert(RuleId::new("aws_key"));
-        assert_eq!(redacted(&scanner, text, &options), "[SECRET:aws_key] AKIAQ3EGRIMNV7BZT5XK 10.20.30.40");
+        for off in ["aws_key", "aws_k*"] {
+            options.rules_off = [off].into_iter().collect();
+            let shown = redacted(&scanner, text, &options);
+            assert_eq!(shown, "[SECRET:aws_key] AKIAQ3EGRIMNV7BZT5XK 10.20.30.40", "{off}");
+        }
         options.kinds = Kinds::NONE.with(FindingKind::Secret);
         assert_eq!(redacted(&scanner, text, &options), text);
     }

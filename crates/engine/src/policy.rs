@@ -12,7 +12,7 @@ use sallyport_policy::assessment::{self, AssessmentRecord, Day};
 use sallyport_policy::config;
 use sallyport_policy::documents;
 use sallyport_policy::settings::{self, FailMode, Layers, Origin, Snapshot};
-use sallyport_policy::{DocumentError, DocumentErrors, FindingKind, RuleId, Severity};
+use sallyport_policy::{DocumentError, DocumentErrors, FindingKind, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::ServiceAccount;
@@ -47,7 +47,7 @@ impl Policy {
     pub(crate) fn new(snapshot: Snapshot) -> Policy {
         let request = ScanOptions {
             profile: snapshot.profile.value,
-            rules_off: snapshot.disabled_rules.value.iter().map(|id| RuleId::new(id.as_str())).collect(),
+            rules_off: snapshot.disabled_rules.value.iter().map(String::as_str).collect(),
             ..ScanOptions::default()
         };
         let answer = ScanOptions {

@@ -60,7 +60,7 @@ pub struct SallyportPolicy {
     /// What completions may lead to, such as `execute`.
     pub allowed_actions: Option<BTreeSet<String>>,
     pub max_body_bytes: Option<u64>,
-    /// Rules that are not applied. Known secrets are always taken out.
+    /// Rules that are not applied, by name; `pii_*` is all whose names begin so. Known secrets are always taken out.
     pub disabled_rules: Option<BTreeSet<String>>,
     /// Whether agents' permissions are enforced.
     pub agents: Option<AgentRules>,

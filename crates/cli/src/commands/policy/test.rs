@@ -12,7 +12,7 @@ use sallyport_policy::scenario::{
     self, CallDescription, CallExplanation, Explanation, Given, RequestDescription, TestFile,
 };
 use sallyport_policy::settings::{Layers, Snapshot, resolve};
-use sallyport_policy::{DocumentError, Finding, RuleId};
+use sallyport_policy::{DocumentError, Finding};
 use serde::Serialize;
 
 use super::{files, unreadable};
@@ -180,7 +180,7 @@ impl Looking {
     pub(super) fn at(&self, policy: &Snapshot, request: &RequestDescription) -> Vec<Finding> {
         let options = ScanOptions {
             profile: policy.profile.value,
-            rules_off: policy.disabled_rules.value.iter().map(|id| RuleId::new(id.as_str())).collect(),
+            rules_off: policy.disabled_rules.value.iter().map(String::as_str).collect(),
             ..ScanOptions::default()
         };
         request.text.as_deref().map(|text| self.0.scan(text, &options)).unwrap_or_default()

@@ -9,7 +9,7 @@ use sallyport_detect::injection::{self, Lane, ThreatLevel};
 use sallyport_detect::output::{self, OutputOptions};
 use sallyport_detect::{Found, Kinds, Placeholders, ScanOptions, Scanner, SecretIndex, redact};
 use sallyport_policy::config::Profile;
-use sallyport_policy::{Finding, FindingKind, Severity};
+use sallyport_policy::{Finding, FindingKind, RuleId, Severity};
 
 use super::Mode;
 use super::allowed::Allowed;
@@ -48,7 +48,7 @@ impl Looker {
         } else {
             let scanner = Scanner::new(Arc::new(rules::in_force()?), Arc::new(SecretIndex::empty()));
             let allowed = Allowed::of_engine()?;
-            let rules_off = allowed.rules();
+            let rules_off = allowed.rules().iter().map(RuleId::as_str).collect();
             Some((scanner, ScanOptions { kinds, profile, rules_off, ..ScanOptions::default() }, allowed))
         };
         let strict = profile == Profile::Strict;
