@@ -1,5 +1,6 @@
-//! What the proxy adds to a request over keep-alive HTTP/1.1 in TLS: direct, tunnelled and intercepted without a look
-//! at the bytes, in one interleaved run. `cargo bench -p hudson-proxy`; `-- ROUNDS` for more rounds.
+//! What the proxy adds to a connection's opening, and to a request over keep-alive HTTP/1.1 in TLS: direct, tunnelled
+//! and intercepted without a look at the bytes, in one interleaved run. `cargo bench -p hudson-proxy`; `-- ROUNDS` for
+//! more rounds.
 
 #![allow(clippy::print_stdout)]
 
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 const SIZES: [(&str, usize, usize); 3] =
     [("2 KB", 2 << 10, 400), ("100 KB", 100 << 10, 200), ("1 MB", 1 << 20, 60)];
 const ANSWER: usize = 2 << 10;
+const OPENINGS: usize = 200;
 
 struct PassOn;
 
@@ -94,6 +96,18 @@ fn main() {
             let via = (*host != "direct.test").then_some(proxy);
             ways.push((*host, connect(&pki, host, *origin, via).await));
         }
+        let mut took = vec![Vec::new(); ways.len()];
+        for opening in 0..=rounds * OPENINGS {
+            for ((host, origin), took) in hosts.iter().zip(&origins).zip(&mut took) {
+                let via = (*host != "direct.test").then_some(proxy);
+                let begin = Instant::now();
+                drop(connect(&pki, host, *origin, via).await);
+                if opening >= OPENINGS / 10 {
+                    took.push(begin.elapsed());
+                }
+            }
+        }
+        tell("opening", &hosts, &mut took);
         for (name, size, times) in SIZES {
             let body = Bytes::from(vec![b'x'; size]);
             let mut took = vec![Vec::new(); ways.len()];
@@ -108,24 +122,32 @@ fn main() {
                     }
                 }
             }
-            let middle = |all: &mut Vec<Duration>, part: f64| {
-                all.sort();
-                all[((all.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6
-            };
-            let (p50, p99) = (middle(&mut took[0], 0.5), middle(&mut took[0], 0.99));
-            println!("{name:>7}  direct        p50 {p50:8.1} µs  p99 {p99:8.1} µs");
-            for (way, took) in ways.iter().zip(&mut took).skip(1) {
-                let (a, b) = (middle(took, 0.5), middle(took, 0.99));
-                println!(
-                    "{:7}  {:12}  p50 {:+8.1} µs  p99 {:+8.1} µs",
-                    "",
-                    &way.0[..way.0.len() - 5],
-                    a - p50,
-                    b - p99
-                );
-            }
+            tell(name, &hosts, &mut took);
         }
     });
+}
+
+/// What the first way took, and what the others took beyond it.
+fn tell(name: &str, ways: &[&str], took: &mut [Vec<Duration>]) {
+    let figures: Vec<_> = took
+        .iter_mut()
+        .map(|all| {
+            all.sort();
+            let middle = |part: f64| all[((all.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
+            (middle(0.5), middle(0.99))
+        })
+        .collect();
+    let (p50, p99) = figures[0];
+    println!("{name:>7}  direct        p50 {p50:8.1} µs  p99 {p99:8.1} µs");
+    for (way, (a, b)) in ways.iter().zip(&figures).skip(1) {
+        println!(
+            "{:7}  {:12}  p50 {:+8.1} µs  p99 {:+8.1} µs",
+            "",
+            &way[..way.len() - 5],
+            a - p50,
+            b - p99
+        );
+    }
 }
 
 fn runtime(threads: usize) -> tokio::runtime::Runtime {
