@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use hudson_proxy::ExchangeContext;
 use sallyport_policy::providers::Provider;
 use sallyport_policy::settings::ShadowAi;
 use sallyport_policy::verdict::{Decision, ReasonCode};
@@ -9,8 +10,14 @@ use sallyport_policy::verdict::{Decision, ReasonCode};
 use crate::policy::Policy;
 use crate::record::Remark;
 
-/// What the trail is told of a decision beside its findings. `host` is the one that the client asked for.
-pub(crate) fn remarks(policy: &Policy, provider: &Provider, host: &str, decision: &Decision) -> Vec<Remark> {
+/// What the trail is told of a decision beside its findings.
+pub(crate) fn remarks(
+    policy: &Policy,
+    provider: &Provider,
+    context: &ExchangeContext,
+    decision: &Decision,
+) -> Vec<Remark> {
+    let host = context.target.host();
     let told = policy.snapshot.shadow_ai.value >= ShadowAi::Warn;
     let remark = |action, target: &str, outcome| Some(Remark { action, target: target.to_owned(), outcome });
     let remarks = decision.reasons.iter().filter_map(|reason| match reason.code {
@@ -19,7 +26,12 @@ pub(crate) fn remarks(policy: &Policy, provider: &Provider, host: &str, decision
         ReasonCode::PassedUnapprovedTool => remark("unapproved_tool_seen", &provider.name, "passed"),
         _ => None,
     });
-    remarks.collect()
+    let elsewhere = (context.dialled != context.target).then(|| Remark {
+        action: "host_named_in_tls",
+        target: context.dialled.to_string(),
+        outcome: "intercepted",
+    });
+    elsewhere.into_iter().chain(remarks).collect()
 }
 
 /// Adds the header by which the provider lets only the company's workspaces in; a client's own does not count.

@@ -193,7 +193,7 @@ impl Exchange<'_> {
         let decision = self.decide(&asked, &found);
 
         let mut new_plain = inspected.redacted.map(Bytes::from);
-        let mut remarks = destination::remarks(self.policy, self.provider, context.target.host(), &decision);
+        let mut remarks = destination::remarks(self.policy, self.provider, context, &decision);
         if let Route::Reroute(target) = &decision.route {
             upstream = self.reroute(target, &mut parts, &upstream).await?;
             let plain = match (&new_plain, &taken) {

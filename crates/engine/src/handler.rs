@@ -8,7 +8,7 @@ use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hudson_proxy::{
     Authority, Body, BoxError, CertSource, ClientTlsFailed, ClientTlsFailure, ConnectionInfo,
-    ExchangeContext, Handler, LocalContext, LocalReply, Peer, Refused, Route, Scheme, TunnelClosed,
+    ExchangeContext, Handler, LocalContext, LocalReply, Named, Peer, Refused, Route, Scheme, TunnelClosed,
     TunnelKind, Upstream,
 };
 use rustls::sign::CertifiedKey;
@@ -34,18 +34,27 @@ impl Handler for EngineHandler {
     }
 
     async fn route(&self, peer: &Peer, target: &Authority, auth: Option<&HeaderValue>) -> Route {
-        let unread = self.engine.switch.is_off() || !self.engine.intercepts(target.host(), target.port());
-        let (route, handling) = match unread {
-            true => {
-                shadow::tunnelled(&self.engine, target.host(), target.port());
-                (Route::Tunnel, Handling::Tunnelled)
-            }
-            false => (Route::Intercept, Handling::Intercepted),
-        };
+        let reads = self.reads(target);
         if let Some(flow) = peer.downcast_ref::<Flow>() {
-            flow.heads_for(target, handling, auth);
+            flow.heads_for(target, if reads { Handling::Intercepted } else { Handling::Tunnelled }, auth);
         }
-        route
+        if reads { Route::Intercept } else { Route::Tunnel }
+    }
+
+    async fn named(
+        &self,
+        peer: &Peer,
+        _: &Authority,
+        named: &Authority,
+        auth: Option<&HeaderValue>,
+    ) -> Named {
+        if !self.reads(named) {
+            return Named::Tunnel;
+        }
+        if let Some(flow) = peer.downcast_ref::<Flow>() {
+            flow.heads_for(named, Handling::Intercepted, auth);
+        }
+        Named::Intercept
     }
 
     async fn local(&self, context: LocalContext, request: Request<Body>) -> LocalReply {
@@ -89,6 +98,15 @@ impl Handler for EngineHandler {
 }
 
 impl EngineHandler {
+    /// Whether what goes to this host is looked into.
+    fn reads(&self, target: &Authority) -> bool {
+        let reads = !self.engine.switch.is_off() && self.engine.intercepts(target.host(), target.port());
+        if !reads {
+            shadow::tunnelled(&self.engine, target.host(), target.port());
+        }
+        reads
+    }
+
     fn pac(&self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.engine.pac(self.listen)));
         response

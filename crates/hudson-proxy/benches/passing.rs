@@ -140,13 +140,7 @@ fn tell(name: &str, ways: &[&str], took: &mut [Vec<Duration>]) {
     let (p50, p99) = figures[0];
     println!("{name:>7}  direct        p50 {p50:8.1} µs  p99 {p99:8.1} µs");
     for (way, (a, b)) in ways.iter().zip(&figures).skip(1) {
-        println!(
-            "{:7}  {:12}  p50 {:+8.1} µs  p99 {:+8.1} µs",
-            "",
-            &way[..way.len() - 5],
-            a - p50,
-            b - p99
-        );
+        println!("{:7}  {:12}  p50 {:+8.1} µs  p99 {:+8.1} µs", "", &way[..way.len() - 5], a - p50, b - p99);
     }
 }
 

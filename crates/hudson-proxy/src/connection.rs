@@ -33,16 +33,15 @@ use crate::lane::Kind;
 use crate::leg::{Leg, Prefixed};
 use crate::limits::Limits;
 use crate::one_go::InOneGo;
-use crate::tls::{ClientTls, H2};
+use crate::tls::{ClientTls, H2, HANDSHAKE_RECORD};
 use crate::tunnel;
-use crate::upstream::{Link, Pool};
+use crate::upstream::{Link, Pool, Way};
 use crate::watch::{Served, Start, Watch, Watched};
 
 /// How long a client that is not served may take to say something, and to read its answer.
 const REFUSAL: Duration = Duration::from_secs(2);
 /// How long an idle connection may take to close after it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
-const TLS_HANDSHAKE_RECORD: u8 = 0x16;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -66,7 +65,7 @@ pub(crate) struct Session {
 
 /// What becomes of a connection when its HTTP has ended.
 pub(crate) enum Next {
-    Tunnel { client: OnUpgrade, leg: Leg, target: Authority },
+    Tunnel { client: OnUpgrade, leg: Leg, target: Authority, proxy_auth: Option<HeaderValue> },
     Intercept { client: OnUpgrade, target: Authority, proxy_auth: Option<HeaderValue> },
     Splice { client: OnUpgrade, upstream: OnUpgrade, target: Authority },
 }
@@ -115,14 +114,19 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: TcpStream, info: Connection
     let stream = Prefixed::new(Bytes::new(), socket);
     Box::pin(serve_h1(&session, Role::Front, stream, Start::Awaited)).await;
     match session.take_next() {
-        Some(Next::Tunnel { client, leg, target }) => {
-            if let Some(client) = regain(client).await {
-                Box::pin(tunnel::run(&session, target, TunnelKind::Connect, client, leg)).await;
+        Some(Next::Tunnel { client, leg, target, proxy_auth }) => {
+            let Some(client) = regain(client).await else { return };
+            let passed = Box::pin(tunnel::connect(&session, &target, proxy_auth.as_ref(), client, leg)).await;
+            if let Some((client, named)) = passed {
+                let way = Way { scheme: Scheme::Https, target: named, dialled: target };
+                Box::pin(intercept(&session, client, way, proxy_auth)).await;
+                splice(&session).await;
             }
         }
         Some(Next::Intercept { client, target, proxy_auth }) => {
             if let Some(client) = regain(client).await {
-                Box::pin(intercept(&session, client, target, proxy_auth)).await;
+                let way = Way { scheme: Scheme::Https, dialled: target.clone(), target };
+                Box::pin(intercept(&session, client, way, proxy_auth)).await;
                 splice(&session).await;
             }
         }
@@ -164,7 +168,7 @@ async fn refuse(mut socket: TcpStream, refused: &Refused) -> std::io::Result<()>
 async fn intercept(
     session: &Arc<Session>,
     mut client: Prefixed<TcpStream>,
-    target: Authority,
+    Way { target, dialled, .. }: Way,
     proxy_auth: Option<HeaderValue>,
 ) {
     let limit = session.limits().handshake;
@@ -181,6 +185,7 @@ async fn intercept(
     let bound = |scheme| {
         Role::Inside(Bound {
             target: target.clone(),
+            dialled: dialled.clone(),
             scheme,
             ingress: Ingress::Connect,
             proxy_auth: proxy_auth.clone(),
@@ -188,7 +193,7 @@ async fn intercept(
         })
     };
     match first {
-        Some(Ok(Ok(Some(TLS_HANDSHAKE_RECORD)))) => {
+        Some(Ok(Ok(Some(HANDSHAKE_RECORD)))) => {
             let accepted = Box::pin(session.shared.client_tls.accept(client, &target, limit)).await;
             match accepted {
                 Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(H2) => {

@@ -14,11 +14,14 @@ use crate::connection::{Next, Session};
 use crate::error::plain;
 use crate::handler::{ExchangeContext, Ingress};
 use crate::headers::{self, HostProblem};
+use crate::upstream::Way;
 
 /// Where a request is bound to go.
 #[derive(Clone)]
 pub(crate) struct Bound {
     pub(crate) target: Authority,
+    /// Where it is dialled.
+    pub(crate) dialled: Authority,
     pub(crate) scheme: Scheme,
     pub(crate) ingress: Ingress,
     pub(crate) proxy_auth: Option<HeaderValue>,
@@ -57,13 +60,15 @@ pub(crate) async fn run(session: &Arc<Session>, bound: Bound, mut request: Reque
     }
     *request.uri_mut() = headers::origin_form(request.uri());
     let multiplexed = request.version() == Version::HTTP_2;
-    let mut upstream = session.pool.upstream(bound.scheme, &bound.target, multiplexed, hop.upgrade, written);
+    let way = Way { scheme: bound.scheme, target: bound.target.clone(), dialled: bound.dialled.clone() };
+    let mut upstream = session.pool.upstream(way, multiplexed, hop.upgrade, written);
     let target = bound.target.clone();
     let mut response = if bound.handled {
         let context = ExchangeContext {
             peer: session.peer.clone(),
             connection: session.info,
             target: bound.target,
+            dialled: bound.dialled,
             scheme: bound.scheme,
             ingress: bound.ingress,
             version: request.version(),

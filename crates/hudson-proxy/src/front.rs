@@ -56,7 +56,7 @@ async fn connect(session: &Arc<Session>, mut request: Request<Body>) -> Response
         Route::Intercept => Next::Intercept { client, target, proxy_auth },
         // The target answers first, so that a dead port is told as such and not as a broken connection.
         Route::Tunnel => match session.link().dialer.dial(&target, Purpose::Stream).await {
-            Ok(dialled) => Next::Tunnel { client, leg: dialled.leg, target },
+            Ok(dialled) => Next::Tunnel { client, leg: dialled.leg, target, proxy_auth },
             Err(error) => {
                 tracing::debug!(host = target.host(), code = error.code(), "a tunnel could not be dialled");
                 return error.response();
@@ -105,7 +105,8 @@ async fn absolute(session: &Arc<Session>, mut request: Request<Body>, shape: &Sh
     if !handled {
         set_host(&mut request, &target, scheme);
     }
-    let bound = Bound { target, scheme, ingress: Ingress::Absolute, proxy_auth, handled };
+    let dialled = target.clone();
+    let bound = Bound { target, dialled, scheme, ingress: Ingress::Absolute, proxy_auth, handled };
     exchange::run(session, bound, request).await
 }
 
@@ -129,7 +130,8 @@ async fn local(
                 return shape.finish(UpstreamError::Loop { target }.response());
             }
             set_host(&mut request, &target, scheme);
-            let bound = Bound { target, scheme, ingress: Ingress::Local, proxy_auth, handled: true };
+            let dialled = target.clone();
+            let bound = Bound { target, dialled, scheme, ingress: Ingress::Local, proxy_auth, handled: true };
             exchange::run(session, bound, request).await
         }
     }

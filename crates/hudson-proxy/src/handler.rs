@@ -60,6 +60,16 @@ pub enum Route {
     Refuse(Box<Response<Body>>),
 }
 
+/// What happens to a tunnel in which a client's TLS names another host than CONNECT did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// As if CONNECT had named that host: TLS is terminated with its leaf, and the server is dialled where CONNECT said
+    /// and verified as that host.
+    Intercept,
+    /// Bytes are passed on unread.
+    Tunnel,
+}
+
 /// How a request reached [`Handler::exchange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingress {
@@ -115,8 +125,11 @@ pub struct ExchangeContext {
     pub peer: Peer,
     /// The connection it came on.
     pub connection: ConnectionInfo,
-    /// The host and port that are really dialled. `Host` and `:authority` were checked against it.
+    /// The host and port that are really spoken to. `Host` and `:authority` were checked against it, and so is the
+    /// server's certificate.
     pub target: Authority,
+    /// Where the connection leads: the target, or what CONNECT named where the client's TLS named the target.
+    pub dialled: Authority,
     /// Whether the upstream leg speaks TLS.
     pub scheme: Scheme,
     /// How the request came in.
@@ -147,6 +160,8 @@ pub enum TunnelEnd {
     Idle,
     /// One side broke.
     Broken,
+    /// The client began TLS and did not end its first message within the bounds.
+    Stalled,
     /// The proxy was stopped and its drain deadline passed.
     Stopped,
 }
@@ -194,7 +209,7 @@ pub struct ClientTlsFailed {
     pub peer: Peer,
     /// The connection it came on.
     pub connection: ConnectionInfo,
-    /// The CONNECT target.
+    /// The CONNECT target, or the host that its TLS named instead.
     pub target: Authority,
     /// Why.
     pub failure: ClientTlsFailure,
@@ -211,6 +226,19 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Called for each CONNECT and each absolute-form request.
     async fn route(&self, peer: &Peer, target: &Authority, proxy_auth: Option<&HeaderValue>) -> Route;
+
+    /// Called when a client opens TLS in a tunnel to `dialled` and names another host in it. The name is read from the
+    /// hello as it stands there in clear; an encrypted one is not seen.
+    async fn named(
+        &self,
+        peer: &Peer,
+        dialled: &Authority,
+        named: &Authority,
+        proxy_auth: Option<&HeaderValue>,
+    ) -> Named {
+        let _ = (peer, dialled, named, proxy_auth);
+        Named::Tunnel
+    }
 
     /// Called for a request to the proxy's own address. All of its headers are there, hop-by-hop ones too; whether
     /// `Host` and `Origin` are acceptable is for the handler to say.

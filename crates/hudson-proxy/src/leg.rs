@@ -1,6 +1,7 @@
 //! Byte streams: the upstream leg in its layers, and a client stream whose first bytes were already read. Must not
 //! interpret the bytes.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -80,6 +81,8 @@ impl AsyncWrite for Leg {
 
 /// What rustls asks a socket for at a time: a quarter of a record.
 const ASKED: usize = 4 * 1024;
+/// What is read of a stream whose beginning alone is looked at.
+const START: usize = 2 * 1024;
 /// How far a socket that had more to give than it was asked for is read ahead, to spare calls into the kernel.
 const AHEAD: usize = 64 * 1024;
 
@@ -107,11 +110,26 @@ impl<S: AsyncRead + Unpin> Prefixed<S> {
     /// Waits for a first byte and gives it without taking it. `None` at the end of the stream.
     pub(crate) async fn peek(&mut self) -> io::Result<Option<u8>> {
         if self.first.is_empty() {
-            let mut start = [0_u8; 1024];
-            let read = tokio::io::AsyncReadExt::read(&mut self.stream, &mut start).await?;
-            self.first = start.get(..read).map(Bytes::copy_from_slice).unwrap_or_default();
+            self.more().await?;
         }
         Ok(self.first.first().copied())
+    }
+
+    /// What was read ahead and not taken yet.
+    pub(crate) fn read_ahead(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// Reads on behind what was read ahead. Nothing is lost when it is dropped before its end.
+    pub(crate) async fn more(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let mut whole = BytesMut::from(std::mem::take(&mut self.first));
+            whole.reserve(START);
+            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut whole);
+            self.first = whole.freeze();
+            read
+        })
+        .await
     }
 
     /// Reads into a buffer of our own, which lives until it is handed on.

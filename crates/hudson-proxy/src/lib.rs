@@ -19,6 +19,7 @@ mod exchange;
 mod front;
 pub mod handler;
 mod headers;
+mod hello;
 mod lane;
 mod leg;
 mod limits;
@@ -38,7 +39,8 @@ pub use dialer::DialerConfig;
 pub use error::{BuildError, ChainFailure, UpstreamError};
 pub use handler::{
     BoxError, CertSource, ClientTlsFailed, ClientTlsFailure, ConnectionInfo, ExchangeContext, Handler,
-    Ingress, LocalContext, LocalReply, Peer, Refused, Route, TargetForm, TunnelClosed, TunnelEnd, TunnelKind,
+    Ingress, LocalContext, LocalReply, Named, Peer, Refused, Route, TargetForm, TunnelClosed, TunnelEnd,
+    TunnelKind,
 };
 pub use limits::Limits;
 pub use noproxy::NoProxy;

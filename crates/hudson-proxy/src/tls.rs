@@ -21,6 +21,8 @@ use crate::handler::{CertSource, ClientTlsFailure};
 use crate::leg::Leg;
 
 pub(crate) const H2: &[u8] = b"h2";
+/// The first byte of what a TLS client sends.
+pub(crate) const HANDSHAKE_RECORD: u8 = 0x16;
 const HTTP11: &[u8] = b"http/1.1";
 /// Wildcard hosts could otherwise fill the memory with one configuration each.
 const MOST_CONFIGS: usize = 256;

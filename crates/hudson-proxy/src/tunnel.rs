@@ -1,5 +1,5 @@
-//! Bytes from one side to the other and back, unread. Each direction ends by itself (half-close). Must not keep more
-//! than its two buffers.
+//! Bytes from one side to the other and back, unread but for the host that a TLS client names. Each direction ends by
+//! itself (half-close). Must not keep more than its two buffers.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,34 +8,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::sleep;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 use crate::authority::Authority;
 use crate::connection::Session;
-use crate::handler::{TunnelClosed, TunnelEnd, TunnelKind};
+use crate::handler::{Named, TunnelClosed, TunnelEnd, TunnelKind};
+use crate::hello::{self, Opening};
+use crate::leg::{Leg, Prefixed};
 
 /// Large enough for throughput, small enough for a hundred idle tunnels.
 const BUFFER: usize = 32 * 1024;
+
+/// What CONNECT asked for, to a host that is not intercepted. Gives the client back where its TLS names one that is.
+pub(crate) async fn connect(
+    session: &Session,
+    target: &Authority,
+    proxy_auth: Option<&HeaderValue>,
+    mut client: Prefixed<TcpStream>,
+    leg: Leg,
+) -> Option<(Prefixed<TcpStream>, Authority)> {
+    let mut leg = Prefixed::new(Bytes::new(), leg);
+    let mut report = Report::new(session, target.clone(), TunnelKind::Connect);
+    let limits = session.limits();
+    match timeout(limits.tunnel_idle, hello::listen(&mut client, &mut leg, limits.handshake)).await {
+        Ok(Opening::Named(name)) => {
+            let named = Authority::new(&name, target.port()).ok().filter(|named| named != target);
+            if let Some(named) = named
+                && session.handler().named(&session.peer, target, &named, proxy_auth).await
+                    == Named::Intercept
+            {
+                report.session = None;
+                return Some((client, named));
+            }
+            report.pass(client, leg).await;
+        }
+        Ok(Opening::Other) => report.pass(client, leg).await,
+        Ok(Opening::Stalled) => report.end = TunnelEnd::Stalled,
+        Err(_) => report.end = TunnelEnd::Idle,
+    }
+    None
+}
 
 pub(crate) async fn run<C, U>(session: &Session, target: Authority, kind: TunnelKind, client: C, upstream: U)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let mut report = Report {
-        session,
-        target,
-        kind,
-        sent: sent.clone(),
-        received: received.clone(),
-        begin: Instant::now(),
-        end: TunnelEnd::Stopped,
-    };
-    let mut client = Counted { stream: client, read: sent };
-    let mut upstream = Counted { stream: upstream, read: received };
-    report.end = copy(&mut client, &mut upstream, session.limits().tunnel_idle).await;
+    Report::new(session, target, kind).pass(client, upstream).await;
 }
 
 async fn copy<C, U>(client: &mut Counted<C>, upstream: &mut Counted<U>, idle: Duration) -> TunnelEnd
@@ -65,7 +88,8 @@ where
 
 /// Says what was moved when the tunnel ends, also when its task is stopped.
 struct Report<'a> {
-    session: &'a Session,
+    /// None when it turned out to be no tunnel.
+    session: Option<&'a Session>,
     target: Authority,
     kind: TunnelKind,
     sent: Arc<AtomicU64>,
@@ -74,11 +98,37 @@ struct Report<'a> {
     end: TunnelEnd,
 }
 
+impl<'a> Report<'a> {
+    fn new(session: &'a Session, target: Authority, kind: TunnelKind) -> Self {
+        Self {
+            session: Some(session),
+            target,
+            kind,
+            sent: Arc::default(),
+            received: Arc::default(),
+            begin: Instant::now(),
+            end: TunnelEnd::Stopped,
+        }
+    }
+
+    async fn pass<C, U>(&mut self, client: C, upstream: U)
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(session) = self.session else { return };
+        let mut client = Counted { stream: client, read: self.sent.clone() };
+        let mut upstream = Counted { stream: upstream, read: self.received.clone() };
+        self.end = copy(&mut client, &mut upstream, session.limits().tunnel_idle).await;
+    }
+}
+
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        self.session.handler().tunnel_closed(&TunnelClosed {
-            peer: self.session.peer.clone(),
-            connection: self.session.info,
+        let Some(session) = self.session else { return };
+        session.handler().tunnel_closed(&TunnelClosed {
+            peer: session.peer.clone(),
+            connection: session.info,
             target: self.target.clone(),
             kind: self.kind,
             sent: self.sent.load(Ordering::Relaxed),

@@ -48,23 +48,19 @@ impl Pool {
     /// `multiplexed` says that the client speaks HTTP/2, so that HTTP/2 is asked for upstream too.
     pub(crate) fn upstream(
         &self,
-        scheme: Scheme,
-        target: &Authority,
+        way: Way,
         multiplexed: bool,
         upgrade: bool,
         written: HeaderValue,
     ) -> Upstream {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = origins.iter().find(|origin| {
-            origin.target == *target && origin.scheme == scheme && origin.multiplexed == multiplexed
-        });
+        let known = origins.iter().find(|origin| origin.way == way && origin.multiplexed == multiplexed);
         let origin = match known {
             Some(origin) => origin.clone(),
             None => {
                 let origin = Arc::new(Origin {
                     link: self.link.clone(),
-                    target: target.clone(),
-                    scheme,
+                    way,
                     multiplexed,
                     idle: Stable::default(),
                     shared: Mutex::default(),
@@ -83,11 +79,20 @@ impl Pool {
     }
 }
 
-/// One scheme, host and port.
+/// Who is spoken to, and where.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) scheme: Scheme,
+    /// Whose certificate the server must show.
+    pub(crate) target: Authority,
+    /// Which address or name the connection is opened to.
+    pub(crate) dialled: Authority,
+}
+
+/// The connections of one way.
 struct Origin {
     link: Arc<Link>,
-    target: Authority,
-    scheme: Scheme,
+    way: Way,
     multiplexed: bool,
     idle: Stable,
     shared: Mutex<Option<H2Lane>>,
@@ -135,12 +140,12 @@ impl Origin {
     }
 
     async fn open(&self, upgrade: bool) -> Result<Lane, UpstreamError> {
-        match self.scheme {
+        match self.way.scheme {
             Scheme::Http => {
                 // HTTP/2 without TLS is not tried.
                 self.h1_only.store(true, Ordering::Relaxed);
                 let purpose = if upgrade { Purpose::Stream } else { Purpose::PlainHttp };
-                let dialled = self.link.dialer.dial(&self.target, purpose).await?;
+                let dialled = self.link.dialer.dial(&self.way.dialled, purpose).await?;
                 let lane = H1Lane::open(dialled.leg, &self.link.limits, dialled.forwarding).await;
                 lane.map(Lane::H1).map_err(|source| self.broke(source))
             }
@@ -153,7 +158,7 @@ impl Origin {
                     }
                 }
                 if upgrade {
-                    return Err(UpstreamError::NoUpgrade { target: self.target.clone() });
+                    return Err(UpstreamError::NoUpgrade { target: self.way.target.clone() });
                 }
                 self.open_tls(Offer::H2).await
             }
@@ -162,8 +167,8 @@ impl Origin {
 
     async fn open_tls(&self, offer: Offer) -> Result<Lane, UpstreamError> {
         let limits = &self.link.limits;
-        let dialled = self.link.dialer.dial(&self.target, Purpose::Stream).await?;
-        let (leg, h2) = self.link.tls.connect(dialled.leg, &self.target, offer, limits.handshake).await?;
+        let dialled = self.link.dialer.dial(&self.way.dialled, Purpose::Stream).await?;
+        let (leg, h2) = self.link.tls.connect(dialled.leg, &self.way.target, offer, limits.handshake).await?;
         if !h2 {
             self.h1_only.store(true, Ordering::Relaxed);
             return H1Lane::open(leg, limits, None).await.map(Lane::H1).map_err(|source| self.broke(source));
@@ -174,7 +179,7 @@ impl Origin {
     }
 
     fn broke(&self, source: hyper::Error) -> UpstreamError {
-        let target = self.target.clone();
+        let target = self.way.target.clone();
         if source.is_user() {
             UpstreamError::RequestBody { target, source }
         } else {
@@ -201,12 +206,12 @@ pub struct Upstream {
 impl Upstream {
     /// Where [`send`](Self::send) goes, whatever the request says.
     pub fn target(&self) -> &Authority {
-        &self.origin.target
+        &self.origin.way.target
     }
 
     /// With TLS or without.
     pub fn scheme(&self) -> Scheme {
-        self.origin.scheme
+        self.origin.way.scheme
     }
 
     /// The way to another server than the one the exchange is bound to, over connections of the same client connection.
@@ -214,7 +219,8 @@ impl Upstream {
     pub fn towards(&self, scheme: Scheme, target: &Authority) -> Upstream {
         let written = HeaderValue::try_from(target.for_scheme(scheme));
         let written = written.unwrap_or_else(|_| HeaderValue::from_static(""));
-        self.pool.upstream(scheme, target, self.origin.multiplexed, false, written)
+        let way = Way { scheme, target: target.clone(), dialled: target.clone() };
+        self.pool.upstream(way, self.origin.multiplexed, false, written)
     }
 
     /// Sees to an open connection, so that dialling overlaps with whatever the handler does before it sends. Returns
@@ -312,7 +318,7 @@ impl Upstream {
         headers::settle_request(&mut request);
         match lane {
             Lane::H1(lane) => {
-                let absolute = lane.forwarding.as_ref().map(|_| &origin.target);
+                let absolute = lane.forwarding.as_ref().map(|_| &origin.way.target);
                 headers::for_h1(&mut request, &self.written, absolute);
                 if let Some(login) = lane.forwarding.as_ref().and_then(|way| way.authorization.clone()) {
                     request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, login);
@@ -322,9 +328,14 @@ impl Upstream {
             }
             Lane::H2(lane) => {
                 let written = request.headers().get(http::header::HOST).unwrap_or(&self.written).clone();
-                headers::for_h2(&mut request, &origin.target, origin.scheme, &written).map_err(|source| {
-                    Failed::Unsendable(UpstreamError::Unsendable { target: origin.target.clone(), source })
-                })?;
+                headers::for_h2(&mut request, &origin.way.target, origin.way.scheme, &written).map_err(
+                    |source| {
+                        Failed::Unsendable(UpstreamError::Unsendable {
+                            target: origin.way.target.clone(),
+                            source,
+                        })
+                    },
+                )?;
                 lane.send(request, idle).await.map_err(Failed::Broke)
             }
         }

@@ -7,6 +7,7 @@ mod framing;
 mod hostile;
 mod intercept;
 mod limits;
+mod named;
 mod streams;
 mod support;
 mod tunnel;

@@ -107,9 +107,7 @@ impl Rig {
     pub(crate) async fn h2(&self, target: &str) -> H2Client {
         let line = self.tls(target, &["h2", "http/1.1"]).await;
         assert_eq!(line.stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
-        let (sender, connection) =
-            http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(line.stream)).await.unwrap();
-        H2Client { sender, ended: tokio::spawn(connection) }
+        H2Client::over(line.stream).await
     }
 }
 
@@ -130,6 +128,12 @@ pub(crate) struct H2Client {
 }
 
 impl H2Client {
+    pub(crate) async fn over(stream: TlsStream<TcpStream>) -> Self {
+        let (sender, connection) =
+            http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.unwrap();
+        Self { sender, ended: tokio::spawn(connection) }
+    }
+
     pub(crate) async fn send(&self, request: Request<ClientBody>) -> hyper::Result<Response<Incoming>> {
         let mut sender = self.sender.clone();
         within(async {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, Request, Response};
 use hudson_proxy::{
     Authority, Body, ClientTlsFailed, ConnectionInfo, DialerConfig, Drained, ExchangeContext, Handler,
-    Limits, LocalContext, LocalReply, Peer, Proxy, ProxyKind, Refused, Route, TunnelClosed, Upstream,
+    Limits, LocalContext, LocalReply, Named, Peer, Proxy, ProxyKind, Refused, Route, TunnelClosed, Upstream,
     UpstreamProxy,
 };
 use tokio::net::TcpListener;
@@ -142,6 +142,8 @@ pub(crate) struct Seen {
     pub(crate) tunnels: Mutex<Vec<TunnelClosed>>,
     pub(crate) tls_failures: Mutex<Vec<ClientTlsFailed>>,
     pub(crate) contexts: Mutex<Vec<ExchangeContext>>,
+    /// What CONNECT named, and what the client's TLS named instead.
+    pub(crate) named: Mutex<Vec<(Authority, Authority)>>,
 }
 
 struct Scripted {
@@ -157,6 +159,20 @@ impl Handler for Scripted {
 
     async fn route(&self, _: &Peer, target: &Authority, proxy_auth: Option<&HeaderValue>) -> Route {
         (self.script.route)(target, proxy_auth)
+    }
+
+    async fn named(
+        &self,
+        _: &Peer,
+        dialled: &Authority,
+        named: &Authority,
+        proxy_auth: Option<&HeaderValue>,
+    ) -> Named {
+        self.seen.named.lock().unwrap().push((dialled.clone(), named.clone()));
+        match (self.script.route)(named, proxy_auth) {
+            Route::Intercept => Named::Intercept,
+            Route::Tunnel | Route::Refuse(_) => Named::Tunnel,
+        }
     }
 
     async fn local(&self, context: LocalContext, request: Request<Body>) -> LocalReply {

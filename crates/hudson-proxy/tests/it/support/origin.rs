@@ -43,8 +43,12 @@ impl RawOrigin {
     }
 
     pub(crate) async fn next_tls(&self) -> Line<TlsStream<TcpStream>> {
+        self.try_next_tls().await.unwrap()
+    }
+
+    pub(crate) async fn try_next_tls(&self) -> std::io::Result<Line<TlsStream<TcpStream>>> {
         let line = self.next().await;
-        Line::new(within(self.tls.as_ref().unwrap().accept(line.stream)).await.unwrap())
+        within(self.tls.as_ref().unwrap().accept(line.stream)).await.map(Line::new)
     }
 
     /// Whether nobody has connected.
