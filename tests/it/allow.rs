@@ -146,6 +146,10 @@ fn a_value_from_stdin_and_a_rule_in_files_but_no_known_secret() -> Result<()> {
         let outcome = desk.stage.cli(&[&["allow", "add", "--reason", "x"], wrong].concat())?;
         ensure!([NEGATIVE, USAGE].contains(&outcome.code), "{wrong:?}: {outcome:?}");
     }
+    // Nobody was asked who they are for what can't be done; for the known value somebody was.
+    let asked = desk.stage.settled_events()?;
+    let asked = asked.iter().filter(|row| row["actions"][0]["action_type"] == "authentication_asked").count();
+    ensure!(asked == 1, "{asked} questions");
     let entry = desk.add(&["--rule", "aws_key", "--path", "fixtures/**"])?;
     ensure!(desk.sent()? == (BOTH_OUT.into(), ONE_OUT.into()), "{:?}", desk.sent());
     let folder = desk.stage.path("user/fixtures");

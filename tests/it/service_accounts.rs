@@ -119,6 +119,13 @@ fn running_agents_and_their_flows_are_shown() -> Result<()> {
     ensure!(agents[0]["tier"] == "execute-commands", "{status}");
     ensure!(values.next().context("no flows")??.is_array());
     ensure!(stage.status()?["agents"] == json!([]));
+    let known = stage.cli(&["exec", "--agent", "coding-assistant", "--", "true"])?.ok()?;
+    ensure!(!known.stderr.contains("class"), "{known:?}");
+    let unknown = stage.cli(&["exec", "--agent", "coding-asistant", "--", "true"])?.ok()?;
+    ensure!(
+        unknown.stderr.contains("warning: ") && unknown.stderr.contains("did you mean `coding-assistant`?"),
+        "{unknown:?}"
+    );
     let refused = stage.cli(&["exec", "--agent", "no such class", "--", "true"])?;
     ensure!(refused.code == USAGE && refused.stderr.contains("class"), "{refused:?}");
     Ok(())

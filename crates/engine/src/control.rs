@@ -299,6 +299,14 @@ impl Control for EngineControl {
         Ok(self_test::run(self.engine()?).await)
     }
 
+    async fn allow_add_sensible(&self, draft: &AllowDraft) -> Result<(), ControlError> {
+        self.engine()?.allow_sensible(draft)
+    }
+
+    async fn elevation_approve_sensible(&self, answer: &ElevationAnswer) -> Result<(), ControlError> {
+        self.engine()?.elevation_sensible(answer)
+    }
+
     async fn agent_session(
         &self,
         caller: &Caller,
@@ -310,7 +318,7 @@ impl Control for EngineControl {
         })?;
         let policy = engine.policy();
         let tier = policy.snapshot.agents.tier(&request.class);
-        let issued = engine.sessions.begin(&request.class, tier, pid).map_err(|error| {
+        let mut issued = engine.sessions.begin(&request.class, tier, pid).map_err(|error| {
             let code = match error {
                 NoSession::Class => ErrorCode::BadRequest,
                 NoSession::TooMany => ErrorCode::Conflict,
@@ -320,6 +328,7 @@ impl Control for EngineControl {
         })?;
         let account = &issued.session.account;
         engine.record_control(ControlAction::AgentSessionStarted, account).await.map_err(trail_failed)?;
+        issued.remark = policy.snapshot.class_remark(&request.class);
         Ok(issued)
     }
 

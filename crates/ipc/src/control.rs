@@ -45,6 +45,12 @@ pub trait Control: Send + Sync + 'static {
         Ok(Proof::NotNeeded)
     }
 
+    /// Called before a person is asked to weaken something: whether there would be a point in asking. It must tell nothing
+    /// that only they may know.
+    async fn allow_add_sensible(&self, draft: &AllowDraft) -> Result<(), ControlError>;
+    /// The same for an approval.
+    async fn elevation_approve_sensible(&self, answer: &ElevationAnswer) -> Result<(), ControlError>;
+
     async fn status(&self) -> Result<Status, ControlError>;
     async fn health(&self) -> Result<Vec<HealthItem>, ControlError>;
     async fn counters(&self) -> Result<Counters, ControlError>;

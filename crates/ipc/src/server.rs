@@ -24,7 +24,7 @@ use crate::error::{ControlError, ErrorCode};
 use crate::events;
 use crate::routes::{Call, ROUTES, Route};
 use crate::transport::{self, ControlListener, Stream};
-use crate::types::Done;
+use crate::types::{AssessmentApproval, Done, OffRequest};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -178,15 +178,28 @@ impl Session {
 
     async fn routed(&self, request: Request<Incoming>) -> Result<Response<Body>, ControlError> {
         let route = find(request.method().as_str(), request.uri().path())?;
-        let proof = self.control.authorise(&self.caller, route).await?;
         if route.call == Call::Events {
+            self.control.authorise(&self.caller, route).await?;
             return Ok(self.events());
         }
         let body = self.body(request).await?;
+        self.sensible(route, &body).await?;
+        let proof = self.control.authorise(&self.caller, route).await?;
         timeout(route.patience, self.call(route, &body, proof)).await.unwrap_or_else(|_| {
             let message = format!("{} took longer than {} s", route.path, route.patience.as_secs());
             Err(ControlError::new(ErrorCode::TimedOut, message))
         })
+    }
+
+    /// Nobody is asked who they are for something that can't be done.
+    async fn sensible(&self, route: &Route, body: &[u8]) -> Result<(), ControlError> {
+        match route.call {
+            Call::AllowAdd => self.control.allow_add_sensible(&parsed(body)?).await,
+            Call::ElevationApprove => self.control.elevation_approve_sensible(&parsed(body)?).await,
+            Call::AssessmentApprove => parsed::<AssessmentApproval>(body).map(drop),
+            Call::Off => parsed::<OffRequest>(body).map(drop),
+            _ => Ok(()),
+        }
     }
 
     async fn call(&self, route: &Route, body: &[u8], proof: Proof) -> Result<Response<Body>, ControlError> {

@@ -275,7 +275,7 @@ impl Control for Example {
     ) -> Result<IssuedSession, ControlError> {
         assert_eq!(caller.pid, Some(std::process::id()));
         let session = AgentSession { class: request.class, ..session() };
-        self.counted(IssuedSession { session, token: "once".into() })
+        self.counted(IssuedSession { session, token: "once".into(), remark: None })
     }
     async fn quota(&self) -> Result<QuotaView, ControlError> {
         self.counted(quota())
@@ -312,6 +312,15 @@ impl Control for Example {
 
     async fn allowed(&self) -> Result<Vec<AllowEntry>, ControlError> {
         self.counted(vec![allowed()])
+    }
+    async fn allow_add_sensible(&self, draft: &AllowDraft) -> Result<(), ControlError> {
+        match draft.reason.is_empty() {
+            true => Err(ControlError::new(ErrorCode::BadRequest, "an entry needs a reason")),
+            false => Ok(()),
+        }
+    }
+    async fn elevation_approve_sensible(&self, _: &ElevationAnswer) -> Result<(), ControlError> {
+        Ok(())
     }
     async fn allow_add(&self, draft: AllowDraft, proof: Proof) -> Result<AllowEntry, ControlError> {
         assert_eq!(proof, Proof::Authenticated, "what `authorise` found comes with the call");
@@ -553,7 +562,8 @@ async fn the_client_has_every_call() {
     assert_eq!(client.elevation_revoke(&answer).await.unwrap().state, elevation::State::Revoked);
     client.ca_remove().await.unwrap();
     assert_eq!(client.allowed().await.unwrap(), [allowed()]);
-    let draft = AllowDraft { value: Some("hunter22".into()), ..AllowDraft::default() };
+    let draft =
+        AllowDraft { value: Some("hunter22".into()), reason: "made up".into(), ..AllowDraft::default() };
     assert_eq!(client.allow_add(&draft).await.unwrap(), allowed());
     assert_eq!(client.allow_remove(&AllowRemoval { id: 1 }).await.unwrap().id, 1);
     assert_eq!(client.assessments().await.unwrap(), [assessment()]);

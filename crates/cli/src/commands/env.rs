@@ -8,8 +8,10 @@ use sallyport_policy::providers::Registry;
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::{Out, note};
 use crate::shell::Shell;
+use crate::text::printable;
 use crate::variables::{self, Environment, Inputs, Join, Theirs, Undo};
 
 /// Print the variables that lead this shell's tools through Sallyport
@@ -74,6 +76,9 @@ pub(crate) fn prepare(agent: Option<&str>) -> Result<Environment, Failure> {
         Some(class) => {
             let request = AgentSessionRequest { class: class.to_owned() };
             let issued = engine::call(&paths, async |client| client.agent_session(&request).await)?;
+            if let Some(remark) = &issued.remark {
+                note(format!("warning: {}", printable(remark)));
+            }
             Some(format!("{}:{}", issued.session.account, issued.token))
         }
         None => None,
@@ -101,7 +106,7 @@ pub(crate) fn present(name: &str) -> Option<String> {
 }
 
 fn theirs(path: &Path, bundle: &Path) -> Theirs {
-    match (std::fs::read_to_string(path), std::fs::read_to_string(bundle)) {
+    match (named_file::text(path), named_file::text(bundle)) {
         (Err(_), _) => Theirs::Unreadable,
         (Ok(theirs), Ok(bundle)) if bundle.contains(theirs.trim()) => Theirs::InBundle,
         _ => Theirs::Other,
@@ -110,7 +115,7 @@ fn theirs(path: &Path, bundle: &Path) -> Theirs {
 
 fn write_join(join: &Join, root: &Path) -> Result<(), Failure> {
     let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|e| Failure::caused(format!("could not read {}", path.display()), &e))
+        named_file::bytes(path).map_err(|e| Failure::caused(format!("could not read {}", path.display()), &e))
     };
     let mut pem = read(&join.theirs)?;
     if !pem.ends_with(b"\n") {

@@ -76,7 +76,7 @@ impl Sessions {
         }
         let session = Session { shown: shown.clone(), digest: digest(&token), process };
         sessions.insert(shown.account.clone(), session);
-        Ok(IssuedSession { session: shown, token })
+        Ok(IssuedSession { session: shown, token, remark: None })
     }
 
     /// The account that a credential belongs to, if its session runs.

@@ -69,6 +69,7 @@ impl Engine {
                 return Err(ControlError::new(ErrorCode::NotPermitted, "Nobody was asked to allow this."));
             }
         };
+        self.allow_unknown(&draft)?;
         let mut entry = self.allow_checked(&draft)?;
         let _turn = self.allow.turn.lock().await;
         self.refresh_allowlist();
@@ -127,6 +128,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the entry could be made, known secrets aside: before a person has answered for it, this must not tell which
+    /// values those are.
+    pub(crate) fn allow_sensible(&self, draft: &AllowDraft) -> Result<(), ControlError> {
+        match self.allow_forbidden() {
+            Some(error) => Err(error),
+            None => self.allow_checked(draft).map(drop),
+        }
+    }
+
+    /// Refuses a value that a source holds.
+    fn allow_unknown(&self, draft: &AllowDraft) -> Result<(), ControlError> {
+        let protects = self.policy().snapshot.detection.known_values.value == KnownValues::Protect;
+        let Some(value) = draft.value.as_deref().filter(|_| protects) else { return Ok(()) };
+        if value.len() > LONGEST_VALUE || self.scanner().index().find(value.as_bytes()).is_empty() {
+            return Ok(());
+        }
+        let error = ControlError::new(
+            ErrorCode::NotPermitted,
+            "That value is a known secret of a vault, a keychain or a file, which stays protected.",
+        );
+        Err(error.with_hint("Take it out of its source, or let policy allow it (`detection.knownValues`)."))
+    }
+
     /// An entry without number and seal.
     fn allow_checked(&self, draft: &AllowDraft) -> Result<Entry, ControlError> {
         let scanner = self.scanner();
@@ -155,14 +179,6 @@ impl Engine {
                         "A value has 1 to 65,536 bytes.",
                         "Give the value alone, without its name.",
                     ));
-                }
-                let known = !scanner.index().find(value.as_bytes()).is_empty();
-                if known && policy.snapshot.detection.known_values.value == KnownValues::Protect {
-                    return Err(ControlError::new(
-                        ErrorCode::NotPermitted,
-                        "That value is a known secret of a vault, a keychain or a file, which stays protected.",
-                    )
-                    .with_hint("Take it out of its source, or let policy allow it (`detection.knownValues`)."));
                 }
                 scanner.fingerprint(value)
             }

@@ -45,6 +45,11 @@ impl Engine {
         self.shown(self.elevation_ask(&draft).await)
     }
 
+    /// Whether there is something to approve.
+    pub(crate) fn elevation_sensible(&self, answer: &ElevationAnswer) -> Result<(), ControlError> {
+        self.pending(answer.id).map(drop).map_err(|refusal| explain(&refusal))
+    }
+
     pub(crate) async fn elevation_approve_by(
         &self,
         answer: &ElevationAnswer,

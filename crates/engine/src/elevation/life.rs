@@ -180,7 +180,7 @@ impl Engine {
         Ok(Some(grant))
     }
 
-    fn pending(&self, id: u64) -> Result<Record, Refusal> {
+    pub(super) fn pending(&self, id: u64) -> Result<Record, Refusal> {
         let record = self.elevation.get(id).ok_or(Refusal::Unknown(id))?;
         match record.state {
             State::Pending => Ok(record),

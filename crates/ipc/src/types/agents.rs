@@ -30,6 +30,9 @@ pub struct IssuedSession {
     pub session: AgentSession,
     /// The password of the proxy credential; the account is its user name.
     pub token: String,
+    /// What policy makes of the class, where that may surprise: no document is about it, say.
+    #[serde(default)]
+    pub remark: Option<String>,
 }
 
 /// Never shows the token.

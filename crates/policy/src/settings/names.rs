@@ -1,8 +1,10 @@
 //! Names that lead nowhere: tiers and classes that no document describes. Whoever has such a name is refused or denied, so
 //! a person should hear of it before a tool does.
 
+use std::collections::BTreeSet;
+
 use super::layers::{Configs, Policies, Ranked};
-use super::{AgentSettings, QuotaSettings};
+use super::{AgentSettings, QuotaSettings, Snapshot};
 use crate::documents::{Problem, ProblemSeverity, SallyportPolicy};
 use crate::yaml::{Mark, nearest};
 
@@ -41,13 +43,7 @@ pub(super) fn unknown(
     if classes.is_empty() {
         return found.problems;
     }
-    let nobody = |class: &str| {
-        (!classes.contains(&class)).then(|| {
-            format!(
-                "no AgentPermissionPolicy is about the class `{class}`: the calls of its agents are denied"
-            )
-        })
-    };
+    let nobody = |class: &str| (!classes.contains(&class)).then(|| no_document(class));
     if let Some(class) = &agents.default_class.value
         && let Some(message) = nobody(class)
     {
@@ -74,6 +70,30 @@ pub(super) fn unknown(
         }
     }
     found.problems
+}
+
+impl Snapshot {
+    /// What a person should hear who begins a session of this class: that no document is about it, where some are about
+    /// others, or that nothing names it, where others are named.
+    pub fn class_remark(&self, class: &str) -> Option<String> {
+        let described: Vec<&str> = self.agents.permissions.class_names().into_iter().collect();
+        if !described.is_empty() {
+            let message = no_document(class);
+            return (!described.contains(&class)).then(|| format!("{message}; {}", hint(class, &described)));
+        }
+        let named: BTreeSet<&str> = (self.agents.tiers.value.keys().map(String::as_str))
+            .chain(self.agents.default_class.value.as_deref())
+            .chain(self.quotas.agent_tiers.value.keys().map(String::as_str))
+            .chain(self.broker.value.iter().flat_map(|key| key.accounts.iter().map(String::as_str)))
+            .collect();
+        let known: Vec<&str> = named.into_iter().collect();
+        (!known.is_empty() && !known.contains(&class))
+            .then(|| format!("policy says nothing of the class `{class}`; {}", hint(class, &known)))
+    }
+}
+
+fn no_document(class: &str) -> String {
+    format!("no AgentPermissionPolicy is about the class `{class}`: the calls of its agents are denied")
 }
 
 fn no_tier(class: &str, tier: &str) -> String {

@@ -434,3 +434,28 @@ fn names_that_lead_nowhere_are_told_with_their_place() {
     let intern = "{quotas: {tiers: {intern: {requestsPerMinute: 1, requestsPerHour: 1, tokensPerDay: 1, maxPromptLength: 1, maxConcurrentRequests: 1}}}}";
     assert_eq!(told("identity: {tier: intern}\n", intern, false), [""; 0]);
 }
+
+#[test]
+fn a_session_of_a_class_that_nothing_is_about_is_remarked_on() {
+    let of = |texts: &[&str]| {
+        let user_documents =
+            texts.iter().flat_map(|text| documents::parse(text, "p.yaml").unwrap()).collect();
+        resolve(&Layers { user_documents, ..Layers::default() }).unwrap()
+    };
+    assert_eq!(of(&[]).class_remark("anything"), None);
+    let named = of(&[
+        "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata: {name: a}\nspec: {quotas: {agentTiers: {reviewer: service_account}}}\n",
+    ]);
+    assert_eq!(named.class_remark("reviewer"), None);
+    assert_eq!(
+        named.class_remark("reviewr").as_deref(),
+        Some("policy says nothing of the class `reviewr`; did you mean `reviewer`? Known here: `reviewer`")
+    );
+    let described = of(&[
+        "kind: AgentPermissionPolicy\nmetadata: {name: b}\nspec: {agentClass: coding-assistant, tiers: [{name: least, permissions: {}}]}\n",
+    ]);
+    assert_eq!(described.class_remark("coding-assistant"), None);
+    let remark = described.class_remark("reviewer").unwrap();
+    assert!(remark.starts_with("no AgentPermissionPolicy is about the class `reviewer`: "), "{remark}");
+    assert!(remark.ends_with("known here: `coding-assistant`"), "{remark}");
+}
