@@ -21,6 +21,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use sallyport_ipc::types::{Event, QuotaGauge, QuotaHistory, QuotaView, SubjectQuota, Usage};
+use sallyport_platform::fs::ensure_private_file;
 use sallyport_policy::config::{OnExceed, QuotaStore};
 use sallyport_policy::quotas::{
     Ask, Exceeded, Gauge, Limit, MINUTE, Millis, Prices, RequestId, Tally, Ticket, Tier, reservation,
@@ -142,7 +143,8 @@ impl Quotas {
 }
 
 fn open_local(file: &Path, health: &Health) -> Local {
-    let first = match Local::open(file, now()) {
+    let opened = private(file).map_err(|error| error.to_string());
+    let first = match opened.and_then(|()| Local::open(file, now()).map_err(|error| error.to_string())) {
         Ok(local) => return local,
         Err(error) => error,
     };
@@ -161,6 +163,17 @@ fn open_local(file: &Path, health: &Health) -> Local {
     };
     health.raise(Condition::QuotaStore, "file", sentence, fix);
     second.unwrap_or_else(Local::forgetful)
+}
+
+/// The file and what the database keeps beside it, which takes its permissions: for the owner alone.
+fn private(file: &Path) -> Result<(), sallyport_platform::Error> {
+    let beside = ["-wal", "-shm"].map(|ending| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    });
+    ensure_private_file(file)?;
+    beside.iter().filter(|file| file.exists()).try_for_each(|file| ensure_private_file(file))
 }
 
 /// Whose counters a request goes to, and which tier they have.

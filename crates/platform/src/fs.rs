@@ -3,13 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
 use crate::Error;
-
-static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// Replaces `path` by `bytes` in one step: a reader sees the old file or the new one, and so does a machine that
 /// lost power. `mode` is the permission (0o600 and the like); the folder must exist.
@@ -21,7 +18,10 @@ pub fn write_private_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), 
     };
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
-    temporary.push(format!(".{}.{}.tmp", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
+    // Where process numbers come again, as in a container, what a crash left must not be in the way for good.
+    let mut number = [0; 8];
+    crate::host::random(&mut number)?;
+    temporary.push(format!(".{:016x}.tmp", u64::from_le_bytes(number)));
     let temporary = Temporary(folder.join(temporary));
 
     let mut file = create_new(&temporary.0, mode).map_err(|e| Error::io(tried(), e))?;
@@ -61,6 +61,22 @@ pub fn ensure_private_dir(dir: &Path) -> Result<(), Error> {
         return Err(unsafe_path("it is not a folder"));
     }
     check_owner(dir, &metadata)
+}
+
+/// Makes the file if it is missing, for the owner alone, and takes away the access of others from one that is there.
+/// Refuses a symlink and what is no file.
+pub fn ensure_private_file(path: &Path) -> Result<(), Error> {
+    let tried = || format!("make the file {} private", path.display());
+    match create_new(path, 0o600) {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(Error::io(tried(), e)),
+    }
+    let metadata = std::fs::symlink_metadata(path).map_err(|e| Error::io(tried(), e))?;
+    if !metadata.is_file() {
+        return Err(Error::UnsafePath { path: path.to_owned(), reason: "it is no ordinary file".into() });
+    }
+    make_private(path, &metadata).map_err(|e| Error::io(tried(), e))
 }
 
 /// The bytes of an ordinary file of at most `limit` bytes. `None` when there is no such file, or it is something else
@@ -114,6 +130,15 @@ fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 }
 
 #[cfg(unix)]
+fn make_private(path: &Path, metadata: &std::fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(unix)]
 fn create_dir_all(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
@@ -149,6 +174,11 @@ fn readable_by_others_imp(_: &Path) -> Option<bool> {
 #[cfg(windows)]
 fn create_new(path: &Path, _: u32) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(windows)]
+fn make_private(_: &Path, _: &std::fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(windows)]
@@ -207,6 +237,24 @@ mod tests {
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
         assert!(read_bounded(&pipe, 100).expect("pipe").is_none());
+    }
+
+    #[test]
+    fn private_files_are_made_tightened_or_refused() {
+        let dir = tempfile::tempdir().expect("temp");
+        let file = dir.path().join("counters.db");
+        ensure_private_file(&file).expect("fresh");
+        assert_eq!(std::fs::metadata(&file).expect("stat").mode() & 0o777, 0o600);
+        std::fs::write(&file, b"kept").expect("write");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("loosen");
+        ensure_private_file(&file).expect("tighten");
+        assert_eq!(std::fs::metadata(&file).expect("stat").mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read(&file).expect("read"), b"kept");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).expect("link");
+        for no_file in [link.as_path(), dir.path()] {
+            assert!(matches!(ensure_private_file(no_file), Err(Error::UnsafePath { .. })));
+        }
     }
 
     #[test]
