@@ -182,13 +182,17 @@ impl<'g> InjectionGuard<'g> {
                 ToolInjection::Neutralise => (Lane::Tool, Outcome::Neutralised),
                 ToolInjection::Block => (Lane::Tool, Outcome::Blocked),
             },
-            // Instructions are what system prompts are for; the rest is the assistant's own.
+            // A model may have said again what data told it. It is recorded alone: these are its own words, and often signed.
+            Role::Assistant if self.tool != ToolInjection::Off => (Lane::Assistant, Outcome::Warned),
+            // Instructions are what system prompts and tool definitions are for.
             _ => return Vec::new(),
         };
         if written.raw.len() < SHORTEST {
             return Vec::new();
         }
-        let (found, fresh) = self.memory.find(lane, self.strict, written);
+        // The list of the policy documents is about what comes in.
+        let strict = self.strict && lane != Lane::Assistant;
+        let (found, fresh) = self.memory.find(lane, strict, written);
         let mut end = 0;
         let mut stretches = Vec::new();
         for one in found.iter().filter(|one| one.rule != SANITISED || (self.editable && !locked)) {
@@ -257,11 +261,30 @@ mod tests {
         assert_eq!(outcomes(Role::ToolResult, false), [Outcome::Neutralised]);
         assert_eq!(outcomes(Role::ToolResult, true), [Outcome::Warned]);
         assert_eq!(outcomes(Role::User, false), [Outcome::Warned]);
-        for role in [Role::System, Role::ToolDefinition, Role::Assistant, Role::Other] {
+        assert_eq!(outcomes(Role::Assistant, false), [Outcome::Warned]);
+        for role in [Role::System, Role::ToolDefinition, Role::ToolCall, Role::Other] {
             assert_eq!(outcomes(role, false), []);
         }
         let signed = InjectionGuard::new(&memory, &snapshot, false);
         assert_eq!(look(&signed, Role::ToolResult, false, TASK)[0].outcome, Outcome::Warned);
+    }
+
+    #[test]
+    fn what_the_assistant_said_is_recorded_and_never_changed() {
+        let (memory, mut snapshot) = (Memory::default(), snapshot());
+        snapshot.profile.value = Profile::Strict;
+        snapshot.conduct.tool_result.value = ToolInjection::Block;
+        let said = |snapshot: &Snapshot, text: &str| {
+            let guard = InjectionGuard::new(&memory, snapshot, true);
+            look(&guard, Role::Assistant, false, text)
+        };
+        let repeated = said(&snapshot, TASK);
+        assert_eq!((repeated[0].rule, repeated[0].outcome), ("repeated_instruction", Outcome::Warned));
+        assert_eq!(repeated[0].replacement, None);
+        assert!(!said(&snapshot, TASK)[0].fresh);
+        assert_eq!(said(&snapshot, "`<|endoftext|>` ends a text, and eval (x) runs it."), []);
+        snapshot.conduct.tool_result.value = ToolInjection::Off;
+        assert_eq!(said(&snapshot, TASK), []);
     }
 
     #[test]
