@@ -173,7 +173,18 @@ fn what_never_ends_is_refused_and_links_lead_round_no_circle() -> Result<()> {
         );
         let refused = stage.cli(&["scan", "--redact", path])?;
         ensure!(refused.code == USAGE, "{refused:?}");
+        for reading in [
+            &["policy", "check"][..],
+            &["policy", "test"],
+            &["rules", "check"],
+            &["elevate", "approve", "--token"],
+        ] {
+            let refused = stage.cli(&[reading, &[path]].concat())?;
+            ensure!(refused.stderr.contains("it is a device, pipe or socket"), "{reading:?}: {refused:?}");
+        }
     }
+    let piped = stage.cli_with_input(&["policy", "check", "-"], b"kind: Nothing\n")?;
+    ensure!(piped.code == NEGATIVE && piped.stdout.contains("-:1:"), "{piped:?}");
     let found = stage.json_lines(&["scan", "--json", &folder.display().to_string()])?;
     ensure!(found.len() == 1, "{found:?}");
     Ok(())
@@ -271,6 +282,12 @@ fn the_hook_stops_a_commit_that_holds_a_credential() -> Result<()> {
     fs::write(folder.join("b.txt"), "taken out\n")?;
     ensure!(!git(&["commit", "-qm", "still staged"])?, "the working tree was scanned, not what is staged");
     ensure!(git(&["add", "."])? && git(&["commit", "-qm", "clean"])?);
+    // A link that becomes a file is a change of another kind.
+    std::os::unix::fs::symlink("a.txt", folder.join("c.txt"))?;
+    ensure!(git(&["add", "."])? && git(&["commit", "-qm", "link"])?);
+    fs::remove_file(folder.join("c.txt"))?;
+    fs::write(folder.join("c.txt"), "id AKIAQ3EGRVX7T5OMKL2P\n")?;
+    ensure!(git(&["add", "."])? && !git(&["commit", "-qm", "leak"])?, "a link's successor was committed");
     Ok(())
 }
 

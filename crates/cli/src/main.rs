@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod engine;
 mod exit;
+mod named_file;
 mod output;
 mod process;
 mod shell;

@@ -14,6 +14,8 @@ use crate::text::{printable, printable_lines};
 pub(crate) struct Out {
     to: Box<dyn Write>,
     colour: bool,
+    /// Whether what is written commands a terminal.
+    terminal: bool,
 }
 
 /// The few accents that human output uses.
@@ -42,19 +44,24 @@ impl Accent {
 
 impl Out {
     pub(crate) fn stdout() -> Out {
-        let colour = io::stdout().is_terminal()
+        let terminal = io::stdout().is_terminal();
+        let colour = terminal
             && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        Out { to: Box::new(io::BufWriter::new(io::stdout())), colour }
+        Out { to: Box::new(io::BufWriter::new(io::stdout())), colour, terminal }
     }
 
     #[cfg(test)]
     pub(crate) fn to(writer: impl Write + 'static) -> Out {
-        Out { to: Box::new(writer), colour: false }
+        Out { to: Box::new(writer), colour: false, terminal: false }
     }
 
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        self.to.write_all(text.as_ref().as_bytes())?;
+        let text = text.as_ref();
+        match self.terminal {
+            true => self.to.write_all(shown(text).as_bytes())?,
+            false => self.to.write_all(text.as_bytes())?,
+        }
         self.to.write_all(b"\n")
     }
 
@@ -112,6 +119,25 @@ impl Out {
         }
         Ok(())
     }
+}
+
+/// What a terminal may get of a line in which names and texts of others may stand: our accents, and no other command. A
+/// pipe gets every byte, since programs read it.
+fn shown(text: &str) -> String {
+    let accents = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let accent = accents.iter().find(|accent| c == '\u{1b}' && rest.starts_with(**accent));
+        let taken = accent.map_or(c.len_utf8(), |accent| accent.len());
+        let (part, behind) = rest.split_at(taken);
+        match accent.is_some() || c == '\n' {
+            true => shown.push_str(part),
+            false => shown.push_str(&printable(part)),
+        }
+        rest = behind;
+    }
+    shown
 }
 
 /// For answers that are written as they are read.
@@ -221,6 +247,22 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::Captured;
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_our_accents_and_no_command_of_others() {
+        let foreign = "a\u{1b}]0;title\u{7}\u{9b}2Jb\u{202e}c\nd";
+        for (terminal, expected) in [
+            (true, "\u{1b}[31ma\u{fffd}]0;title\u{fffd}\u{fffd}2Jb\u{fffd}c\nd\u{1b}[0m\n".to_owned()),
+            (false, format!("\u{1b}[31m{foreign}\u{1b}[0m\n")),
+        ] {
+            let captured = Captured::default();
+            let mut out = Out { terminal, colour: true, ..captured.out() };
+            let line = out.paint(Accent::Bad, foreign);
+            out.line(line).unwrap();
+            out.flush().unwrap();
+            assert_eq!(captured.text(), expected);
+        }
+    }
 
     #[test]
     fn a_table_is_aligned_and_has_no_trailing_blanks() {

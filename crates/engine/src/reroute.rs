@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request;
 use hudson_proxy::{Authority, Scheme, Upstream};
+use sallyport_platform::fs::read_bounded;
 use sallyport_policy::providers::Registry;
 use sallyport_policy::settings::RerouteTarget;
 use sallyport_wire::{Limits, with_model};
@@ -83,13 +84,17 @@ fn without_credentials(registry: &Registry, query: &str) -> String {
 
 async fn key(file: &std::path::Path) -> Result<Zeroizing<String>, String> {
     let unreadable =
-        |error: std::io::Error| format!("its key file {} can't be read: {error}", file.display());
-    let size = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
-    if size > MAX_KEY {
-        return Err(format!("its key file {} is too long for a key", file.display()));
-    }
-    let text = Zeroizing::new(tokio::fs::read_to_string(file).await.map_err(unreadable)?);
-    let key = text.trim();
+        |error: &dyn std::fmt::Display| format!("its key file {} can't be read: {error}", file.display());
+    let named = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_bounded(&named, MAX_KEY)).await;
+    let bytes = read.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?;
+    let Some(bytes) = bytes else {
+        return Err(format!(
+            "its key file {} is missing, no ordinary file, or too long for a key",
+            file.display()
+        ));
+    };
+    let key = std::str::from_utf8(&bytes).map_err(|error| unreadable(&error))?.trim();
     if key.is_empty() {
         return Err(format!("its key file {} is empty", file.display()));
     }

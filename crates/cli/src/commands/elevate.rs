@@ -1,6 +1,5 @@
 //! `elevate`: permissions for a while: asked for, granted, refused, ended; and an approver's signature, made offline.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::{Out, Table};
 use crate::text::printable;
 use crate::when;
@@ -237,13 +237,7 @@ fn read_key(file: &Path) -> Result<ApproverKey, Failure> {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = match file.as_os_str() == "-" {
-        true => std::io::stdin().lock().take(LONGEST).read_to_string(&mut text),
-        false => std::fs::File::open(file).and_then(|file| file.take(LONGEST).read_to_string(&mut text)),
-    };
-    read.map_err(|e| Failure::caused(format!("could not read {}", file.display()), &e))?;
-    Ok(text)
+    named_file::text(file).map_err(|e| Failure::caused(format!("could not read {}", file.display()), &e))
 }
 
 fn list(all: &[ElevationView], json: bool, out: &mut Out) -> Outcome {

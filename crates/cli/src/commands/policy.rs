@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::{Accent, Out, Table};
 
 /// Check and test policy documents, and show what is in force and why
@@ -145,7 +146,7 @@ fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
     let mut checked = Vec::new();
     let mut problems: Vec<Mistake> = Vec::new();
     for file in files(paths)? {
-        let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
+        let text = named_file::text(&file).map_err(|e| unreadable(&file, &e))?;
         let shown = file.display().to_string();
         let read = if file.file_name().is_some_and(|name| name == CONFIG_FILE) {
             config::parse_layer(&text, &shown).map(|layer| {
@@ -211,6 +212,7 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::NotFound => "name a file or folder that exists",
         std::io::ErrorKind::InvalidData => "make it a text file in UTF-8",
         std::io::ErrorKind::PermissionDenied => "make it a file that you may read",
+        std::io::ErrorKind::InvalidInput => "name an ordinary file; a pipe is read as -, or as <(COMMAND)",
         _ => "",
     };
     Failure::caused(format!("could not read {}", path.display()), error).into_usage().hint(hint)

@@ -13,6 +13,7 @@ use crate::cli::EXIT_CODES;
 use crate::commands::status::plural;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::{Accent, Out, Table, note};
 
 /// List the detection rules, or check that each one does what it says
@@ -173,7 +174,7 @@ fn texts(path: &Path) -> Result<Vec<(String, String)>, Failure> {
         files.push(path.to_owned());
     }
     let text = |file: PathBuf| {
-        let text = std::fs::read_to_string(&file).map_err(|e| tried(&file, &e))?;
+        let text = named_file::text(&file).map_err(|e| tried(&file, &e))?;
         Ok((file.display().to_string(), text))
     };
     files.into_iter().map(text).collect()

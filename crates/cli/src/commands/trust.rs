@@ -139,8 +139,8 @@ fn status(paths: &Paths, present: &dyn Fn(&str) -> Option<String>) -> Result<Sta
 
 /// Whether a PEM file holds our root; `None` when it can't be read.
 pub(crate) fn holds(file: &Path, root: &CertificateDer<'_>) -> Option<bool> {
-    let certificates = CertificateDer::pem_file_iter(file).ok()?;
-    Some(certificates.flatten().any(|certificate| certificate == *root))
+    let bytes = crate::named_file::bytes(file).ok()?;
+    Some(CertificateDer::pem_slice_iter(&bytes).flatten().any(|certificate| certificate == *root))
 }
 
 /// Our root, as the engine wrote it down.

@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args, own: TrailPaths, out: &mut Out) -> Outcome {
 
 fn pinned(trail: &TrailPaths) -> Result<PublicKey, Failure> {
     let hint = "give the key that you noted elsewhere: --key HEX";
-    let text = std::fs::read_to_string(&trail.public_key).map_err(|e| {
+    let text = crate::named_file::text(&trail.public_key).map_err(|e| {
         Failure::caused(format!("could not read the trail's public key {}", trail.public_key.display()), &e)
             .hint(hint)
     })?;

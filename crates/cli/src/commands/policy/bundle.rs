@@ -14,6 +14,7 @@ use super::{files, unreadable};
 use crate::cli::EXIT_CODES;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::Out;
 
 /// Sign policy documents into one file, check such a file, or install it
@@ -148,7 +149,7 @@ fn keygen(output: &Path, out: &mut Out) -> Outcome {
 }
 
 fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    let text = named_file::text(file).map_err(|error| unreadable(file, &error))?;
     PrivateKey::parse(&zeroize::Zeroizing::new(text)).ok_or_else(|| {
         Failure::usage(format!("{} holds no key that signs bundles", file.display()))
             .hint("make one with `sallyport policy bundle keygen`")
@@ -159,7 +160,7 @@ fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
 fn gathered(paths: &[PathBuf]) -> Result<Vec<BundledFile>, Failure> {
     let mut found = Vec::new();
     for file in files(paths)? {
-        let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        let text = named_file::text(&file).map_err(|error| unreadable(&file, &error))?;
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         found.push(BundledFile { file: name, text });
     }
@@ -174,7 +175,7 @@ fn verify(file: &Path, key: Option<&str>, json: bool, out: &mut Out) -> Outcome 
         })?],
         None => trusted()?,
     };
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    let text = named_file::text(file).map_err(|error| unreadable(file, &error))?;
     let (verified, exit) = match bundle::open(&text, &keys) {
         Ok(bundle) => {
             let documents = bundle.read().unwrap_or_default();
@@ -228,7 +229,7 @@ fn verify(file: &Path, key: Option<&str>, json: bool, out: &mut Out) -> Outcome 
 fn brought(from: &str, paths: &Paths) -> Result<String, Failure> {
     if !from.contains("://") {
         let file = Path::new(from);
-        return std::fs::read_to_string(file).map_err(|error| unreadable(file, &error));
+        return named_file::text(file).map_err(|error| unreadable(file, &error));
     }
     let url = BundleUrl::parse(from).ok_or_else(|| {
         Failure::usage(format!("{from} is no address to fetch a bundle from"))

@@ -21,6 +21,7 @@ use crate::commands::rules;
 use crate::commands::status::plural;
 use crate::engine;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::named_file;
 use crate::output::{Accent, Out};
 
 /// Run policy tests: given this request or tool call, expect that verdict
@@ -75,7 +76,7 @@ impl Got {
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome {
     let mut tests = Vec::new();
     for file in &args.files {
-        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+        let text = named_file::text(file).map_err(|error| unreadable(file, &error))?;
         let parsed = scenario::parse(&text, &file.display().to_string()).map_err(|error| unusable(&error))?;
         tests.extend(tested(file, &parsed)?);
     }
@@ -138,7 +139,7 @@ fn beside(file: &Path, policies: &[PathBuf]) -> Result<Snapshot, Failure> {
     let named: Vec<PathBuf> = policies.iter().map(|path| folder.join(path)).collect();
     let mut user_documents = Vec::new();
     for file in files(&named)? {
-        let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        let text = named_file::text(&file).map_err(|error| unreadable(&file, &error))?;
         let found =
             documents::parse(&text, &file.display().to_string()).map_err(|errors| unusables(&errors.0))?;
         user_documents.extend(found);

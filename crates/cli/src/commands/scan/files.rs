@@ -9,6 +9,7 @@ use std::sync::mpsc;
 
 use super::made_up;
 use crate::exit::Failure;
+use crate::named_file::is_handed_over;
 use crate::text::{Readable, is_binary};
 
 /// What is larger is told, not scanned.
@@ -71,10 +72,6 @@ pub(super) fn read(path: &Path) -> Content<'static> {
 }
 
 const NO_FILE: &str = "a device, pipe or socket; pipe its text in: head -c 1M NAME | sallyport scan";
-
-fn is_handed_over(path: &Path) -> bool {
-    path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
-}
 
 /// Reads to the end or the limit. What is too large is looked at for what git calls binary: of that nothing is missed.
 pub(super) fn limited(from: impl Read) -> Content<'static> {
