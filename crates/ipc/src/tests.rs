@@ -314,9 +314,9 @@ impl Control for Example {
         self.counted(vec![allowed()])
     }
     async fn allow_add_sensible(&self, draft: &AllowDraft) -> Result<(), ControlError> {
-        match draft.reason.is_empty() {
-            true => Err(ControlError::new(ErrorCode::BadRequest, "an entry needs a reason")),
-            false => Ok(()),
+        match draft.rule.as_deref() {
+            Some("no-such-rule") => Err(ControlError::new(ErrorCode::BadRequest, "no rule is called so")),
+            _ => Ok(()),
         }
     }
     async fn elevation_approve_sensible(&self, _: &ElevationAnswer) -> Result<(), ControlError> {
@@ -509,6 +509,12 @@ async fn the_engine_may_refuse_what_weakens() {
         let refused = answer.starts_with("HTTP/1.1 403 ") && answer.contains("\"not_permitted\"");
         assert_eq!(refused, route.access == Access::Admin, "{}: {answer}", route.path);
     }
+    // Nobody is asked about what makes no sense.
+    let nonsense = AllowDraft { rule: Some("no-such-rule".into()), ..AllowDraft::default() };
+    let error = it.client.allow_add(&nonsense).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused(ControlError { code: ErrorCode::BadRequest, .. })));
+    let answer = raw(&it.path, &plain("POST", "/v1/off", "{\"for\": 3}")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     let error = it.client.off(&OffRequest::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "policy does not let this be switched off");
     assert_eq!(error.hint().as_deref(), Some("ask whoever manages this machine"));
@@ -562,8 +568,7 @@ async fn the_client_has_every_call() {
     assert_eq!(client.elevation_revoke(&answer).await.unwrap().state, elevation::State::Revoked);
     client.ca_remove().await.unwrap();
     assert_eq!(client.allowed().await.unwrap(), [allowed()]);
-    let draft =
-        AllowDraft { value: Some("hunter22".into()), reason: "made up".into(), ..AllowDraft::default() };
+    let draft = AllowDraft { value: Some("hunter22".into()), ..AllowDraft::default() };
     assert_eq!(client.allow_add(&draft).await.unwrap(), allowed());
     assert_eq!(client.allow_remove(&AllowRemoval { id: 1 }).await.unwrap().id, 1);
     assert_eq!(client.assessments().await.unwrap(), [assessment()]);

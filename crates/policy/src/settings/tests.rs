@@ -451,9 +451,7 @@ fn a_session_of_a_class_that_nothing_is_about_is_remarked_on() {
         named.class_remark("reviewr").as_deref(),
         Some("policy says nothing of the class `reviewr`; did you mean `reviewer`? Known here: `reviewer`")
     );
-    let described = of(&[
-        "kind: AgentPermissionPolicy\nmetadata: {name: b}\nspec: {agentClass: coding-assistant, tiers: [{name: least, permissions: {}}]}\n",
-    ]);
+    let described = of(&[include_str!("../../../../assets/policies/examples/agent-rbac-policy.yaml")]);
     assert_eq!(described.class_remark("coding-assistant"), None);
     let remark = described.class_remark("reviewer").unwrap();
     assert!(remark.starts_with("no AgentPermissionPolicy is about the class `reviewer`: "), "{remark}");

@@ -475,7 +475,11 @@ export type IssuedSession = { session: AgentSession,
 /**
  * The password of the proxy credential; the account is its user name.
  */
-token: string, };
+token: string, 
+/**
+ * What policy makes of the class, where that may surprise: no document is about it, say.
+ */
+remark: string | null, };
 
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
 
