@@ -25,12 +25,12 @@ impl Folder {
         };
         fs::create_dir_all(path).map_err(fail("create the folder", path))?;
         let lock_path = path.join(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(fail("open", &lock_path))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        // Others who could open it could hold it, whatever the umask.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let lock = options.open(&lock_path).map_err(fail("open", &lock_path))?;
         lock.lock().map_err(fail("lock", &lock_path))?;
         Ok(Folder { path: path.to_owned(), _lock: lock })
     }
