@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use regex_automata::{Anchored, Input};
 
+use super::effort;
 use super::file::{Pattern, Reach, Rule, followed};
 use super::keywords::SHORTEST;
 use super::program::{Outcome, Program, Scratch, TRY};
@@ -263,6 +264,7 @@ fn by_engine(rule: &Rule, number: u32, input: Input<'_>, hits: &mut Vec<Hit>) {
     let mut input = input;
     loop {
         regex.captures(input.clone(), &mut captures);
+        effort::searched(captures.get_match().map_or(input.end(), |found| found.end()) - input.start());
         let Some(whole) = captures.get_match().map(|found| found.range()) else { return };
         let part = |group: usize| captures.get_group(group).map(|span| span.range());
         let span = match rule.groups.as_slice() {

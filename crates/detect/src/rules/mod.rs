@@ -5,6 +5,7 @@ mod carried;
 mod check;
 mod checksums;
 mod connection;
+mod effort;
 mod engine;
 mod file;
 mod fixture;
@@ -192,6 +193,8 @@ fn line_of(yaml: &str, id: &RuleId) -> u64 {
     yaml.lines().zip(1..).filter(|(line, _)| stands(line)).last().map_or(0, |(_, number)| number)
 }
 
+#[cfg(test)]
+mod adverse_tests;
 #[cfg(test)]
 pub(crate) mod equivalence;
 #[cfg(test)]

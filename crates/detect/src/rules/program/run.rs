@@ -1,5 +1,6 @@
 //! The walk of a program through a text.
 
+use super::super::effort;
 use super::{Branch, How, NOWHERE, Open, Outcome, Place, Program, Scratch, Step};
 
 /// Ways left open at once, at most: a text that asks for more is for a regex engine.
@@ -20,7 +21,10 @@ impl Program {
         if !self.may_find(text, start) {
             return Outcome::Nothing;
         }
-        self.run::<false>(text, start, scratch, budget)
+        let before = *budget;
+        let outcome = self.run::<false>(text, start, scratch, budget);
+        effort::spent(before - *budget);
+        outcome
     }
 
     /// Whether what stands at `start` is the regex's, or may become its, with more text behind.
