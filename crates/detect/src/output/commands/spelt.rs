@@ -111,7 +111,17 @@ fn with_values(text: &str, values: &BTreeMap<&str, Vec<&str>>) -> String {
 /// The scripts that a line itself writes or pipes into its shells.
 pub(super) fn scripts(parsed: &ShellLine) -> Vec<String> {
     let commands = &parsed.commands;
-    let mut scripts = Vec::new();
+    let mut scripts: Vec<String> = commands.iter().flat_map(told).collect();
+    let by_xargs = |command: &SimpleCommand| command.via.iter().any(|via| via == "xargs");
+    for (number, command) in commands.iter().enumerate().filter(|(_, command)| by_xargs(command)) {
+        let before = commands.get(..number).unwrap_or_default();
+        let own = command.redirections.iter().filter_map(|one| Some(one.text()?.text.clone()));
+        let piped = before.iter().filter(|earlier| matches!(earlier.name(), "echo" | "printf"));
+        for given in own.chain(piped.map(said)) {
+            let command: Vec<&str> = words(command).into_iter().filter(|word| *word != "{}").collect();
+            scripts.push(format!("{} {given}", command.join(" ")));
+        }
+    }
     for (number, shell) in commands.iter().enumerate().filter(|(_, command)| reads_a_script(command)) {
         let written = shell.redirections.iter().filter_map(|redirection| redirection.text());
         scripts.extend(written.map(|word| word.text.clone()));
@@ -123,20 +133,59 @@ pub(super) fn scripts(parsed: &ShellLine) -> Vec<String> {
         for earlier in before.iter().filter(piped) {
             scripts.extend(earlier.redirections.iter().filter_map(|one| Some(one.text()?.text.clone())));
             if earlier.name() != "cat" {
-                let said: Vec<&str> =
-                    words(earlier).into_iter().skip(1).filter(|word| !word.starts_with("-e")).collect();
-                scripts.push(said.join(" ").replace("%s", "").replace("\\n", "\n"));
+                scripts.push(said(earlier));
             }
         }
     }
     scripts
 }
 
+/// What `echo` or `printf` gives.
+fn said(command: &SimpleCommand) -> String {
+    let said: Vec<&str> = words(command).into_iter().skip(1).filter(|word| !word.starts_with("-e")).collect();
+    said.join(" ").replace("%s", "").replace("\\n", "\n")
+}
+
+/// What a program that is no shell is told to run, by the marks before it.
+fn told(command: &SimpleCommand) -> Vec<String> {
+    let words = words(command);
+    let behind = |marks: &[&str]| -> Vec<String> {
+        let told = |word: &&str| marks.iter().find_map(|mark| Some(word.split_once(mark)?.1.to_owned()));
+        words.iter().filter_map(told).collect()
+    };
+    match command.name() {
+        "env" => {
+            let split = |word: &&str| {
+                let rest = word.strip_prefix("-S").or_else(|| word.strip_prefix("--split-string"))?;
+                Some(rest.trim_start_matches('=').to_owned())
+            };
+            let told = words.iter().enumerate().find_map(|(at, word)| Some((at, split(word)?)));
+            let more = |at: usize| words.get(at + 1..).unwrap_or_default().join(" ");
+            told.map(|(at, first)| format!("{first} {}", more(at))).into_iter().collect()
+        }
+        "alias" => behind(&["="]),
+        "git" => {
+            let mut told = behind(&["=!"]);
+            told.extend(words.iter().filter_map(|word| word.strip_prefix('!').map(str::to_owned)));
+            told
+        }
+        "tar" => behind(&["=exec="]),
+        "vim" | "vi" | "nvim" | "ex" => behind(&[":!"]),
+        "pkexec" | "runuser" | "nsenter" | "systemd-run" | "parallel" => {
+            let harms = |word: &&str| matches!(*word, "rm" | "dd" | "shred" | "chmod");
+            let inner = words.iter().position(harms).and_then(|at| words.get(at..));
+            inner.map(|inner| inner.join(" ").replace(":::", "")).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// A shell that is told neither a file nor a command.
 fn reads_a_script(command: &SimpleCommand) -> bool {
-    is_shell(command.name())
-        && command.arguments().iter().all(|word| {
-            word.text.starts_with('-') && !word.text.trim_start_matches('-').contains('c')
-                || word.text == "/dev/stdin"
-        })
+    matches!(command.name(), "at" | "batch")
+        || is_shell(command.name())
+            && command.arguments().iter().all(|word| {
+                word.text.starts_with('-') && !word.text.trim_start_matches('-').contains('c')
+                    || word.text == "/dev/stdin"
+            })
 }

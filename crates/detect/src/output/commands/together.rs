@@ -1,7 +1,7 @@
 //! What the commands of a line do to each other: fetch and run, decode and run, read and send.
 
 use sallyport_policy::Severity;
-use sallyport_policy::shell::{Doubt, ShellLine, SimpleCommand};
+use sallyport_policy::shell::{Doubt, Redirection, ShellLine, SimpleCommand};
 
 use super::Judgement;
 use super::words::{flag, is_shell, narrow, targets, words};
@@ -23,6 +23,7 @@ pub(super) fn judge(line: &ShellLine) -> Option<Judgement> {
     let runs = |command: &SimpleCommand| {
         let name = command.name();
         let interpreter = is_shell(name)
+            || matches!(name, "$SHELL" | "${SHELL}" | "$0")
             || ["python", "perl", "ruby", "php", "node", "deno", "source", "."]
                 .iter()
                 .any(|known| name == *known || (name.starts_with("python") && *known == "python"));
@@ -40,6 +41,7 @@ pub(super) fn judge(line: &ShellLine) -> Option<Judgement> {
         interpreter && !own_script
     };
     let decodes = |command: &SimpleCommand| match command.name() {
+        "rev" => true,
         "base64" => flag(command, 'd', "decode") || flag(command, 'D', ""),
         "xxd" => flag(command, 'r', ""),
         "openssl" => flag(command, 'd', ""),
@@ -196,8 +198,13 @@ fn saved_by(commands: &[SimpleCommand]) -> Option<String> {
                 let flag = words
                     .iter()
                     .position(|word| matches!(*word, "-o" | "--output" | "-O" | "--output-document"));
-                let named = flag
-                    .and_then(|at| words.get(at + 1))
+                let redirected = command.redirections.iter().find_map(|one| match one {
+                    Redirection::Write(file) => Some(file.text.as_str()),
+                    _ => None,
+                });
+                let named = redirected
+                    .as_ref()
+                    .or_else(|| flag.and_then(|at| words.get(at + 1)))
                     .filter(|name| !name.starts_with("http") && !name.starts_with('-'));
                 match named {
                     Some(name) => Some((*name).to_owned()),

@@ -31,10 +31,8 @@ pub(super) fn files(one: &One<'_>) -> Option<Judgement> {
         "find" => {
             let deletes =
                 has(command, &["-delete"]) || text.contains("-exec rm") || text.contains("-exec shred");
-            (deletes
-                && command.arguments().first().is_some_and(|word| is_vital(&word.text))
-                && !narrow(command))
-            .then_some(("destroys_files", Critical))
+            (deletes && targets(command).next().is_some_and(is_vital) && !narrow(command))
+                .then_some(("destroys_files", Critical))
         }
         "shred" | "wipe" => {
             if disk() || vital() {

@@ -11,7 +11,9 @@ use crate::output::commands::words::{flag, has, targets, words};
 pub(super) fn clusters(one: &One<'_>) -> Option<Judgement> {
     let One { command, name, text, .. } = *one;
     match name {
-        "terraform" | "tofu" | "pulumi" | "cdk" if has(command, &["destroy"]) => {
+        "terraform" | "tofu" | "pulumi" | "cdk"
+            if has(command, &["destroy"]) || has(command, &["apply", "-destroy"]) =>
+        {
             let sure = ["-auto-approve", "--auto-approve", "-y", "--yes", "--force", "-force"]
                 .iter()
                 .any(|word| words(command).contains(word));
