@@ -46,6 +46,7 @@ pub(crate) struct App {
 
 /// Runs until the person quits.
 pub fn run(automation: Automation) -> ExitCode {
+    desktop::draw_plainly();
     desktop::adopt_children();
     let asked_for = automation::asked_for(&|name| std::env::var_os(name).is_some());
     if automation == Automation::Refused && !asked_for.is_empty() {

@@ -1,5 +1,7 @@
 //! The one window. It is made when it is asked for and gone when it is closed: an idle tray carries no web view.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use tauri::webview::PageLoadEvent;
 use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
@@ -14,16 +16,51 @@ enum Told<'a> {
     Open { page: &'a str },
 }
 
+/// How long a window that is being closed may take to be gone, and how often that is looked at.
+const GONE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Opens the window, or brings it to the front; `page` as its address has it (`/activity?show=redacted`), empty for
 /// wherever it is.
 pub(crate) fn open(app: &AppHandle, page: &str) {
-    let opened = match app.get_webview_window(LABEL) {
-        Some(window) => show(&window)
-            .and_then(|()| if page.is_empty() { Ok(()) } else { window.emit(CHANNEL, Told::Open { page }) }),
+    match app.get_webview_window(LABEL) {
+        Some(window) if !shown(&window) => open_once_gone(app, page),
+        known => lead(app, known, page),
+    }
+}
+
+fn lead(app: &AppHandle, known: Option<WebviewWindow>, page: &str) {
+    let opened = match known {
+        Some(_) if page.is_empty() => Ok(()),
+        Some(window) => window.emit(CHANNEL, Told::Open { page }),
         None => make(app, page),
     };
     if let Err(error) = opened {
         tracing::error!(%error, "the window could not be opened");
+    }
+}
+
+/// One that is being closed is still known, and can't be shown any more.
+fn shown(window: &WebviewWindow) -> bool {
+    show(window).is_ok() && window.is_visible().unwrap_or(false)
+}
+
+/// The wish came while the window was being closed: there is another one as soon as it is gone.
+fn open_once_gone(app: &AppHandle, page: &str) {
+    let (app, page) = (app.clone(), page.to_owned());
+    let wait = move || {
+        let end = Instant::now() + GONE;
+        while app.get_webview_window(LABEL).is_some_and(|window| !shown(&window)) && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
+        let handle = app.clone();
+        let led = app.run_on_main_thread(move || lead(&handle, handle.get_webview_window(LABEL), &page));
+        if let Err(error) = led {
+            tracing::error!(%error, "the window could not be opened");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("window".into()).spawn(wait) {
+        tracing::error!(%error, "no thread to open the window on");
     }
 }
 

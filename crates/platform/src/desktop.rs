@@ -33,6 +33,23 @@ pub fn become_program(command: &mut Command) -> Result<u8, io::Error> {
     }
 }
 
+/// Lets the web view hand its pictures over in plain memory, unless somebody said otherwise: with some graphics drivers its window
+/// stays empty else, and where the processor draws, ours is there in a third of the time.
+/// To be called before anything else: it writes to the environment, which no other thread may read meanwhile.
+pub fn draw_plainly() {
+    #[cfg(target_os = "linux")]
+    {
+        const PLAIN: &str = "WEBKIT_DISABLE_DMABUF_RENDERER";
+        if std::env::var_os(PLAIN).is_none() {
+            #[expect(clippy::disallowed_methods, reason = "web views take it from the environment alone")]
+            // SAFETY: the process has no thread but this one yet.
+            unsafe {
+                std::env::set_var(PLAIN, "1");
+            }
+        }
+    }
+}
+
 /// Children of the program that this process was before are its own now. Each is waited for, so that none stays a zombie.
 /// To be called before anything else is started.
 pub fn adopt_children() {

@@ -2,13 +2,11 @@
 
 use sallyport_ipc::types::{Event, InjectionOutcome};
 use sallyport_policy::elevation::{self, Request};
+use sallyport_policy::providers::SELF_TEST;
 use sallyport_policy::quotas::Limit;
 use serde_json::Value;
 
 use crate::reasons;
-
-/// The tool's name in rows that the self-test makes.
-const SELF_TEST: &str = "sallyport";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -156,12 +154,14 @@ fn news_of_row(row: &Value) -> Option<News> {
     let tool = text("/actor/agent_id").unwrap_or("a tool");
     let action = text("/actions/0/action_type").unwrap_or_default();
     let outcome = text("/actions/0/outcome").unwrap_or_default();
+    // Told by where it went: any tool may call itself as we do, and who asked is not always found out.
+    let real = text("/ai_provider/name") != Some(SELF_TEST);
     match text("/event_type")? {
-        "prompt_sent" if tool != SELF_TEST => {
+        "prompt_sent" if real => {
             let rules = row.pointer("/request/redactions_applied").and_then(Value::as_array);
             redaction(Kind::Redaction, tool, rules.into_iter().flatten().filter_map(Value::as_str))
         }
-        "completion_received" if tool != SELF_TEST => {
+        "completion_received" if real => {
             let of = |kind: &'static str| actions(row).filter(move |action| action.0.starts_with(kind));
             let withheld: Vec<String> = of("output:")
                 .filter(|(.., outcome)| *outcome == "blocked")
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn the_self_test_tells_nobody() {
         let row = json!({
-            "event_type": "prompt_sent", "actor": {"agent_id": "sallyport"},
+            "event_type": "prompt_sent", "actor": {"agent_id": "unknown"}, "ai_provider": {"name": "self-test"},
             "request": {"redactions_applied": ["secret:self-test-canary"]},
         });
         assert_eq!(of(row), None);
