@@ -11,7 +11,7 @@ export const shared: PlaywrightTestConfig = {
   reporter: 'line',
   forbidOnly: true,
   workers: 2,
-  expect: { timeout: 20_000 },
+  expect: { timeout: 60_000 },
   use: {
     baseURL: `http://127.0.0.1:${PORT}`,
     viewport: { width: 1280, height: 800 },

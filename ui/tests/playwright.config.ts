@@ -1,4 +1,4 @@
 import { defineConfig } from '@playwright/test';
 import { shared } from './browser';
 
-export default defineConfig({ ...shared, testMatch: '*.spec.ts', fullyParallel: true, timeout: 60_000, retries: 0 });
+export default defineConfig({ ...shared, testMatch: '*.spec.ts', fullyParallel: true, timeout: 180_000, retries: 0 });
