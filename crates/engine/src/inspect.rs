@@ -402,7 +402,7 @@ impl<'a> Look<'a> {
         replacements
     }
 
-    /// UTF-16 has zeros between the letters. What is known can be seen there, but not taken out.
+    /// UTF-16 has zeros between the letters. What is encoded there can be seen, but not taken out.
     fn between_zeros(&mut self, document: &RequestDocument, segment: &Segment) {
         let raw = self.body.get(segment.raw.clone()).unwrap_or_default();
         let letters: Vec<u8> = raw.iter().copied().filter(|byte| *byte != 0).collect();

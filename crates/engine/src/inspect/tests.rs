@@ -140,6 +140,15 @@ fn what_is_no_utf8_is_not_passed_by() {
     assert_eq!(new.unwrap(), [b"\0\0\0\0\x17".as_slice(), &[b'*'; 21], b"\xff"].concat());
     assert_eq!(edits, [Editable::Possible]);
     let wide: Vec<u8> = body(secret).iter().flat_map(|byte| [*byte, 0]).collect();
+    let (new, edits) = look("application/json; charset=utf-16", &wide);
+    let new = new.unwrap();
+    let letters: Vec<u8> = new.iter().copied().filter(|byte| *byte != 0).collect();
+    assert_eq!(new.len(), wide.len());
+    assert_eq!(letters, body(&[b'*'; 2 * SECRET.len() - 1]));
+    assert_eq!(edits, [Editable::Possible]);
+    // What is encoded there besides is seen, and can't be taken out.
+    let encoded: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let wide: Vec<u8> = body(encoded.as_bytes()).iter().flat_map(|byte| [*byte, 0]).collect();
     assert_eq!(look("application/json; charset=utf-16", &wide), (None, vec![Editable::Impossible]));
 }
 
