@@ -1,6 +1,7 @@
 //! Credentials in an address: `postgres://user:password@host`, and what only shows how such an address is written.
 
 use super::assigned::names_a_secret;
+use super::fixture::in_file;
 use super::validators::Seen;
 use crate::shape;
 
@@ -39,6 +40,8 @@ pub(super) fn connection(seen: &Seen<'_>) -> bool {
     // `http://127.0.0.1:(\\d+)!` is a pattern, and `SSH://j.random:jRaY@HST` what a test of addresses makes up.
     let pattern =
         ["\\d", "(\\", "[^", "(?:"].iter().any(|mark| password.contains(mark)) || user.contains('[');
+    // `app:D1fficult@localhost`: a word with a digit in it, on nobody's machine but the reader's.
+    let weak = in_example && shape::explained(&plain) * 2 >= plain.len() && in_file(&seen.text_before());
     let plain_host = !site.contains(['.', ':']) && password.len() < 6;
     let made_up = plain_host && password.bytes().all(|byte| byte.is_ascii_alphabetic());
     // `bbuser:bbpasswd`
@@ -49,6 +52,7 @@ pub(super) fn connection(seen: &Seen<'_>) -> bool {
     });
     let shows_form = pattern
         || made_up
+        || weak
         || same
         || ["pass", "secret"].iter().any(|word| lower.contains(word)) && taught_user
         || lower.contains("pass") && escaped
@@ -58,7 +62,7 @@ pub(super) fn connection(seen: &Seen<'_>) -> bool {
 }
 
 /// A domain that nobody can own: documentation and tests use it.
-fn is_reserved(site: &str) -> bool {
+pub(super) fn is_reserved(site: &str) -> bool {
     let mut labels = site.rsplit('.');
     let (top, second) = (labels.next().unwrap_or_default(), labels.next());
     ["test", "example", "invalid", "localhost"].contains(&top)
@@ -88,7 +92,13 @@ mod tests {
         ] {
             assert!(!is_found(address), "{address}");
         }
+        let file = "services:\n  app:\n    environment:\n      URL: ";
+        let address = "mongodb://myDatabaseUser:D1fficult@localhost/database";
+        let shown = format!("{file}{address}");
+        let span = file.len()..shown.len();
+        assert!(!connection(&Seen::of(shown.as_bytes(), &span, &span)));
         for address in [
+            address,
             "postgres://app:kV82mQp1z@db:5432/app",
             "redis://:Tq7_rL22xW@10.1.2.3:6379",
             "mysql://root:squ1ddy9@db.acme.dev/x",

@@ -34,6 +34,11 @@ pub(super) fn is_fixture(before: &str) -> bool {
     false
 }
 
+/// Whether lines of something else stand before the match. What is shown alone was pasted, and may be tried.
+pub(super) fn in_file(before: &str) -> bool {
+    before.lines().filter(|line| !line.trim().is_empty()).count() >= 3
+}
+
 /// Whether a part of the text says so. `after`: what follows it.
 pub(super) fn makes_fixture(before: &str, part: &str, after: &shape::Parts<'_>) -> bool {
     if ALONE.has(part.as_bytes()) {

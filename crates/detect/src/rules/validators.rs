@@ -302,7 +302,7 @@ fn service_key(seen: &Seen<'_>) -> bool {
         && !lower.starts_with("0x")
         // A cell of a table beside another.
         && !value.contains("||")
-        && (begun || !slugs::is_slug(value) && !slugs::names_an_id(lead_of(seen)))
+        && (begun || !slugs::is_slug(value) && !slugs::names_another(lead_of(seen), value))
         && !shape::is_file_name(value)
         && shape::explained(value) * 2 < value.len() + digits
 }
@@ -459,13 +459,16 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     let entropy = shannon(seen.value().as_bytes());
     let joined = |byte: u8, marks: &[u8]| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     let part_of_more = seen.before().is_some_and(|byte| joined(byte, b"+/_-"))
-        || seen.line_before().ends_with(b"sha256:")
+        || [b"sha1:".as_slice(), b"sha256:", b"sha384:", b"sha512:"]
+            .iter()
+            .any(|hash| seen.line_before().ends_with(hash))
         || seen.after().is_some_and(|byte| joined(byte, b"+/=_-"));
     let shown = value.contains("EXAMPLE") && (in_fixture(seen) || in_sentence(seen));
     if hex
         || path
         || shown
         || part_of_more
+        || is_text_in_base64(value)
         || shape::is_sequence(value)
         || !named && (ends_base64(seen) || value.contains("EXAMPLE"))
     {
@@ -476,6 +479,13 @@ fn aws_secret(seen: &Seen<'_>) -> bool {
     } else {
         mixed && worded <= 8 && entropy >= 4.5
     }
+}
+
+/// `PHNjcmlwdD5hbGVydCgn…`: no thirty bytes that were drawn at random are all printable.
+fn is_text_in_base64(value: &str) -> bool {
+    let text =
+        |bytes: Vec<u8>| bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    BASE64_NOPAD.decode(value.as_bytes()).is_ok_and(text)
 }
 
 /// Whether the line before goes on in this value: the last line of a PEM block, say.

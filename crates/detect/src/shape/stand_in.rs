@@ -75,6 +75,9 @@ const PUBLISHED: &[&str] = &[
     "d-FL95Q19q7MQmFpd7hHD0Ty",
     "dXNlcjpwYXNz",
     "dXNlcm5hbWU6cGFzc3dvcmQ=",
+    // The account that every copy of Azure's emulators has.
+    "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
     "tGzv3JOkF0XG5Qx2TlKWIA",
 ];
 

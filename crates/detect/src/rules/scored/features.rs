@@ -4,6 +4,7 @@
 //! trainer in `examples/accuracy` reads them from here, so both sides see the same.
 
 use crate::rules::assigned::{is_constant, is_markup, is_prose, is_read_identifier};
+use crate::rules::fixture::in_file;
 use crate::rules::validators::shannon;
 use crate::shape::{self, Needles};
 
@@ -23,6 +24,11 @@ impl Pair<'_> {
     /// Whether what stands before the value announces a credential.
     pub(super) fn is_named(&self) -> bool {
         shape::names_secret(self.name) || self.is_scheme()
+    }
+
+    /// Whether lines of something else stand before the value's own.
+    pub(super) fn is_in_file(&self) -> bool {
+        in_file(&format!("{}{}", String::from_utf8_lossy(self.before), self.name))
     }
 
     /// Whether an HTTP header holds the value, in a request or on a command line.

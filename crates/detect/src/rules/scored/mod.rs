@@ -7,6 +7,7 @@ mod closer;
 mod encoded;
 mod features;
 mod harmless;
+mod notation;
 mod weights;
 
 use std::ops::Range;
@@ -100,8 +101,9 @@ fn is_hopeless(pair: &Pair<'_>) -> bool {
         || value.contains('@') && shape::is_place(value)
         || shape::is_example(value)
         || harmless::is_harmless(pair)
+        || notation::is_of_another_notation(pair)
         || encoded::says_nothing(value)
-        || jwt::is_shown(value)
+        || jwt::is_shown(value, || pair.is_in_file())
 }
 
 /// A header that begins with a scheme which another rule knows, or with the name of one that signs.
