@@ -199,3 +199,18 @@ fn the_hold_is_bounded() {
         assert!(stream.held() <= LONGEST_HOLD + 256);
     }
 }
+
+#[test]
+fn a_table_and_a_list_lose_every_secret_however_they_are_cut() {
+    let table = "as asked:\n\n| User | Password |\n|------|----------|\n| mira | Vt4!kkLm92zq |\n| juri | 77Regen#bog |\n\nand so on\n";
+    let csv = "user,api_key\nmira,8fj2kd93jfkls02jfkd8s7a6\njuri,q0w8e7r6t5y4u3i2o1p9a8s7\n";
+    let list = "tokens:\n  - 9f8g7h6j5k4l3m2n1b0v\n  - q1a2z3w4s5x6e7d8c9r0\nport: 80\n";
+    for text in [table, csv, list] {
+        let whole = at_once(text);
+        assert_eq!(whole.1.len(), 2, "{text}");
+        for sizes in [&[1][..], &[3], &[7, 2], &[40]] {
+            let pieces = cut(text, sizes);
+            assert_eq!(in_pieces(pieces.iter().map(String::as_str)), whole, "{sizes:?} {text}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn next(&mut self, below: usize) -> usize {
+    pub(crate) fn next(&mut self, below: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -189,7 +189,7 @@ fn word(dice: &mut Dice) -> &'static str {
 }
 
 /// A password as people make them.
-fn human(dice: &mut Dice) -> String {
+pub(crate) fn human(dice: &mut Dice) -> String {
     let mut base = word(dice).to_owned();
     if dice.next(2) == 0 {
         base[..1].make_ascii_uppercase();
@@ -204,7 +204,7 @@ fn human(dice: &mut Dice) -> String {
     }
 }
 
-fn random(dice: &mut Dice) -> String {
+pub(crate) fn random(dice: &mut Dice) -> String {
     match dice.next(8) {
         0 => {
             let len = dice.of(&[32, 40, 64]);
@@ -235,7 +235,7 @@ fn random(dice: &mut Dice) -> String {
     }
 }
 
-fn decoy(dice: &mut Dice) -> String {
+pub(crate) fn decoy(dice: &mut Dice) -> String {
     let pool = [
         "changeme",
         "<password>",

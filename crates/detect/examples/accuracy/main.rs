@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints what it measured")]
 
 mod benign;
+mod forms;
 mod generated;
 mod labelled;
 mod output;
@@ -60,6 +61,7 @@ fn main() -> std::process::ExitCode {
     println!("{} rules, {} of them do not do what their file says\n", scanner.rules().len(), problems.len());
     shown.extend(problems.iter().map(|problem| format!("rule\t{problem}")));
     generated::report(&scanner, &mut shown);
+    forms::report(&scanner, &mut shown);
     match dev {
         Some(path) if path.exists() => labelled::report(&scanner, &path, &mut shown),
         _ => println!("\nThe public development set is not here: its tables are left out."),

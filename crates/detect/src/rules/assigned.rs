@@ -2,7 +2,7 @@
 //!
 //! Name, shape and place are judged together; each alone would be loud in real code.
 
-use super::validators::{Seen, named_token};
+use super::validators::{Seen, named_token, plain_secret};
 use crate::shape;
 
 /// `name = value` in code or configuration.
@@ -55,6 +55,44 @@ pub(super) fn dense_password(seen: &Seen<'_>) -> bool {
         && is_dense(value)
         && is_credible(value)
         && !shape::is_spelt_default(value)
+}
+
+/// A password in a sentence, where only its look can tell it from a word: it is dense, or a word with a digit and a mark
+/// that joins no words.
+pub(super) fn told_password(seen: &Seen<'_>) -> bool {
+    let value = seen.value();
+    let rest = value.get(1..).unwrap_or_default();
+    // What ends a sentence says nothing at the end.
+    let inner = rest.trim_end_matches(['!', '?', '=', '~']);
+    let marked = value.len() >= 8
+        && inner.bytes().any(|byte| b"!#$%^&*+=?~@".contains(&byte))
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !value.contains(['/', '|'])
+        // An address of mail.
+        && !value.split_once('@').is_some_and(|(_, host)| host.contains('.'))
+        && !value.contains("==")
+        && shape::distinct(value) >= 6
+        && is_credible(value)
+        && !shape::is_spelt_default(value);
+    // `SHA512-gehasht`
+    let joined = value.split(['-', '_', '.', '/']);
+    let worded =
+        joined.into_iter().any(|part| part.len() >= 6 && part.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let random = value.len() >= 20 && digits >= 4 && shape::is_random(value) && is_credible(value);
+    marked || random || !worded && dense_password(seen)
+}
+
+/// The same where a device's configuration says `0` for a password in clear and `7` for one that is merely turned.
+pub(super) fn device_password(seen: &Seen<'_>) -> bool {
+    let lead = seen.text.get(seen.whole.start..seen.span.start).unwrap_or_default();
+    let turned = lead.ends_with(b" 7 ") && shape::distinct(seen.value()) >= 5;
+    let clear = lead.ends_with(b" 0 ")
+        || [b"requirepass", &b"masterauth"[..]].iter().any(|word| lead.starts_with(word));
+    let lower = seen.value().to_ascii_lowercase();
+    let says_itself = ["password", "secret"].iter().any(|word| lower.contains(word));
+    turned || clear && !says_itself && plain_secret(seen) || told_password(seen)
 }
 
 /// What documentation shows: a word or a few, `s3cr3t`, a value that is cut short, the number of a public key.

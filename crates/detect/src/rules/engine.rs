@@ -11,7 +11,8 @@ use super::effort;
 use super::file::{Pattern, Reach, Rule, followed};
 use super::keywords::SHORTEST;
 use super::program::{Outcome, Program, Scratch, TRY};
-use super::scored::Verdicts;
+use super::reader::Reader;
+use super::scored::{self, Verdicts};
 use super::starts::{Start, Trial};
 use super::validators::{Seen, shannon};
 use super::{Ready, RuleSet};
@@ -52,12 +53,29 @@ impl RuleSet {
         // Rules that find the same value judge it one after the other.
         hits.sort_unstable_by_key(|hit| (hit.span.start, hit.span.end, hit.whole.start));
         let mut verdicts = Verdicts::default();
-        let judged = hits.into_iter().filter_map(|Hit { rule: number, whole, span, core, name: _ }| {
-            let rule = self.rules.get(number as usize)?;
-            let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
-            Some(RuleMatch { rule: number as usize, whole, span, core, accepted })
-        });
-        judged.collect()
+        let mut judged = Vec::with_capacity(hits.len());
+        for Hit { rule: number, whole, span, core, name: _ } in hits {
+            let Some(rule) = self.rules.get(number as usize) else { continue };
+            let number = number as usize;
+            let Some(reader) = rule.reader else {
+                let accepted = accepts(rule, text, &whole, &span, &mut verdicts);
+                judged.push(RuleMatch { rule: number, whole, span, core, accepted });
+                continue;
+            };
+            let parts = secret_parts(reader, text, &whole);
+            if parts.is_empty() {
+                judged.push(RuleMatch { rule: number, whole, span, core, accepted: false });
+                continue;
+            }
+            judged.extend(parts.into_iter().map(|span| RuleMatch {
+                rule: number,
+                whole: whole.clone(),
+                span,
+                core: None,
+                accepted: true,
+            }));
+        }
+        judged
     }
 
     /// What is found where a keyword is the beginning, and the places where a match may begin elsewhere.
@@ -274,6 +292,12 @@ fn by_engine(rule: &Rule, number: u32, input: Input<'_>, hits: &mut Vec<Hit>) {
         input.set_start(whole.end);
         hits.push(Hit { rule: number, whole, name: 0, span, core: rule.core.and_then(part) });
     }
+}
+
+/// The values in a match of many that are likely secrets.
+pub(super) fn secret_parts(reader: Reader, text: &[u8], whole: &Range<usize>) -> Vec<Range<usize>> {
+    let parts = reader.read(text, whole).into_iter();
+    parts.filter(|part| scored::is_secret_part(text, whole, part)).map(|part| part.span).collect()
 }
 
 pub(super) fn accepts(

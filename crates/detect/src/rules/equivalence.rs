@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use regex_automata::Input;
 
-use super::engine::accepts;
+use super::engine::{accepts, secret_parts};
 use super::scored::Verdicts;
 use super::*;
 
@@ -17,6 +17,11 @@ fn alone(rules: &RuleSet, text: &[u8]) -> Vec<Found> {
         while let Some(found) = regex.find(Input::new(text).range(at..text.len())) {
             let whole = found.range();
             at = whole.end;
+            if let Some(reader) = rule.reader {
+                let parts = secret_parts(reader, text, &whole);
+                all.extend(parts.into_iter().map(|span| (number, span.start, span.end)));
+                continue;
+            }
             let mut captures = regex.create_captures();
             let again =
                 Input::new(text).range(whole.start..text.len()).anchored(regex_automata::Anchored::Yes);

@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::keywords::SHORTEST;
 use super::named::Following;
 use super::program::Set;
+use super::reader::Reader;
 use super::rows::{self, Row, RowPattern};
 use super::starts::{Start, Trial};
 use super::validators::{self, Validator};
@@ -72,6 +73,8 @@ pub struct Rule {
     pub(crate) check: Option<Validator>,
     /// Its check is the model's, which is asked once for a value.
     pub(crate) scored: bool,
+    /// For a match that holds many values, each of which is judged by the model.
+    pub(crate) reader: Option<Reader>,
 }
 
 impl Rule {
@@ -188,6 +191,8 @@ struct Entry {
     #[serde(default)]
     entropy: Option<f32>,
     #[serde(default)]
+    reader: Option<Spanned<String>>,
+    #[serde(default)]
     validator: Option<Spanned<String>>,
     severity: Severity,
     class: Level,
@@ -303,6 +308,7 @@ fn row_rule(row: Row, severity: Severity, compile_now: bool) -> Result<Rule, (u6
         reach: Reach::Bytes(row.longest),
         check: validators::named(row.validator),
         scored: false,
+        reader: None,
     })
 }
 
@@ -315,8 +321,8 @@ fn plain_id(id: String) -> Result<String, String> {
 }
 
 fn keywords_are_long(keywords: &[String]) -> Result<(), String> {
-    match keywords.iter().find(|keyword| keyword.len() < SHORTEST || !keyword.is_ascii()) {
-        Some(short) => Err(format!("the keyword {short:?} must be three ASCII characters or more")),
+    match keywords.iter().find(|keyword| keyword.len() < SHORTEST) {
+        Some(short) => Err(format!("the keyword {short:?} must be three bytes or more")),
         None => Ok(()),
     }
 }
@@ -408,6 +414,15 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
             )
         })?),
     };
+    let reader = match &entry.reader {
+        None => None,
+        Some(name) => Some(Reader::named(&name.value).ok_or_else(|| {
+            fail(
+                name.referenced.line(),
+                format!("there is no reader {:?}; there are column, items", name.value),
+            )
+        })?),
+    };
     proofs_are_enough(&id, entry.examples.value.len(), entry.near_misses.value.len()).map_err(
         |(lacks, message)| match lacks {
             Lacks::Examples => fail(entry.examples.referenced.line(), message),
@@ -425,6 +440,7 @@ fn rule(entry: Entry, compile_now: bool) -> Result<Rule, (u64, String)> {
     let scored = entry.validator.as_ref().is_some_and(|name| name.value == "scored");
     Ok(Rule {
         scored,
+        reader,
         id: RuleId::new(id),
         description: entry.description,
         severity: entry.severity,

@@ -36,7 +36,7 @@ pub(super) struct Keywords {
 }
 
 impl Keywords {
-    /// `words`: ASCII, in lower case, of [`SHORTEST`] bytes or more.
+    /// `words`: ASCII letters in lower case, of [`SHORTEST`] bytes or more. Letters of other alphabets keep their case.
     pub(super) fn new(words: Vec<String>) -> Keywords {
         let words: Vec<Vec<u8>> = words.into_iter().map(String::into_bytes).collect();
         let rarity = Rarity::of(&words);

@@ -17,6 +17,7 @@ mod named;
 mod opening;
 mod pem;
 mod program;
+mod reader;
 mod rows;
 mod scored;
 mod slugs;
@@ -90,6 +91,7 @@ builtin![
     "commerce.yaml",
     "core.yaml",
     "formats.yaml",
+    "forms.yaml",
     "git.yaml",
     "headers.yaml",
     "messaging.yaml",

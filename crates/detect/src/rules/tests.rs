@@ -56,7 +56,7 @@ fn mistakes_are_named_with_file_and_line() {
         ("'abcd[0-9]{4}'", "'a|b'", 5, "four characters"),
         ("id: one", "id: One", 2, "a-z"),
         ("    keywords: [abcd]\n", "", 2, "keywords or a gate"),
-        ("[abcd]\n", "[ab]\n", 4, "three ASCII"),
+        ("[abcd]\n", "[ab]\n", 4, "three bytes"),
         ("kind: secret", "kind: known_secret", 8, "not for rules"),
         ("kind: secret", "kind: secret\n    validator: nothing", 9, "no validator"),
         ("kind: secret", "kind: secret\n    group: nothing", 9, "no group"),

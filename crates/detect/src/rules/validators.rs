@@ -8,13 +8,14 @@ use std::ops::Range;
 use data_encoding::BASE64_NOPAD;
 
 use super::assigned::{
-    assigned, assigned_word, dense_password, env_value, is_constant, secret_named, user_and_password,
+    assigned, assigned_word, dense_password, device_password, env_value, is_constant, secret_named,
+    told_password, user_and_password,
 };
 use super::connection::connection;
 use super::fixture::in_fixture;
 use super::jwt::jwt;
 use super::pem::{pem, pem_anywhere, pem_in_base64};
-use super::scored::scored;
+use super::scored::{fallback, scored, told};
 use super::slugs;
 use crate::shape;
 
@@ -41,7 +42,9 @@ const ALL: &[(&str, Validator)] = &[
     ("connection", connection),
     ("dense_password", dense_password),
     ("dense_token", dense_token),
+    ("device_password", device_password),
     ("env_value", env_value),
+    ("fallback", fallback),
     ("held_password", held_password),
     ("internal_host", internal_host),
     ("joined_token", joined_token),
@@ -60,6 +63,10 @@ const ALL: &[(&str, Validator)] = &[
     ("slack_token", slack_token),
     ("ssn", ssn),
     ("token", token),
+    ("told", told),
+    ("told_password", told_password),
+    ("used_dense_token", used_dense_token),
+    ("used_token", used_token),
     ("user_and_password", user_and_password),
     ("webhook", webhook),
 ];
@@ -398,6 +405,16 @@ fn name_of_file(lead: &[u8]) -> bool {
     lead.get(end).is_some_and(|byte| b"\"'".contains(byte)) && shape::is_file_name(name)
 }
 
+/// A token of a kind that tests and documentation are full of.
+fn used_token(seen: &Seen<'_>) -> bool {
+    token(seen) && !in_fixture(seen)
+}
+
+/// The same of one that has no form of its own.
+fn used_dense_token(seen: &Seen<'_>) -> bool {
+    dense_token(seen) && !in_fixture(seen)
+}
+
 /// A token that only its randomness tells from a name: all classes of characters, no words.
 fn dense_token(seen: &Seen<'_>) -> bool {
     let value = seen.value();
@@ -563,7 +580,7 @@ impl<'t> Seen<'t> {
 }
 
 /// A password where only a password can stand: no reference, no stand-in, no bare word.
-fn plain_secret(seen: &Seen<'_>) -> bool {
+pub(super) fn plain_secret(seen: &Seen<'_>) -> bool {
     let value = seen.value();
     let only_letters = value.bytes().all(|byte| byte.is_ascii_lowercase()) || shape::is_all_words(value);
     // The password of a story that everybody knows.

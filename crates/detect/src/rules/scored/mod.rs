@@ -16,6 +16,7 @@ use sallyport_policy::RuleId;
 
 use super::RuleSet;
 use super::jwt;
+use super::reader::Part;
 use super::validators::{LOOK_BEHIND, Seen, is_name};
 use crate::shape::{self, Needles};
 use features::Pair;
@@ -48,6 +49,50 @@ impl Verdicts {
 /// Whether the value is more likely a secret than the threshold asks for.
 pub(super) fn scored(seen: &Seen<'_>) -> bool {
     is_likely(&pair(seen))
+}
+
+/// The same of a value whose name the form of the text tells, whatever stands between the two.
+pub(super) fn told(seen: &Seen<'_>) -> bool {
+    let pair = pair(seen);
+    is_told(pair.name, pair.value, pair.before)
+}
+
+/// The same of what stands in for a variable; in braces only behind `${`.
+pub(super) fn fallback(seen: &Seen<'_>) -> bool {
+    let bare = !seen.is_quoted();
+    let begun = || {
+        let before = seen.text.get(..name_start(seen)).unwrap_or_default();
+        before.ends_with(b"${") || before.ends_with(b"#{")
+    };
+    (!bare || begun()) && told(seen)
+}
+
+/// The same of a part of a larger match.
+pub(super) fn is_secret_part(text: &[u8], whole: &Range<usize>, part: &Part) -> bool {
+    let before = text.get(whole.start.saturating_sub(AROUND)..whole.start).unwrap_or_default();
+    let value = text.get(part.span.clone()).and_then(|value| std::str::from_utf8(value).ok());
+    value.is_some_and(|value| !names_one(&part.name, value) && is_told(&part.name, value, before))
+}
+
+/// What a column or a list under such a name holds as often as secrets, the names and numbers of some: `tls-cert-2031`,
+/// the beginning of a hash. Nobody calls a password so.
+fn names_one(name: &str, value: &str) -> bool {
+    let word = |part: &str| {
+        part.bytes().all(|byte| byte.is_ascii_digit())
+            || part.bytes().all(|byte| byte.is_ascii_alphabetic())
+                && (part.len() <= 3 || shape::is_wordlike(part))
+    };
+    let slug =
+        || value.contains(['-', '_', '.', '/', ':']) && value.split(['-', '_', '.', '/', ':']).all(word);
+    let short = || value.len() < 24 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let lower = name.to_ascii_lowercase();
+    !["pass", "pwd"].iter().any(|word| lower.contains(word)) && (slug() || short())
+}
+
+/// As if the value stood behind its name, quoted: what a form tells is no less.
+fn is_told(name: &str, value: &str, before: &[u8]) -> bool {
+    let pair = Pair { name, glue: ": \"", value, lead: "", before, after: Some(b'"') };
+    shape::names_secret(name) && is_likely(&pair)
 }
 
 fn is_likely(pair: &Pair<'_>) -> bool {
@@ -135,8 +180,6 @@ fn is_fingerprint(pair: &Pair<'_>) -> bool {
 
 /// The rule begins at the telling word: the rest of the name stands before it.
 fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
-    // A stream keeps so much before a match that this, before the name, is always there.
-    const AROUND: usize = LOOK_BEHIND - LONGEST_NAME - 1;
     let start = name_start(seen);
     let lead = seen.lead();
     let lead = lead.get(..lead.len().saturating_sub(seen.whole.start - start)).unwrap_or_default();
@@ -154,6 +197,8 @@ fn pair<'t>(seen: &Seen<'t>) -> Pair<'t> {
 }
 
 const LONGEST_NAME: usize = 60;
+/// A stream keeps so much before a match that this, before the name, is always there.
+const AROUND: usize = LOOK_BEHIND - LONGEST_NAME - 1;
 
 /// Where the name begins that the match begins in.
 fn name_start(seen: &Seen<'_>) -> usize {
