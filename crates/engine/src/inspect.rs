@@ -389,9 +389,7 @@ impl<'a> Look<'a> {
             self.note(document, block.segment, finding.clone(), value);
         }
         if block.segment.is_bytes() {
-            if replacements.is_empty() {
-                self.between_zeros(document, block.segment);
-            }
+            self.between_zeros(document, block, &replacements);
         } else if !block.segment.key {
             self.injected(document, block, &mut replacements);
         }
@@ -403,14 +401,21 @@ impl<'a> Look<'a> {
     }
 
     /// UTF-16 has zeros between the letters. What is encoded there can be seen, but not taken out.
-    fn between_zeros(&mut self, document: &RequestDocument, segment: &Segment) {
-        let raw = self.body.get(segment.raw.clone()).unwrap_or_default();
-        let letters: Vec<u8> = raw.iter().copied().filter(|byte| *byte != 0).collect();
-        if letters.len() == raw.len() {
+    fn between_zeros(&mut self, document: &RequestDocument, block: &Block<'_, '_>, taken: &Taken) {
+        let text = block.text();
+        if !text.contains('\0') {
             return;
         }
-        for finding in self.scanner.scan(&String::from_utf8_lossy(&letters), self.known) {
-            let place = self.place(document, segment);
+        let mut letters = String::with_capacity(text.len());
+        let mut left = 0;
+        for (span, _) in taken {
+            letters.extend(text.get(left..span.start).into_iter().chain(["*"]));
+            left = span.end;
+        }
+        letters.push_str(text.get(left..).unwrap_or_default());
+        letters.retain(|letter| letter != '\0');
+        for finding in self.scanner.scan(&letters, self.known) {
+            let place = self.place(document, block.segment);
             self.found.push(Placed { finding, edit: Editable::Impossible, place, fingerprint: None });
         }
     }

@@ -150,6 +150,10 @@ fn what_is_no_utf8_is_not_passed_by() {
     let encoded: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let wide: Vec<u8> = body(encoded.as_bytes()).iter().flat_map(|byte| [*byte, 0]).collect();
     assert_eq!(look("application/json; charset=utf-16", &wide), (None, vec![Editable::Impossible]));
+    let both = [secret, b" ", encoded.as_bytes()].concat();
+    let wide: Vec<u8> = body(&both).iter().flat_map(|byte| [*byte, 0]).collect();
+    let (_, edits) = look("application/json; charset=utf-16", &wide);
+    assert_eq!(edits, [Editable::Possible, Editable::Impossible]);
 }
 
 #[test]
