@@ -7,9 +7,13 @@ mod test;
 
 use std::path::{Path, PathBuf};
 
+use sallyport_detect::RuleSet;
 use sallyport_ipc::types::PolicyView;
-use sallyport_policy::documents::{self, Document, FieldStatus, Force, Problem, ProblemSeverity, fields_of};
+use sallyport_policy::documents::{
+    self, Document, DocumentBody, FieldStatus, Force, Problem, ProblemSeverity, fields_of,
+};
 use sallyport_policy::settings::{Layers, SettingRow, resolve};
+use sallyport_policy::yaml::Mark;
 use sallyport_policy::{DocumentError, config};
 use serde::Serialize;
 
@@ -170,6 +174,7 @@ fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
         }
     }
     problems.extend(documents::check(&layers.user_documents).into_iter().map(Mistake::from));
+    problems.extend(layers.user_documents.iter().flat_map(rules_of_no_name));
     // Documents that read well alone may contradict each other, or the built-in providers; and where one can't be read,
     // what others say of it can't be judged.
     let complete = problems.iter().all(|problem| problem.severity < ProblemSeverity::Error);
@@ -181,6 +186,29 @@ fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     let valid = problems.iter().all(|p| p.severity < ProblemSeverity::Error);
     Ok(Report { valid, compared: complete, documents: checked, problems })
+}
+
+/// What a document turns off by a name that no built-in rule has: a slip, or a rule of one's own.
+fn rules_of_no_name(document: &Document) -> Vec<Mistake> {
+    let DocumentBody::Sallyport(policy) = &document.body else { return Vec::new() };
+    let (Some(names), Ok(builtin)) = (&policy.disabled_rules, RuleSet::builtin()) else { return Vec::new() };
+    let nothing_has = |name: &str| {
+        let mut ids = builtin.rules().iter().map(|rule| rule.id.as_str());
+        match name.strip_suffix('*') {
+            Some(beginning) => !ids.any(|id| id.starts_with(beginning)),
+            None => !ids.any(|id| id == name),
+        }
+    };
+    let Mark { line, column } = document.locate("spec.disabledRules");
+    let warning = |name: &String| Mistake {
+        severity: ProblemSeverity::Warning,
+        file: document.file.clone(),
+        line,
+        column,
+        message: format!("no built-in rule is called `{name}`: only one of your own is turned off by it"),
+        hint: Some("see `sallyport rules list`".to_owned()),
+    };
+    names.iter().filter(|name| nothing_has(name)).map(warning).collect()
 }
 
 /// The named files, and the YAML files in the named folders.
@@ -350,6 +378,21 @@ mod tests {
         );
         assert!(!report.valid);
         assert!(shown.starts_with("a.yaml:6:3: error: "), "{shown}");
+    }
+
+    #[test]
+    fn a_rule_that_nobody_has_is_told_and_accepted() {
+        let policy = |rules: &str| {
+            format!(
+                "apiVersion: sallyport/v1\nkind: SallyportPolicy\nmetadata:\n  name: ours\nspec:\n  disabledRules: {rules}\n"
+            )
+        };
+        let (report, shown) = checked("a.yaml", &policy("[ip_addresses, pii_*, ip_adresses, pie_*]"));
+        assert!(report.valid);
+        let warned: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        assert!(warned[0].contains("`ip_adresses`") && warned[1].contains("`pie_*`"), "{warned:?}");
+        assert!(shown.contains("a.yaml:6:3: warning: "), "{shown}");
     }
 
     #[test]
