@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sallyport_detect::injection::REPEATED;
 use sallyport_ipc::types::{Event, InjectionOutcome};
 
 use crate::conduct::{Outcome, Spoken};
@@ -52,7 +53,8 @@ impl Injections {
     /// Takes what was found in one request; gives what is to be said now.
     fn note(&self, tool: &str, spoken: &[Spoken]) -> Vec<(Subject, Gathered)> {
         let mut found: HashMap<Subject, Gathered> = HashMap::new();
-        for one in spoken.iter().filter(|one| one.fresh) {
+        // Nobody has to be called for what a model says again: where it came in was told, and the row says it.
+        for one in spoken.iter().filter(|one| one.fresh && one.rule != REPEATED) {
             found.entry((tool.to_owned(), told(one.outcome))).or_default().add(one);
         }
         let mut all = self.0.lock();
@@ -130,5 +132,11 @@ mod tests {
         assert_eq!((rest.count, rest.rules), (2, ["c", "d"].into()));
         assert_eq!(injections.over(subject), None);
         assert_eq!(injections.note("codex", &[spoken("a", Outcome::Warned, true)]).len(), 1);
+    }
+
+    #[test]
+    fn what_a_model_says_again_calls_nobody() {
+        let injections = Injections::default();
+        assert_eq!(injections.note("codex", &[spoken(REPEATED, Outcome::Warned, true)]), []);
     }
 }

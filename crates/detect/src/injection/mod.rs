@@ -42,6 +42,8 @@ const TOOL_THRESHOLD: f32 = 0.5;
 const ASSISTANT_THRESHOLD: f32 = 1.0;
 /// So much above the threshold a finding is sure.
 const SURE: f32 = 3.0;
+/// The rule of the assistant's lane.
+pub const REPEATED: &str = "repeated_instruction";
 /// Words that somebody hid need less to be an instruction. Of 1,255 innocent comments one has 0.49, the next -0.5.
 const HIDDEN_THRESHOLD: f32 = 0.0;
 
@@ -71,7 +73,7 @@ impl Lane {
         match self {
             Lane::User => "jailbreak",
             Lane::Tool => "injected_instruction",
-            Lane::Assistant => "repeated_instruction",
+            Lane::Assistant => REPEATED,
         }
     }
 }
