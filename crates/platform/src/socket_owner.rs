@@ -51,6 +51,15 @@ mod tests {
         (client, server)
     }
 
+    /// A child that another test is just starting holds a copy of every socket until it executes its program.
+    fn soon(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !is_so() {
+            assert!(std::time::Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
     fn assert_owned(client: &TcpStream, server: &TcpStream) {
         let owner =
             owner_of(server.local_addr().expect("local"), server.peer_addr().expect("peer")).expect("owner");
@@ -98,10 +107,11 @@ mod tests {
     fn a_client_that_left_has_no_owner() {
         let (client, server) = connected("127.0.0.1:0", "127.0.0.1".parse().expect("ip"));
         let (local, peer) = (server.local_addr().expect("local"), server.peer_addr().expect("peer"));
+        let nobody = || matches!(owner_of(local, peer), Err(Error::NoOwner { .. }));
         drop(client);
-        assert!(matches!(owner_of(local, peer), Err(Error::NoOwner { .. })));
+        soon("the client has no owner", nobody);
         drop(server);
-        assert!(matches!(owner_of(local, peer), Err(Error::NoOwner { .. })));
+        soon("nor when the other end is gone", nobody);
     }
 
     #[test]
@@ -122,12 +132,7 @@ mod tests {
             };
             assert_eq!(listener_owner(loopback).expect("owner").uid, crate::current_uid());
             drop(listener);
-            // A child that another test is just starting holds a copy of every socket until it executes its program.
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-            while !matches!(listener_owner(loopback), Err(Error::NoListener { .. })) {
-                assert!(std::time::Instant::now() < deadline, "{loopback} still has a listener");
-                std::thread::yield_now();
-            }
+            soon("nobody listens", || matches!(listener_owner(loopback), Err(Error::NoListener { .. })));
         }
     }
 
