@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from processes import descendants, end, memory, name_of, quiet
 from provider import CALLED, Provider, provider
 from session import PATIENCE, InVain, Session, TrayMenu, WebDriverError, Window, ended, free_port, wait_for
 from vault import Vault
@@ -92,52 +93,8 @@ def the_app(session):
     return wait_for("the app", lambda: next(pid for pid in descendants(driver) if name_of(pid) == "driven"))
 
 
-def name_of(pid):
-    return Path(f"/proc/{pid}/comm").read_text().strip()
-
-
 def say(words):
     print(f"ok      {words}", flush=True)
-
-
-def memory(pid):
-    """Resident megabytes, and ticks of processor time, of a process and everything it started."""
-    megabytes = ticks = 0
-    for process in [pid, *descendants(pid)]:
-        try:
-            status = Path(f"/proc/{process}/status").read_text()
-            stat = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        # One that has ended and waits to be noticed holds none.
-        megabytes += int(next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), 0)) / 1024
-        ticks += int(stat[11]) + int(stat[12])
-    return megabytes, ticks
-
-
-def descendants(pid):
-    found = []
-    for task in Path("/proc").iterdir():
-        if task.name.isdigit():
-            try:
-                parent = int((task / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                name = name_of(task.name)
-            except OSError:
-                continue
-            # The engine is started by the app but is not part of it.
-            if parent == pid and name != "sallyport":
-                found += [int(task.name), *descendants(int(task.name))]
-    return found
-
-
-def end(driver):
-    """Ends the app that a driver started."""
-    for process in reversed(descendants(driver)):
-        try:
-            os.kill(process, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
-    wait_for("the app's end", lambda: not descendants(driver))
 
 
 def the_window(session, driven, shots):
@@ -655,12 +612,6 @@ def icon_is_drawn():
                           capture_output=True, check=True).stdout
     pixels = [shot[i : i + 3] for i in range(0, len(shot), 3)]
     return sum(pixel != pixels[0] for pixel in pixels) > size * size / 10
-
-
-def quiet(pid):
-    before = memory(pid)[1]
-    time.sleep(1)
-    return memory(pid)[1] == before
 
 
 def main():

@@ -46,6 +46,7 @@ impl Kinds {
         Kinds(self.0 & !Kinds::bit(kind))
     }
 
+    /// Whether this rule is off.
     pub fn contains(self, kind: FindingKind) -> bool {
         self.0 & Kinds::bit(kind) != 0
     }
@@ -92,7 +93,8 @@ pub struct RulesOff {
 }
 
 impl RulesOff {
-    fn contains(&self, rule: &RuleId) -> bool {
+    /// Whether this rule is off.
+    pub fn contains(&self, rule: &RuleId) -> bool {
         !self.names.is_empty() && self.names.contains(rule)
             || self.beginnings.iter().any(|beginning| rule.as_str().starts_with(&**beginning))
     }

@@ -7,7 +7,7 @@ mod test;
 
 use std::path::{Path, PathBuf};
 
-use sallyport_detect::RuleSet;
+use sallyport_detect::{RuleSet, RulesOff};
 use sallyport_ipc::types::PolicyView;
 use sallyport_policy::documents::{
     self, Document, DocumentBody, FieldStatus, Force, Problem, ProblemSeverity, fields_of,
@@ -193,11 +193,8 @@ fn rules_of_no_name(document: &Document) -> Vec<Mistake> {
     let DocumentBody::Sallyport(policy) = &document.body else { return Vec::new() };
     let (Some(names), Ok(builtin)) = (&policy.disabled_rules, RuleSet::builtin()) else { return Vec::new() };
     let nothing_has = |name: &str| {
-        let mut ids = builtin.rules().iter().map(|rule| rule.id.as_str());
-        match name.strip_suffix('*') {
-            Some(beginning) => !ids.any(|id| id.starts_with(beginning)),
-            None => !ids.any(|id| id == name),
-        }
+        let off: RulesOff = [name].into_iter().collect();
+        !builtin.rules().iter().any(|rule| off.contains(&rule.id))
     };
     let Mark { line, column } = document.locate("spec.disabledRules");
     let warning = |name: &String| Mistake {
